@@ -1,0 +1,1 @@
+//! Replays a trail and checks every link of it.

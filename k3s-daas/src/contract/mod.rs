@@ -1,0 +1,1 @@
+//! The rules of the Move package as a pure state machine.

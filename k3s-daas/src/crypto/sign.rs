@@ -1,0 +1,1 @@
+//! Ed25519 keys, signatures and the `Signer` trait.

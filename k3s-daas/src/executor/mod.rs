@@ -1,0 +1,1 @@
+//! Authorised request in, response out.

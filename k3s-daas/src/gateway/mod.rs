@@ -1,0 +1,1 @@
+//! The service that kubectl talks to: HTTP in, ledger out.

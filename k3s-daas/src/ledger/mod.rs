@@ -1,0 +1,1 @@
+//! Ordered, durable home of every call and its events.

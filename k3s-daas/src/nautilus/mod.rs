@@ -1,0 +1,1 @@
+//! The service that executes what the ledger admitted.

@@ -1,0 +1,1 @@
+//! Bearer credentials, and the proof that a request was admitted.

@@ -1,0 +1,1 @@
+//! The named roles view, edit and admin.

@@ -1,0 +1,1 @@
+//! BCS mirrors of what is signed, stored or emitted.
