@@ -1,11 +1,19 @@
 //! The vocabulary: no I/O, no async.
 
+mod header;
+mod malformed;
+mod path;
 mod policy;
+mod query;
 mod resource;
 mod role;
 mod verb;
 
+pub use header::*;
+pub use malformed::{ByteName, MAX_HEADER_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES, Malformed};
+pub use path::canonical_path;
 pub use policy::*;
+pub use query::canonical_query;
 pub use resource::*;
 pub use role::*;
 pub use verb::*;
