@@ -3,9 +3,11 @@
 mod hash;
 #[cfg(feature = "keystore")]
 pub mod keystore;
+mod private_file;
 mod sign;
 
 pub use hash::*;
+pub use private_file::*;
 pub use sign::*;
 
 /// Bytes or text that are not what they should be.

@@ -14,8 +14,8 @@ use ed25519_consensus::{SigningKey, VerificationKey, VerificationKeyBytes, batch
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::hash::{blake2b256, deserialize_bytes, hex_array, random_array, serialize_bytes};
 use super::Error;
+use super::hash::{blake2b256, deserialize_bytes, hex_array, random_array, serialize_bytes};
 use crate::types::Address;
 
 /// An Ed25519 public key as its 32 bytes, on the curve or not.
