@@ -1,0 +1,220 @@
+//! Files that only their owner may read: keys, credentials, tokens.
+//!
+//! Written whole or not at all: a temporary file in the same directory, mode 0600 from the moment
+//! it exists, synced, then moved into place, then the directory synced. Read only if nobody else
+//! could have. On systems without Unix modes the mode is neither set nor checked.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::hash::random_array;
+
+/// Writes `bytes` to `path`, replacing what is there (a symbolic link itself, not its target).
+///
+/// A crash leaves the old file or the new one, never a mixture. The directory must exist.
+///
+/// # Errors
+/// [`PrivateFileError::Io`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), PrivateFileError> {
+    let temporary = Temporary::write(path, bytes)?;
+    fs::rename(&temporary.path, path).map_err(|source| io_error(path, source))?;
+    sync_directory_of(path)
+}
+
+/// Writes `bytes` to `path` unless something is there already; whether it did.
+///
+/// Of several processes that try at once exactly one gets `true`, and the others then read its
+/// complete file. Needs a file system with hard links.
+///
+/// # Errors
+/// [`PrivateFileError::Io`].
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<bool, PrivateFileError> {
+    let temporary = Temporary::write(path, bytes)?;
+    // Unlike a rename, a hard link never replaces.
+    match fs::hard_link(&temporary.path, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(source) => return Err(io_error(path, source)),
+    }
+    drop(temporary);
+    sync_directory_of(path)?;
+    Ok(true)
+}
+
+/// Reads a file that is nobody else's to read, at most 1 MiB; wiped when dropped.
+///
+/// Follows symbolic links (Kubernetes mounts secrets as such); what counts is the file's mode.
+///
+/// # Errors
+/// - [`PrivateFileError::Exposed`]: its group or others may read, write or execute it.
+/// - [`PrivateFileError::NotAFile`], [`PrivateFileError::TooLarge`].
+/// - [`PrivateFileError::Io`], also when there is no such file.
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
+    let fail = |source| io_error(path, source);
+    // Asked first, since opening a pipe would wait for its other end.
+    if !fs::metadata(path).map_err(fail)?.is_file() {
+        return Err(PrivateFileError::NotAFile { path: path.into() });
+    }
+    let mut file = File::open(path).map_err(fail)?;
+    // Asked again of the open file: the path may lead elsewhere by now.
+    let metadata = file.metadata().map_err(fail)?;
+    if !metadata.is_file() {
+        return Err(PrivateFileError::NotAFile { path: path.into() });
+    }
+    check_mode(path, &metadata)?;
+    let len = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if len > MAX_BYTES {
+        return Err(PrivateFileError::TooLarge { path: path.into() });
+    }
+    // Room for all of it from the start: a vector that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(vec![0; len]);
+    let mut filled = 0;
+    while filled < len {
+        match file.read(&mut bytes[filled..]).map_err(fail)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Why a private file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrivateFileError {
+    /// Others than the owner have access.
+    #[error(
+        "{} has mode {mode:04o}, so others can reach what must be private; run: chmod 600 {}",
+        .path.display(), .path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A directory, a device, a pipe.
+    #[error("{} is not a regular file", .path.display())]
+    NotAFile {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// No key or credential is that long.
+    #[error("{} is larger than 1 MiB, which no private file is", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot use {}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl PrivateFileError {
+    /// Whether the file does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// A written and synced file beside its destination, removed when dropped.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn write(destination: &Path, bytes: &[u8]) -> Result<Self, PrivateFileError> {
+        let Some(name) = destination.file_name() else {
+            return Err(PrivateFileError::NotAFile {
+                path: destination.into(),
+            });
+        };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.tmp", hex::encode(random_array::<8>())));
+        let path = directory_of(destination).join(hidden);
+        let mut file = create_new_private(&path).map_err(|source| io_error(&path, source))?;
+        let temporary = Self { path };
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| io_error(&temporary.path, source))?;
+        Ok(temporary)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a rename it is gone already; otherwise leaving it behind is all that can happen.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn sync_directory_of(path: &Path) -> Result<(), PrivateFileError> {
+    let directory = directory_of(path);
+    sync_directory(directory).map_err(|source| io_error(directory, source))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes creations, renames and removals in `directory` durable.
+#[cfg(unix)]
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens a file that does not exist yet for writing, mode 0600.
+pub(crate) fn create_new_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(PrivateFileError::Exposed {
+            path: path.into(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_path: &Path, _metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
+    Ok(())
+}
+
+fn io_error(path: &Path, source: io::Error) -> PrivateFileError {
+    PrivateFileError::Io {
+        path: path.into(),
+        source,
+    }
+}
+
+/// The largest file that is read: bounds what a wrong path can cost.
+const MAX_BYTES: usize = 1024 * 1024;
