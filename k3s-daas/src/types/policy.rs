@@ -13,6 +13,23 @@ use super::verb::Verb;
 /// matches nothing, except `resource_names`, where it matches all. BCS is the fields in this
 /// order; JSON and YAML spell them as Kubernetes does (`apiGroups`, `nonResourceURLs`, …), lists may be
 /// left out, unknown fields are refused.
+///
+/// ```
+/// use k3s_daas::types::{Method, PolicyRule, Target, rules_allow};
+///
+/// let rules = [PolicyRule::builder()
+///     .with_verbs(["get", "list"])
+///     .with_api_groups([""])
+///     .with_resources(["pods"])
+///     .with_namespaces(["default"])
+///     .build()?];
+/// let path = b"/api/v1/namespaces/default/pods/web";
+/// let read = Target::derive(Method::Get, path, Some(b""))?;
+/// let removal = Target::derive(Method::Delete, path, Some(b""))?;
+/// assert!(rules_allow(&rules, &read, path));
+/// assert!(!rules_allow(&rules, &removal, path));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PolicyRule {
