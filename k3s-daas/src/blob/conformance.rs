@@ -14,7 +14,7 @@
 //! It panics at the first difference. Needs a Tokio runtime whose time is not paused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{BlobStore, Error, Holder, Limits, MAX_HOLDERS};
 use crate::crypto::{Blob, BlobHash, Salt};
@@ -120,14 +120,17 @@ async fn releases_only_what_is_held(store: &impl BlobStore) {
 }
 
 async fn ends_holds_by_themselves(store: &impl BlobStore) {
+    let started = Instant::now();
     let short = put_for(store, &blob(1, 10), "a", SHORT).await;
     let long = put(store, &blob(2, 10), "a").await.0;
     let both = put_for(store, &blob(3, 10), "a", SHORT).await;
     store.retain(&both, &holder("b"), LONG).await.expect("there");
-    assert_eq!(store.sweep().await.expect("sweep").blobs, 0, "none is over");
+    let early = store.sweep().await.expect("sweep");
+    // Unless the machine is so slow that nothing can be said.
+    assert!(early.holds == 0 || started.elapsed() >= SHORT, "{early:?}");
     tokio::time::sleep(SHORT * 2).await;
     let swept = store.sweep().await.expect("sweep");
-    assert_eq!((swept.holds, swept.blobs), (2, 1));
+    assert_eq!((early.holds + swept.holds, early.blobs + swept.blobs), (2, 1));
     assert_not_found(store, &short).await;
     store.fetch(&long).await.expect("still held");
     store.fetch(&both).await.expect("held by b");
