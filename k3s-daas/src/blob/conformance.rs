@@ -76,7 +76,10 @@ async fn knows_what_it_has_not(store: &impl BlobStore) {
     let hash = blob(1, 10).hash();
     assert_not_found(store, &hash).await;
     let retained = store.retain(&hash, &holder("h"), LONG).await;
-    assert!(matches!(retained, Err(Error::NotFound { .. })), "{retained:?}");
+    assert!(
+        matches!(retained, Err(Error::NotFound { .. })),
+        "{retained:?}"
+    );
     store
         .release(&hash, &holder("h"))
         .await
@@ -101,7 +104,10 @@ async fn keeps_while_somebody_holds(store: &impl BlobStore) {
     let blob = blob(1, 10);
     let (hash, bytes) = put(store, &blob, "a").await;
     assert_eq!(put(store, &blob, "b").await.1, bytes, "stored once");
-    store.retain(&hash, &holder("c"), LONG).await.expect("there");
+    store
+        .retain(&hash, &holder("c"), LONG)
+        .await
+        .expect("there");
     for name in ["a", "b", "c"] {
         assert_eq!(store.fetch(&hash).await.expect("held"), blob);
         store.release(&hash, &holder(name)).await.expect("released");
@@ -112,7 +118,10 @@ async fn keeps_while_somebody_holds(store: &impl BlobStore) {
 async fn releases_only_what_is_held(store: &impl BlobStore) {
     let blob = blob(1, 10);
     let hash = put(store, &blob, "a").await.0;
-    store.retain(&hash, &holder("b"), LONG).await.expect("there");
+    store
+        .retain(&hash, &holder("b"), LONG)
+        .await
+        .expect("there");
     for name in ["b", "b", "b", "c", "a1"] {
         store.release(&hash, &holder(name)).await.expect("no harm");
     }
@@ -124,13 +133,19 @@ async fn ends_holds_by_themselves(store: &impl BlobStore) {
     let short = put_for(store, &blob(1, 10), "a", SHORT).await;
     let long = put(store, &blob(2, 10), "a").await.0;
     let both = put_for(store, &blob(3, 10), "a", SHORT).await;
-    store.retain(&both, &holder("b"), LONG).await.expect("there");
+    store
+        .retain(&both, &holder("b"), LONG)
+        .await
+        .expect("there");
     let early = store.sweep().await.expect("sweep");
     // Unless the machine is so slow that nothing can be said.
     assert!(early.holds == 0 || started.elapsed() >= SHORT, "{early:?}");
     tokio::time::sleep(SHORT * 2).await;
     let swept = store.sweep().await.expect("sweep");
-    assert_eq!((early.holds + swept.holds, early.blobs + swept.blobs), (2, 1));
+    assert_eq!(
+        (early.holds + swept.holds, early.blobs + swept.blobs),
+        (2, 1)
+    );
     assert_not_found(store, &short).await;
     store.fetch(&long).await.expect("still held");
     store.fetch(&both).await.expect("held by b");
@@ -142,9 +157,15 @@ async fn ends_holds_by_themselves(store: &impl BlobStore) {
 
 async fn retains_sooner_and_later(store: &impl BlobStore) {
     let sooner = put(store, &blob(1, 10), "a").await.0;
-    store.retain(&sooner, &holder("a"), SHORT).await.expect("there");
+    store
+        .retain(&sooner, &holder("a"), SHORT)
+        .await
+        .expect("there");
     let later = put_for(store, &blob(2, 10), "a", SHORT).await;
-    store.retain(&later, &holder("a"), LONG).await.expect("there");
+    store
+        .retain(&later, &holder("a"), LONG)
+        .await
+        .expect("there");
     // A put repeated with less than it has takes nothing away.
     let put_again = put(store, &blob(3, 10), "a").await.0;
     put_for(store, &blob(3, 10), "a", SHORT).await;
@@ -166,18 +187,36 @@ async fn limits_holders(store: &impl BlobStore) {
         store.retain(&hash, &holder, LONG).await.expect("room");
     }
     let refused = store.retain(&hash, &holder("more"), LONG).await;
-    assert!(matches!(refused, Err(Error::TooManyHolders { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::TooManyHolders { .. })),
+        "{refused:?}"
+    );
     let refused = store.put(&blob, &holder("more"), LONG).await;
-    assert!(matches!(refused, Err(Error::TooManyHolders { .. })), "{refused:?}");
-    store.retain(&hash, &holder("h3"), LONG).await.expect("is one");
+    assert!(
+        matches!(refused, Err(Error::TooManyHolders { .. })),
+        "{refused:?}"
+    );
+    store
+        .retain(&hash, &holder("h3"), LONG)
+        .await
+        .expect("is one");
     store.release(&hash, &holder("h3")).await.expect("released");
-    store.retain(&hash, &holder("more"), LONG).await.expect("room");
+    store
+        .retain(&hash, &holder("more"), LONG)
+        .await
+        .expect("room");
 }
 
 async fn limits_one_blob(store: &impl BlobStore) {
     let refused = store.put(&blob(1, 969), &holder("h"), LONG).await;
     assert!(
-        matches!(refused, Err(Error::TooLarge { len: 1001, limit: 1000 })),
+        matches!(
+            refused,
+            Err(Error::TooLarge {
+                len: 1001,
+                limit: 1000
+            })
+        ),
         "{refused:?}"
     );
     assert_not_found(store, &blob(1, 969).hash()).await;
@@ -200,7 +239,10 @@ async fn limits_bytes(store: &impl BlobStore) {
     assert_eq!(store.usage().await.expect("usage"), before);
     // What is there already needs no room.
     put(store, &blob(1, 100), "other").await;
-    store.release(&first, &holder("other")).await.expect("released");
+    store
+        .release(&first, &holder("other"))
+        .await
+        .expect("released");
     assert_full(store, &blob(3, 0)).await;
     store.release(&first, &holder("h")).await.expect("released");
     put(store, &blob(3, 100), "h").await;

@@ -134,7 +134,7 @@ impl DirectoryBlobStoreBuilder {
         make_directory(&root.join(BLOBS))?;
         make_directory(&root.join(TEMPORARY))?;
         let inner = Inner {
-            lock: Lock::open(&root.join(LOCK_FILE)).map_err(unavailable)?,
+            lock: Lock::open(&root.join(LOCK_FILE), LOCK_PATIENCE).map_err(unavailable)?,
             root,
             sealer: Sealer::new(&key),
             limits: self.limits,
@@ -401,9 +401,8 @@ impl Inner {
         let now = now_ms();
         for entry in fs::read_dir(self.root.join(BLOBS)).map_err(unavailable)? {
             let directory = entry.map_err(unavailable)?.path();
-            let over = |holds: &[Hold]| {
-                holds.is_empty() || holds.iter().any(|hold| hold.end_ms <= now)
-            };
+            let over =
+                |holds: &[Hold]| holds.is_empty() || holds.iter().any(|hold| hold.end_ms <= now);
             // Looked at without the lock first, so that a sweep with nothing to do disturbs nobody.
             match read_holds(&directory)? {
                 Some(holds) if over(&holds) => {}
@@ -413,8 +412,7 @@ impl Inner {
             let Some(holds) = read_holds(&directory)? else {
                 continue;
             };
-            let (ended, live): (Vec<_>, Vec<_>) =
-                holds.iter().partition(|hold| hold.end_ms <= now);
+            let (ended, live): (Vec<_>, Vec<_>) = holds.iter().partition(|hold| hold.end_ms <= now);
             swept.holds += ended.len() as u64;
             if live.is_empty() {
                 let removed = self.take_out(&mut locked, &directory)?;
@@ -681,6 +679,9 @@ const LOCK_FILE: &str = "lock";
 const BLOBS: &str = "blobs";
 const TEMPORARY: &str = "tmp";
 const BODY: &str = "body";
+
+/// The lock is held for microseconds; a recount of a full store takes a second at the very most.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Far longer than any write takes, so that no live one is taken for an orphan.
 const ORPHANED_AFTER: Duration = Duration::from_secs(3600);

@@ -184,7 +184,9 @@ enum End {
 
 impl End {
     fn after(keep: Duration) -> Self {
-        Instant::now().checked_add(keep).map_or(Self::Never, Self::At)
+        Instant::now()
+            .checked_add(keep)
+            .map_or(Self::Never, Self::At)
     }
 
     fn is_over(self, now: Instant) -> bool {
@@ -207,8 +209,14 @@ mod tests {
         let store = MemoryBlobStore::new();
         let holder = Holder::new("h").expect("well-formed");
         let blob = Blob::seal(b"hunter2");
-        store.put(&blob, &holder, Duration::MAX).await.expect("room");
+        store
+            .put(&blob, &holder, Duration::MAX)
+            .await
+            .expect("room");
         let text = format!("{store:?} {blob:?}");
-        assert!(!text.contains("hunter2") && !text.contains("104, 117"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("104, 117"),
+            "{text}"
+        );
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::{Blob, BlobHash, PrivateFileError};
+use crate::types::RequestId;
 
 #[cfg(feature = "directory")]
 pub use directory::*;
@@ -114,6 +115,12 @@ impl Holder {
     }
 }
 
+impl From<RequestId> for Holder {
+    fn from(id: RequestId) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -164,7 +171,10 @@ impl Limits {
 
     fn check_room(&self, now: Usage, len: u64) -> Result<()> {
         let fits = now.blobs < self.max_blobs
-            && now.bytes.checked_add(len).is_some_and(|sum| sum <= self.max_bytes);
+            && now
+                .bytes
+                .checked_add(len)
+                .is_some_and(|sum| sum <= self.max_bytes);
         if !fits {
             return Err(Error::Full {
                 bytes: now.bytes,
@@ -295,18 +305,46 @@ mod tests {
     #[test]
     fn holders_are_safe_file_names() {
         for name in ["a", "0192d3f0-7c1e-7a52-b5a6-3a7a1f6d0c11", &"x".repeat(64)] {
-            assert_eq!(Holder::new(name).map(|h| h.to_string()).ok().as_deref(), Some(name));
+            assert_eq!(
+                Holder::new(name).map(|h| h.to_string()).ok().as_deref(),
+                Some(name)
+            );
         }
-        for name in ["", ".", "..", "a/b", "A", "a_b", "a b", "ä", "a\0", "a~1", &"x".repeat(65)] {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "A",
+            "a_b",
+            "a b",
+            "ä",
+            "a\0",
+            "a~1",
+            &"x".repeat(65),
+        ] {
             assert!(Holder::new(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn request_ids_are_holders() {
+        let id = RequestId::new();
+        let holder = Holder::from(id);
+        assert_eq!(Holder::new(&id.to_string()).ok(), Some(holder));
     }
 
     #[test]
     fn only_what_may_pass_is_retryable() {
         let hash = BlobHash([7; 32]);
         let io = || Box::new(std::io::Error::other("disk"));
-        assert!(Error::Unavailable { store: "directory", source: io() }.is_retryable());
+        assert!(
+            Error::Unavailable {
+                store: "directory",
+                source: io()
+            }
+            .is_retryable()
+        );
         assert!(Error::Full { bytes: 1, blobs: 1 }.is_retryable());
         assert!(!Error::NotFound { hash }.is_retryable());
         assert!(!Error::Corrupt { hash, reason: "r" }.is_retryable());

@@ -127,10 +127,7 @@ impl KeyFile {
     /// - [`KeystoreError::Malformed`], [`KeystoreError::UnknownVersion`].
     pub fn read(path: &Path) -> Result<Self, KeystoreError> {
         let text = read_private(path)?;
-        let malformed = |source| KeystoreError::Malformed {
-            path: path.into(),
-            source,
-        };
+        let malformed = |error: serde_json::Error| KeystoreError::malformed(path, &error);
         let mark: Mark = serde_json::from_slice(&text).map_err(malformed)?;
         if mark.development_key.is_some() {
             return Err(KeystoreError::DevelopmentKey { path: path.into() });
@@ -249,8 +246,7 @@ impl KdfCost {
         {
             return Err(out_of_bounds());
         }
-        Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
-            .map_err(|_| out_of_bounds())
+        Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| out_of_bounds())
     }
 }
 
@@ -323,10 +319,7 @@ pub fn load_or_create_development(
 /// - [`KeystoreError::Malformed`]; [`KeystoreError::Altered`] if its public key is another's.
 pub fn load_development(path: &Path) -> Result<Ed25519Signer, KeystoreError> {
     let text = read_private(path)?;
-    let malformed = |source| KeystoreError::Malformed {
-        path: path.into(),
-        source,
-    };
+    let malformed = |error: serde_json::Error| KeystoreError::malformed(path, &error);
     let mark: Mark = serde_json::from_slice(&text).map_err(malformed)?;
     if mark.development_key != Some(true) {
         return Err(KeystoreError::NotDevelopmentKey { path: path.into() });
@@ -352,14 +345,15 @@ pub enum KeystoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Not a key file.
-    #[error("{} is not a key file", .path.display())]
+    /// Not a key file. What stands there instead is not repeated: it may be a key all the same.
+    #[error("{} is not a key file, as line {line}, column {column} shows", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where it differs.
-        #[source]
-        source: serde_json::Error,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
     },
     /// A key file of a later version of this program.
     #[error("{} is a key file of version {version}, and only {VERSION} is known", .path.display())]
@@ -406,6 +400,16 @@ pub enum KeystoreError {
         /// Lanes.
         lanes: u32,
     },
+}
+
+impl KeystoreError {
+    fn malformed(path: &Path, error: &serde_json::Error) -> Self {
+        Self::Malformed {
+            path: path.into(),
+            line: error.line(),
+            column: error.column(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -525,7 +529,7 @@ impl<'de, const N: usize> Deserialize<'de> for Bytes<N> {
     }
 }
 
-/// A private key as hex, leaving no copy behind on its way.
+/// A private key as hex, leaving no copy on the heap on its way.
 struct Seed(Zeroizing<[u8; 32]>);
 
 impl Serialize for Seed {

@@ -179,7 +179,9 @@ impl RequestId {
     #[must_use]
     pub fn timestamp_ms(&self) -> u64 {
         let bytes = self.0.as_bytes();
-        bytes[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte))
+        bytes[..6]
+            .iter()
+            .fold(0, |ms, byte| ms << 8 | u64::from(*byte))
     }
 }
 
@@ -341,7 +343,9 @@ mod prefixed {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
         let bytes = from.deserialize_byte_buf(BytesVisitor)?;
         let length = bytes.len();
-        bytes.try_into().map_err(|_| de::Error::invalid_length(length, &"32 bytes"))
+        bytes
+            .try_into()
+            .map_err(|_| de::Error::invalid_length(length, &"32 bytes"))
     }
 }
 
@@ -394,16 +398,25 @@ mod tests {
         assert_eq!(bcs::to_bytes(&Address::new([1; 32])).unwrap(), [1; 32]);
         let digest = bcs::to_bytes(&Digest::new([1; 32])).unwrap();
         assert_eq!(digest, [&[32][..], &[1; 32]].concat());
-        assert_eq!(bcs::from_bytes::<Digest>(&digest).unwrap(), Digest::new([1; 32]));
+        assert_eq!(
+            bcs::from_bytes::<Digest>(&digest).unwrap(),
+            Digest::new([1; 32])
+        );
         assert!(bcs::from_bytes::<Digest>(&[1, 1]).is_err());
     }
 
     #[test]
     fn byte_strings_are_vectors_in_bcs_and_text_in_json() {
         let text = ByteString::from("pods");
-        assert_eq!(bcs::to_bytes(&text).unwrap(), bcs::to_bytes(&b"pods".to_vec()).unwrap());
+        assert_eq!(
+            bcs::to_bytes(&text).unwrap(),
+            bcs::to_bytes(&b"pods".to_vec()).unwrap()
+        );
         assert_eq!(serde_json::to_string(&text).unwrap(), "\"pods\"");
-        assert_eq!(serde_json::to_string(&HexBytes(vec![0xab])).unwrap(), "\"ab\"");
+        assert_eq!(
+            serde_json::to_string(&HexBytes(vec![0xab])).unwrap(),
+            "\"ab\""
+        );
     }
 
     #[test]
@@ -412,7 +425,10 @@ mod tests {
         assert_eq!(RequestId::from_bytes(&id.to_wire()).unwrap(), id);
         assert!(is_request_id(&id.to_wire()));
         let good = "0192d8f0-1111-7abc-8def-0123456789ab";
-        assert_eq!(good.parse::<RequestId>().unwrap().timestamp_ms(), 0x0192_d8f0_1111);
+        assert_eq!(
+            good.parse::<RequestId>().unwrap().timestamp_ms(),
+            0x0192_d8f0_1111
+        );
         for bad in [
             "0192D8F0-1111-7abc-8def-0123456789ab",
             "0192d8f0-1111-4abc-8def-0123456789ab",

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Content, to_bcs};
 use crate::crypto::{PublicKey, Signature};
 use crate::types::{
-    Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId, HexBytes,
-    PolicyRule, TokenId,
+    Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
+    HexBytes, PolicyRule, TokenId,
 };
 
 /// Declares the event structs and the enum over them, in one order.

@@ -81,7 +81,8 @@ impl Intent {
     #[must_use]
     pub fn signed_bytes<M: Serialize>(&self, message: &M) -> Vec<u8> {
         let mut bytes = to_bcs(self);
-        bcs::serialize_into(&mut bytes, message).expect("messages have no floats and bounded depth");
+        bcs::serialize_into(&mut bytes, message)
+            .expect("messages have no floats and bounded depth");
         bytes
     }
 
@@ -93,7 +94,12 @@ impl Intent {
 
     /// Whether `signature` over `message` under this intent is `key`'s.
     #[must_use]
-    pub fn verify<M: Serialize>(&self, message: &M, key: &PublicKey, signature: &Signature) -> bool {
+    pub fn verify<M: Serialize>(
+        &self,
+        message: &M,
+        key: &PublicKey,
+        signature: &Signature,
+    ) -> bool {
         key.verify(&self.signed_bytes(message), signature)
     }
 }

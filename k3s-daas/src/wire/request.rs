@@ -39,7 +39,10 @@ pub struct RequestMessage {
 impl RequestMessage {
     /// Headers as pairs; those without a partner are left out.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.header_names.iter().zip(&self.header_values).map(|(name, value)| (&name[..], &value[..]))
+        self.header_names
+            .iter()
+            .zip(&self.header_values)
+            .map(|(name, value)| (&name[..], &value[..]))
     }
 }
 
@@ -78,25 +81,44 @@ impl Content {
     #[must_use]
     pub fn plain(bytes: impl Into<ByteString>) -> Self {
         let bytes = bytes.into();
-        let kind = if bytes.is_empty() { Self::NONE } else { Self::PLAIN };
-        Self { kind, bytes, ..Self::default() }
+        let kind = if bytes.is_empty() {
+            Self::NONE
+        } else {
+            Self::PLAIN
+        };
+        Self {
+            kind,
+            bytes,
+            ..Self::default()
+        }
     }
 
     /// By salted hash.
     #[must_use]
     pub fn hashed(hash: [u8; 32], length: u64) -> Self {
-        Self { kind: Self::HASHED, hash: HexBytes(hash.to_vec()), length, ..Self::default() }
+        Self {
+            kind: Self::HASHED,
+            hash: HexBytes(hash.to_vec()),
+            length,
+            ..Self::default()
+        }
     }
 
     /// Sealed inline.
     #[must_use]
     pub fn sealed(bytes: Vec<u8>) -> Self {
-        Self { kind: Self::SEALED, bytes: ByteString(bytes), ..Self::default() }
+        Self {
+            kind: Self::SEALED,
+            bytes: ByteString(bytes),
+            ..Self::default()
+        }
     }
 
     /// The hash, if this is one and of the right size.
     #[must_use]
     pub fn hash32(&self) -> Option<[u8; 32]> {
-        (self.kind == Self::HASHED).then(|| self.hash[..].try_into().ok()).flatten()
+        (self.kind == Self::HASHED)
+            .then(|| self.hash[..].try_into().ok())
+            .flatten()
     }
 }

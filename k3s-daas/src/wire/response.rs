@@ -130,6 +130,9 @@ impl ResponseEnvelope {
             .map(|(name, value)| (ByteString::from(name), ByteString::from(value.as_ref())))
             .collect();
         kept.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { headers: kept, body: ByteString(body) }
+        Self {
+            headers: kept,
+            body: ByteString(body),
+        }
     }
 }

@@ -11,16 +11,17 @@ use crate::blob::Usage;
 /// A file lock for other processes and a mutex for other threads of this one.
 pub(super) struct Lock {
     file: Mutex<File>,
+    patience: Duration,
 }
 
 impl Lock {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, patience: Duration) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = Mutex::new(options.open(path)?);
-        Ok(Self { file })
+        Ok(Self { file, patience })
     }
 
     /// Waits for the lock, but not for ever: a stopped process may hold it.
@@ -32,7 +33,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if started.elapsed() > PATIENCE => {
+                Err(TryLockError::WouldBlock) if started.elapsed() > self.patience => {
                     return Err(io::Error::new(
                         io::ErrorKind::TimedOut,
                         "another process holds the lock",
@@ -133,4 +134,59 @@ const UNDER_WAY: u64 = 2;
 /// The lock is held for some ten microseconds at a time; a recount of a full store takes longer.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LAST_PAUSE: Duration = Duration::from_millis(2);
-const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_others_but_not_for_ever() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("lock");
+        let one = Lock::open(&path, Duration::from_secs(60)).unwrap();
+        let other = Lock::open(&path, Duration::from_millis(50)).unwrap();
+        let held = one.lock().unwrap();
+        let error = other.lock().err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(held);
+        drop(other.lock().unwrap());
+        let held = other.lock().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| drop(one.lock().unwrap()));
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!waiter.is_finished());
+            drop(held);
+        });
+    }
+
+    #[test]
+    fn an_unfinished_change_is_doubtful() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let lock = Lock::open(&dir.path().join("lock"), Duration::from_secs(1)).unwrap();
+        let usage = Usage { bytes: 7, blobs: 1 };
+        let mut locked = lock.lock().unwrap();
+        assert!(locked.is_doubtful(), "nothing was ever counted");
+        locked.change(usage, || Ok(())).unwrap();
+        drop(locked);
+        let mut locked = lock.lock().unwrap();
+        assert!(!locked.is_doubtful());
+        assert_eq!(locked.usage(), usage);
+        // One that fails changes nothing.
+        let failed = locked.change(Usage::default(), || Err(io::Error::other("no")));
+        assert!(failed.is_err());
+        assert_eq!(locked.usage(), usage);
+        locked.write(UNDER_WAY, usage).unwrap();
+        drop(locked);
+        assert!(lock.lock().unwrap().is_doubtful());
+        locked_bytes(&lock, &[0xff; 10]);
+        assert!(lock.lock().unwrap().is_doubtful(), "cut short");
+    }
+
+    fn locked_bytes(lock: &Lock, bytes: &[u8]) {
+        let mut file = lock.file.lock().unwrap();
+        file.set_len(0).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.write_all(bytes).unwrap();
+    }
+}

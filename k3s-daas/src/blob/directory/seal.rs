@@ -85,14 +85,21 @@ pub(super) fn load_or_create_key(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    let refuse_inside = |directory: &Path| {
+        let resolved = |path: &Path| std::fs::canonicalize(path).map_err(unavailable);
+        if resolved(directory)?.starts_with(resolved(root)?) {
+            return unusable(format!(
+                "its key file {} is inside it: whoever copies the blobs would have the key",
+                path.display()
+            ));
+        }
+        Ok(())
+    };
+    // Before anything is made, and again when all of the path can be resolved.
+    let existing = parent.ancestors().find(|ancestor| ancestor.exists());
+    refuse_inside(existing.unwrap_or(Path::new(".")))?;
     make_directory(parent)?;
-    let resolved = |path: &Path| std::fs::canonicalize(path).map_err(unavailable);
-    if resolved(parent)?.starts_with(resolved(root)?) {
-        return unusable(format!(
-            "its key file {} is inside it: whoever copies the blobs would have the key",
-            path.display()
-        ));
-    }
+    refuse_inside(parent)?;
     match read_private(path) {
         Ok(text) => return parse_key(path, &text),
         Err(error) if !error.is_not_found() => return Err(Error::Key { source: error }),
