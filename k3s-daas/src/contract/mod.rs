@@ -1,1 +1,26 @@
-//! The rules of the Move package as a pure state machine.
+//! The rules of the Move package as a pure state machine: no I/O, no clock, no async.
+//!
+//! A call is *decided* against the state, which changes nothing and gives events or a code; the events
+//! then *evolve* the state. So a refused call changes nothing, and replaying the events from the start
+//! gives the state, both by construction.
+
+mod answer;
+mod apply;
+mod call;
+mod check;
+mod code;
+mod evolve;
+mod executor;
+mod request;
+mod state;
+mod token;
+
+pub use apply::{Abort, Attestation, AttestedFacts, Context, Effects, NoAttestation};
+pub use call::Call;
+pub use check::{Bound, assign};
+pub use code::Code;
+pub use request::{Asker, check_request, derive_target, request_digest};
+pub use state::{
+    AdminCap, Cluster, ExecutorEntry, ExecutorState, Object, Outcome, Request, ResponseRecord,
+    SealToken, State, Touched, Unbonding, VERSION,
+};

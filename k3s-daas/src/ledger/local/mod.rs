@@ -1,0 +1,1 @@
+//! The contract over a SQLite journal, for several processes of one machine.
