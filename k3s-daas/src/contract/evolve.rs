@@ -2,10 +2,9 @@
 
 use super::apply::Effects;
 use super::state::{
-    AdminCap, Cluster, ExecutorEntry, ExecutorState, Outcome, Request, ResponseRecord, SealToken,
-    State, Unbonding,
+    AdminCap, Cluster, ExecutorEntry, ExecutorState, Outcome, Request, SealToken, State, Unbonding,
 };
-use crate::types::{ByteString, Digest, ExecutorId, RequestId, TokenId};
+use crate::types::{ByteString, Digest, ExecutorId, RequestId, ResponseRecord, TokenId};
 use crate::wire::{Event, K8sApiRequest, K8sRequestProcessed};
 
 impl State {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::PublicKey;
 use crate::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
-    HexBytes, PolicyRule, RequestId, TokenId,
+    HexBytes, PolicyRule, RequestId, ResponseRecord, TokenId,
 };
 
 /// The contract version that this crate implements.
@@ -200,31 +200,6 @@ pub enum Outcome {
     Answered(ResponseRecord),
     /// A session, by closing.
     Closed,
-}
-
-/// The answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseRecord {
-    /// Which request.
-    pub request_id: RequestId,
-    /// HTTP status.
-    pub status_code: u16,
-    /// Salted SHA-256 of the envelope.
-    pub envelope_hash: HexBytes,
-    /// Its length in bytes.
-    pub envelope_len: u64,
-    /// Salt and envelope sealed to the request's `reply_key`, or empty. Events carry only its hash.
-    pub sealed: ByteString,
-    /// Who answered.
-    pub executor: ExecutorId,
-    /// Under which assignment.
-    pub epoch: u64,
-    /// When it was recorded, Unix milliseconds.
-    pub processed_at_ms: u64,
-    /// From when it may be pruned, Unix milliseconds.
-    pub expires_at_ms: u64,
-    /// The token's owner.
-    pub requester: Address,
 }
 
 impl State {
