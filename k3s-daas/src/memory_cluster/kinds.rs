@@ -97,18 +97,8 @@ impl Registry {
         self.by_path.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
-    /// The resource of a kind, as owner references and bindings name it.
-    pub(super) fn of_kind(&self, api_version: &str, kind: &str) -> Option<&Arc<Resource>> {
-        self.resources.iter().find(|r| r.kind == kind && r.api_version() == api_version)
-    }
-
     pub(super) fn all(&self) -> &[Arc<Resource>] {
         &self.resources
-    }
-
-    /// The first resource that lies at `storage`: its preferred version.
-    pub(super) fn stored_at(&self, storage: &str) -> Option<&Arc<Resource>> {
-        self.resources.iter().find(|r| &*r.storage == storage)
     }
 
     /// Groups in the order of discovery, each with its versions, the preferred one first.
@@ -182,7 +172,8 @@ fn built_in(group: &str, version: &str, row: ResourceRow) -> Resource {
     }
 }
 
-fn definition_name(group: &str, version: &str, kind: &str) -> String {
+/// The OpenAPI definition of a built-in kind.
+pub(super) fn definition_name(group: &str, version: &str, kind: &str) -> String {
     match group {
         "" => format!("io.k8s.api.core.{version}.{kind}"),
         "apiextensions.k8s.io" => {

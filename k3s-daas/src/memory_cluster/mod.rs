@@ -18,6 +18,7 @@ mod journal;
 mod kinds;
 mod openapi;
 mod patch;
+mod protobuf;
 mod rbac;
 mod read;
 mod request;

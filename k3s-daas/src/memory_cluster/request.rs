@@ -167,7 +167,7 @@ impl Request {
         }
     }
 
-    /// The body as a value: JSON or YAML by its content type.
+    /// The body as a value, by its content type.
     pub(super) fn decode_body(&self) -> Result<Value, Refusal> {
         decode(&self.body, &self.content_type())
     }
@@ -183,19 +183,23 @@ impl Request {
     }
 }
 
-/// Reads a JSON or YAML body.
+/// Reads a JSON, YAML or protobuf body.
 pub(super) fn decode(body: &[u8], content_type: &str) -> Result<Value, Refusal> {
     match content_type {
         "application/json" => serde_json::from_slice(body)
             .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: json parse error: {e}"))),
         "application/yaml" => serde_yaml_ng::from_slice(body)
             .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: yaml: {e}"))),
-        _ => Err(Refusal::unsupported_media_type(&ANSWERS)),
+        "application/vnd.kubernetes.protobuf" => super::protobuf::decode(body)
+            .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: {e}"))),
+        _ => Err(Refusal::unsupported_media_type(&BODIES)),
     }
 }
 
-/// Media types of answers, and of bodies that are objects.
-pub(super) const ANSWERS: [&str; 2] = ["application/json", "application/yaml"];
+/// Media types of answers.
+const ANSWERS: [&str; 2] = ["application/json", "application/yaml"];
+/// Media types of bodies that are objects.
+const BODIES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 fn parse_clause(clause: &str, views: fn(View) -> bool) -> Option<Accepted> {
     let mut parts = clause.split(';').map(str::trim);

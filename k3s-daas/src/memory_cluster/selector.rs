@@ -104,10 +104,7 @@ impl FieldSelector {
                 )));
             };
             if !supports(resource, field) {
-                return Err(Refusal::bad_request(match resource.custom {
-                    None => format!("field label not supported: {field}"),
-                    Some(_) => format!("field label not supported: {field}"),
-                }));
+                return Err(Refusal::bad_request(format!("field label not supported: {field}")));
             }
             terms.push((field.to_owned(), unescape(value), equal));
         }
@@ -116,11 +113,6 @@ impl FieldSelector {
 
     pub(super) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|(field, value, equal)| (field_text(object, field) == *value) == *equal)
-    }
-
-    /// The only name that can match, if the selector says one.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.0.iter().find(|(field, _, equal)| field == "metadata.name" && *equal).map(|(_, name, _)| name.as_str())
     }
 }
 
@@ -313,7 +305,6 @@ mod tests {
         let selects = |text: &str| FieldSelector::parse(text, pods).unwrap().matches(&pod);
         assert!(selects("metadata.name=x,status.phase!=Running,spec.nodeName="));
         assert!(!selects("status.phase=Running"));
-        assert_eq!(FieldSelector::parse("metadata.name=x", pods).unwrap().name(), Some("x"));
         assert!(FieldSelector::parse("spec.bogus=1", pods).is_err());
         assert!(FieldSelector::parse("metadata.name", pods).is_err());
     }

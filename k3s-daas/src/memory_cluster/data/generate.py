@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Cuts the kinds of the memory cluster out of Kubernetes' published API.
 
-    go mod download k8s.io/kubernetes@v1.35.2     (any empty directory)
-    ./generate.py "$(go env GOMODCACHE)/k8s.io/kubernetes@v1.35.2"
+    go mod download k8s.io/kubernetes@v1.35.2 k8s.io/api@v0.35.2 k8s.io/apimachinery@v0.35.2
+    ./generate.py "$(go env GOMODCACHE)/k8s.io"
 
 writes definitions.json (one OpenAPI v3 schema a line), discovery.json (aggregated
-discovery of what is served) and bootstrap.json (the default ClusterRoles and their
-bindings). Needs PyYAML.
+discovery of what is served), bootstrap.json (the default ClusterRoles and their
+bindings) and protobuf.json (the fields of each message by number). Needs PyYAML.
 """
 
 import json
 import os
+import re
 import sys
 
 import yaml
@@ -41,11 +42,13 @@ META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 EXTRA += [META + n for n in ("DeleteOptions", "Status", "APIResourceList")]
 
 
-def main(root):
+def main(modules):
     out = os.path.dirname(os.path.abspath(__file__))
+    root = f"{modules}/kubernetes@v1.35.2"
     discovery(root, out)
-    definitions(root, out)
+    kept = definitions(root, out)
     bootstrap(root, out)
+    protobuf(modules, out, kept)
 
 
 def discovery(root, out):
@@ -105,14 +108,13 @@ def definitions(root, out):
         document = json.load(open(f"{root}/api/openapi-spec/v3/{path}_openapi.json"))
         for name, schema in document["components"]["schemas"].items():
             schemas.setdefault(name, schema)
-        for resource in SERVED[(group, version)].split():
-            for item in document["paths"].values():
-                for verb in ("get", "post"):
-                    text = json.dumps(item.get(verb, {}))
-                    action = item.get(verb, {}).get("x-kubernetes-action")
-                    if action in ("list", "post", "get"):
-                        for part in text.split('"#/components/schemas/')[1:]:
-                            wanted.append(part.split('"')[0])
+        prefix = f"/apis/{group}/{version}/" if group else f"/api/{version}/"
+        for path, item in document["paths"].items():
+            if path.replace("namespaces/{namespace}/", "")[len(prefix):] not in SERVED[(group, version)].split():
+                continue
+            for verb in ("get", "post"):
+                for part in json.dumps(item.get(verb, {})).split('"#/components/schemas/')[1:]:
+                    wanted.append(part.split('"')[0])
     kept = {}
     while wanted:
         name = wanted.pop()
@@ -133,6 +135,7 @@ def definitions(root, out):
         rows = [f"{json.dumps(n)}:{json.dumps(kept[n], separators=(',', ':'), sort_keys=True)}" for n in sorted(kept)]
         file.write(",\n".join(rows))
         file.write("\n}\n")
+    return kept
 
 
 def bootstrap(root, out):
@@ -146,6 +149,81 @@ def bootstrap(root, out):
                 item["metadata"].pop("creationTimestamp", None)
                 objects.append(item)
     write_lines(f"{out}/bootstrap.json", objects)
+
+
+def protobuf(modules, out, kept):
+    """One line a message: [number, JSON name ("" if inlined), type], see protobuf.rs."""
+    packages = {}
+    for root, name in ((f"{modules}/api@v0.35.2", "k8s.io/api"), (f"{modules}/apimachinery@v0.35.2", "k8s.io/apimachinery")):
+        for folder, _, files in os.walk(root):
+            for file in files:
+                if file.endswith(".go") and not file.endswith(("_test.go", ".pb.go")) and not file.startswith("zz_"):
+                    path = name + folder[len(root):]
+                    packages.setdefault(path, []).append(open(f"{folder}/{file}").read())
+    structs, aliases = {}, {}
+    for path, files in packages.items():
+        for text in files:
+            imports = {}
+            for alias, target in re.findall(r'^\s*(\w+)?\s*"(k8s\.io/[^"]+)"', text, re.M):
+                imports[alias or target.rsplit("/", 1)[1]] = target
+            for name, body in re.findall(r"^type (\w+) struct \{\n(.*?)^\}", text, re.M | re.S):
+                fields = []
+                for line in body.splitlines():
+                    found = re.match(r'\s*(?:(\w+)\s+)?([\w.\[\]*]+)\s+`json:"([^"]*)".*\sprotobuf:"([^"]*)"', line)
+                    if found:
+                        _, kind, tag, wire = found.groups()
+                        fields.append((int(wire.split(",")[1]), tag.split(","), kind))
+                structs[(path, name)] = (fields, imports)
+            for name, kind in re.findall(r"^type (\w+) ((?:map\[\w+\]|\[\])?[\w.]+)$", text, re.M):
+                aliases[(path, name)] = (kind, imports)
+
+    special = {"resource.Quantity": "Q", "v1.Time": "T", "v1.MicroTime": "M", "intstr.IntOrString": "I",
+               "v1.FieldsV1": "F", "runtime.RawExtension": "R"}
+    plain = {"string": "s", "bool": "b", "int32": "i", "int64": "i", "uint8": "i", "float64": "d"}
+
+    def code(kind, path, imports):
+        if kind == "[]byte":
+            return "y"
+        if kind.startswith("[]"):
+            return "[" + code(kind[2:], path, imports)
+        if kind.startswith("map["):
+            return "{" + code(kind[kind.index("]") + 1:], path, imports)
+        if kind in plain:
+            return plain[kind]
+        package, _, name = kind.rpartition(".")
+        target = (imports[package] if package else path, name)
+        short = f"{target[0].rsplit('/', 1)[1]}.{name}"
+        if short in special and (short != "v1.Time" or "meta" in target[0]):
+            return special[short]
+        if target in aliases:
+            alias, alias_imports = aliases[target]
+            # A named list is a message of its own on the wire.
+            return "L" if alias == "[]string" else code(alias, target[0], alias_imports)
+        assert target in structs, (kind, target)
+        return definition(target)
+
+    def definition(target):
+        return "io.k8s." + target[0][len("k8s.io/"):].replace("/", ".") + "." + target[1]
+
+    names = {definition(target): target for target in structs}
+    wanted = [n for n in kept if n in names] + [META + "Preconditions"]
+    rows = {}
+    while wanted:
+        name = wanted.pop()
+        if name in rows or name not in names:
+            continue
+        fields, imports = structs[names[name]]
+        rows[name] = []
+        for number, tag, kind in sorted(fields, key=lambda f: f[0]):
+            bare = kind.lstrip("*")
+            found = code(bare, names[name][0], imports)
+            if found.lstrip("[{").startswith("io."):
+                wanted.append(found.lstrip("[{"))
+            keeps_zero = kind.startswith("*") or "omitempty" not in tag[1:]
+            rows[name].append([number, tag[0], found + ("!" if keeps_zero else "")])
+    with open(f"{out}/protobuf.json", "w") as file:
+        lines = [f"{json.dumps(n)}:{json.dumps(rows[n], separators=(',', ':'))}" for n in sorted(rows)]
+        file.write("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def write_lines(path, rows):
