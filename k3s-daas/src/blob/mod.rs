@@ -1,9 +1,353 @@
 //! Bodies too big or too secret for the ledger.
+//!
+//! The ledger holds a salted hash ([`BlobHash`]); the [`Blob`] itself goes from one service to the
+//! other through a [`BlobStore`]. What comes out of a store is worth nothing by itself: it counts
+//! because its hash is the one on the ledger.
+//!
+//! A blob stays as long as somebody holds it. A hold has a name, the [`Holder`], and an end, so
+//! that every step may be repeated after a crash: putting twice holds once, releasing twice
+//! releases once, and what nobody came back for ends by itself.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 #[cfg(feature = "directory")]
 mod directory;
 mod memory;
 
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::crypto::{Blob, BlobHash, PrivateFileError};
+use crate::types::RequestId;
+
 #[cfg(feature = "directory")]
 pub use directory::*;
 pub use memory::*;
+
+/// Content-addressed bytes, shared by the services that talk through it.
+///
+/// Every method may be retried, and changes nothing if it fails (except that after
+/// [`Error::Unavailable`] the outcome is unknown until the retry). Dropping a future before it is
+/// done leaves the outcome unknown in the same way.
+#[async_trait]
+pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
+    /// Stores `blob` under its hash and holds it for `holder` until `keep` from now.
+    ///
+    /// If `holder` holds it already, the later end counts. Once this returns, another process that
+    /// shares the store can fetch it.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::DiskFull`], [`Error::TooManyHolders`],
+    /// [`Error::Unavailable`].
+    async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash>;
+
+    /// The blob with this hash, verified against it.
+    ///
+    /// A blob that nobody holds any more may or may not be there still.
+    ///
+    /// # Errors
+    /// - [`Error::NotFound`]: certainly not in the store (never “could not look”).
+    /// - [`Error::Corrupt`]: something is there, and it is not this blob.
+    /// - [`Error::Unavailable`].
+    async fn fetch(&self, hash: &BlobHash) -> Result<Blob>;
+
+    /// Holds a stored blob for `holder` until `keep` from now, sooner or later than before.
+    ///
+    /// With the name under which it was put this is “release after”: the blob of a delivered read
+    /// is retained for 60 s.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::TooManyHolders`], [`Error::DiskFull`], [`Error::Unavailable`].
+    async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()>;
+
+    /// Ends the hold of `holder`; removes the blob if nobody else holds it.
+    ///
+    /// Nothing happens if there is no such hold or no such blob.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn release(&self, hash: &BlobHash, holder: &Holder) -> Result<()>;
+
+    /// Ends the holds whose time has come, and removes what nobody holds and what crashes left.
+    ///
+    /// A service calls it every so often (30 s); a store that is full calls it by itself.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn sweep(&self) -> Result<Swept>;
+
+    /// What is stored now, of what may be.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn usage(&self) -> Result<Usage>;
+}
+
+/// Name of a hold: who needs the blob. For a request's bodies, its request ID.
+///
+/// 1 to 64 bytes of `a`–`z`, `0`–`9` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holder(Box<str>);
+
+impl Holder {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// A holder of this name.
+    ///
+    /// # Errors
+    /// [`Error::MalformedHolder`].
+    pub fn new(name: &str) -> Result<Self> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if name.is_empty() || name.len() > Self::MAX_LEN || !name.bytes().all(allowed) {
+            return Err(Error::MalformedHolder);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<RequestId> for Holder {
+    fn from(id: RequestId) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Holder {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+/// What a store accepts. Counted over all processes that share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of all blobs together, as stored.
+    pub max_bytes: u64,
+    /// Number of blobs.
+    pub max_blobs: u64,
+    /// Bytes of one blob, its salt included.
+    pub max_blob_bytes: u64,
+}
+
+impl Limits {
+    /// Limits on bytes and number of all blobs together, and on the bytes of each.
+    #[must_use]
+    pub const fn new(max_bytes: u64, max_blobs: u64, max_blob_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            max_blobs,
+            max_blob_bytes,
+        }
+    }
+
+    fn check_blob(&self, blob: &Blob) -> Result<()> {
+        let len = blob.as_bytes().len() as u64;
+        if len > self.max_blob_bytes {
+            return Err(Error::TooLarge {
+                len,
+                limit: self.max_blob_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, now: Usage, len: u64) -> Result<()> {
+        let fits = now.blobs < self.max_blobs
+            && now
+                .bytes
+                .checked_add(len)
+                .is_some_and(|sum| sum <= self.max_bytes);
+        if !fits {
+            return Err(Error::Full {
+                bytes: now.bytes,
+                blobs: now.blobs,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Bytes of all blobs together, as stored.
+    pub bytes: u64,
+    /// Number of blobs.
+    pub blobs: u64,
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Holds that had ended.
+    pub holds: u64,
+    /// Blobs that nobody held any more.
+    pub blobs: u64,
+    /// Unfinished writes that a crash left behind.
+    pub orphans: u64,
+}
+
+/// The result of a [`BlobStore`]'s methods.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such blob.
+    #[error("blob {hash} is not in the store")]
+    NotFound {
+        /// What was asked for.
+        hash: BlobHash,
+    },
+    /// What is stored under this hash is not the blob.
+    #[error("blob {hash} is corrupt: {reason}")]
+    Corrupt {
+        /// What was asked for.
+        hash: BlobHash,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The store cannot be reached or cannot read or write now.
+    #[error("the {store} blob store is unavailable")]
+    Unavailable {
+        /// Which kind of store, e.g. `directory`.
+        store: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No room until other blobs are released.
+    #[error("the blob store is full: {bytes} bytes in {blobs} blobs")]
+    Full {
+        /// Bytes stored.
+        bytes: u64,
+        /// Blobs stored.
+        blobs: u64,
+    },
+    /// The disk is full, or the user's quota of it, whatever the store's own limits.
+    #[error("no space is left where the blobs are stored")]
+    DiskFull {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A single blob over the limit.
+    #[error("a blob of {len} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its length, the salt included.
+        len: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A blob has at most 64 holders.
+    #[error("blob {hash} has {MAX_HOLDERS} holders already")]
+    TooManyHolders {
+        /// The blob.
+        hash: BlobHash,
+    },
+    /// Not the form of a [`Holder`].
+    #[error("a holder is 1 to 64 bytes of a-z, 0-9 and -")]
+    MalformedHolder,
+    /// The store's key file cannot be used.
+    #[error("the blob store's key file cannot be used")]
+    Key {
+        /// Why.
+        #[source]
+        source: PrivateFileError,
+    },
+    /// The store cannot be opened as it is; its files are left alone.
+    #[error("the blob store cannot be opened: {reason}")]
+    Unusable {
+        /// What is wrong and, where something can be done, what.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody repairing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Full { .. } | Self::DiskFull { .. }
+        )
+    }
+}
+
+/// Bounds what one blob's bookkeeping can grow to; gateway and executors need a handful.
+const MAX_HOLDERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holders_are_safe_file_names() {
+        for name in ["a", "0192d3f0-7c1e-7a52-b5a6-3a7a1f6d0c11", &"x".repeat(64)] {
+            assert_eq!(
+                Holder::new(name).map(|h| h.to_string()).ok().as_deref(),
+                Some(name)
+            );
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "A",
+            "a_b",
+            "a b",
+            "ä",
+            "a\0",
+            "a~1",
+            &"x".repeat(65),
+        ] {
+            assert!(Holder::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn request_ids_are_holders() {
+        let id = RequestId::new();
+        let holder = Holder::from(id);
+        assert_eq!(Holder::new(&id.to_string()).ok(), Some(holder));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_retryable() {
+        let hash = BlobHash([7; 32]);
+        let io = || Box::new(std::io::Error::other("disk"));
+        assert!(
+            Error::Unavailable {
+                store: "directory",
+                source: io()
+            }
+            .is_retryable()
+        );
+        assert!(Error::Full { bytes: 1, blobs: 1 }.is_retryable());
+        assert!(!Error::NotFound { hash }.is_retryable());
+        assert!(!Error::Corrupt { hash, reason: "r" }.is_retryable());
+        assert!(!Error::TooLarge { len: 2, limit: 1 }.is_retryable());
+    }
+}

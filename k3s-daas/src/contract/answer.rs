@@ -5,7 +5,7 @@ use super::check::{Bound, assign, require};
 use super::request::lease_ends_ms;
 use super::state::{Cluster, ExecutorEntry, Request, SealToken, State, VERSION};
 use super::{Code, Outcome};
-use crate::crypto::{Signature, sha256};
+use crate::crypto::Signature;
 use crate::types::{ByteString, ClusterId, ExecutorId, HexBytes, RequestId, TokenId};
 use crate::wire::{
     AnswerMessage, AssignmentMessage, Deployment, IntentKind, K8sRequestClaimed,
@@ -75,7 +75,7 @@ pub(super) fn claim(
         Code::DeadlineOver,
     )?;
     require(request.claims < Bound::CLAIMS, Code::TooManyClaims)?;
-    let epoch = request.epoch + 1;
+    let epoch = request.epoch.saturating_add(1);
     let message = held.assignment(epoch);
     held.verify(context, IntentKind::Claim, &message, entry, signature)?;
     Ok(Effects::of(K8sRequestClaimed {
@@ -90,7 +90,7 @@ pub(super) fn claim(
     }))
 }
 
-/// 21, 22, 23, 24, 28.
+/// 21, 22, 23, 24, 28. A session that has not begun may be released too.
 pub(super) fn release(
     _state: &State,
     context: &Context<'_>,
@@ -109,7 +109,7 @@ pub(super) fn release(
     let message = held.assignment(epoch);
     held.verify(context, IntentKind::Release, &message, entry, signature)?;
     require(!request.is_claimed_write(), Code::ClaimedWrite)?;
-    let next = epoch + 1;
+    let next = epoch.saturating_add(1);
     let others = held.cluster.eligible().filter(|other| other.id != executor);
     let chosen = assign(others, held.token.id, &message.request_id, next);
     Ok(Effects::of(K8sRequestReleased {
@@ -130,6 +130,9 @@ pub(super) fn release(
 }
 
 /// 21, 22, 23, 24, 25, 28.
+///
+/// A request that opened a session may be answered as well: that is how an executor says that
+/// Kubernetes refused it, before a byte flowed.
 pub(super) fn store(
     _state: &State,
     context: &Context<'_>,
@@ -148,7 +151,7 @@ pub(super) fn store(
         status: answer.status,
         envelope_hash: answer.envelope_hash.clone(),
         envelope_len: answer.envelope_len,
-        sealed: answer.sealed.clone(),
+        sealed_hash: AnswerMessage::hash_of_sealed(answer.sealed),
         time_ms: answer.time_ms,
     };
     let signature = held.verify(
@@ -168,10 +171,6 @@ pub(super) fn store(
         !request.is_claimed_write() || answer.status == OUTCOME_UNKNOWN,
         Code::ClaimedWrite,
     )?;
-    let sealed_hash = match answer.sealed.is_empty() {
-        true => HexBytes::default(),
-        false => HexBytes(sha256(&[answer.sealed]).to_vec()),
-    };
     let mut effects = Effects::of(K8sRequestProcessed {
         cluster: held.cluster.id,
         token: held.token.id,
@@ -183,13 +182,13 @@ pub(super) fn store(
         status_code: answer.status,
         envelope_hash: message.envelope_hash,
         envelope_len: answer.envelope_len,
-        sealed_hash,
+        sealed_hash: message.sealed_hash,
         time_ms: answer.time_ms,
         signature,
         processed_at_ms: context.now_ms,
         expires_at_ms: held.expires_at_ms(context.now_ms),
     });
-    effects.sealed = message.sealed;
+    effects.sealed = answer.sealed.clone();
     Ok(effects)
 }
 

@@ -77,7 +77,7 @@ pub fn assign<'a>(
             &epoch.to_le_bytes(),
         ])
     };
-    eligible.max_by(|a, b| weight(a).cmp(&weight(b)).then(b.id.cmp(&a.id)))
+    eligible.max_by_key(|entry| (weight(entry), std::cmp::Reverse(entry.id)))
 }
 
 /// `Ok` if the check holds, else the code.
@@ -112,12 +112,24 @@ impl State {
         cap: AdminCapId,
         cluster: ClusterId,
     ) -> Result<&Cluster, Abort> {
+        self.administered_with(context, cap, cluster, VERSION)
+    }
+
+    /// The same of a call that also needs another object, of version `version`, to be current.
+    pub(super) fn administered_with(
+        &self,
+        context: &Context<'_>,
+        cap: AdminCapId,
+        cluster: ClusterId,
+        version: u64,
+    ) -> Result<&Cluster, Abort> {
         let held = self
             .caps
             .get(&cap)
             .ok_or(Abort::MissingObject(cap.into()))?;
         let cluster = self.cluster_object(cluster)?;
-        require(cluster.version == VERSION, Code::WrongVersion)?;
+        let is_current = cluster.version == VERSION && version == VERSION;
+        require(is_current, Code::WrongVersion)?;
         require(
             is_admin(held.owner, held.cluster, cluster, cap, context),
             Code::NotAdmin,
@@ -144,6 +156,22 @@ pub(super) fn public_key(bytes: &[u8]) -> Result<PublicKey, Code> {
     Ok(key)
 }
 
+/// What is bonded after a deposit: 32, 33.
+///
+/// All MIST there is fits into 64 bits, so no deposit on a chain can exceed them; where it could, this
+/// refuses what every later sum would overflow by.
+pub(super) fn deposit(
+    amount: u64,
+    bonded: u64,
+    unbondings: &[super::Unbonding],
+) -> Result<u64, Code> {
+    require(amount > 0, Code::ZeroAmount)?;
+    super::state::total(bonded, unbondings)
+        .checked_add(amount)
+        .ok_or(Code::LimitExceeded)?;
+    Ok(bonded.saturating_add(amount))
+}
+
 /// Stake that leaves the bond: 32, 7, 33.
 pub(super) fn unbonding(amount: u64, bonded: u64, unbondings: usize) -> Result<(), Code> {
     require(amount > 0, Code::ZeroAmount)?;
@@ -160,8 +188,7 @@ pub(super) fn unlocked(unbondings: &[super::Unbonding], now_ms: u64) -> Result<u
     let amount = unbondings
         .iter()
         .filter(due)
-        .map(|unbonding| unbonding.amount)
-        .sum();
+        .fold(0_u64, |sum, unbonding| sum.saturating_add(unbonding.amount));
     require(amount > 0, Code::StillUnbonding)?;
     Ok(amount)
 }

@@ -2,17 +2,17 @@
 
 use super::apply::Effects;
 use super::state::{
-    AdminCap, Cluster, ExecutorEntry, ExecutorState, Outcome, Request, ResponseRecord, SealToken,
-    State, Unbonding,
+    AdminCap, Cluster, ExecutorEntry, ExecutorState, Outcome, Request, SealToken, State, Unbonding,
 };
-use crate::types::{ByteString, Digest, ExecutorId, RequestId, TokenId};
+use crate::types::{ByteString, Digest, ExecutorId, RequestId, ResponseRecord, TokenId};
 use crate::wire::{Event, K8sApiRequest, K8sRequestProcessed};
 
 impl State {
     /// Changes the state by an event that was decided against it, or that a ledger emitted.
     ///
     /// Events about objects that this state does not know change nothing: a follower of one cluster may
-    /// be given all events of a package.
+    /// be given all events of a package. Never panics, whatever the events: one that no contract emits
+    /// gives a state that no contract has, which is for those to find who verify the stream.
     pub fn evolve(&mut self, event: &Event) {
         match event {
             Event::ClusterCreated(e) => {
@@ -35,7 +35,9 @@ impl State {
                     insurance: 0,
                 };
                 self.clusters.insert(e.cluster, cluster);
-                self.touched.clusters.insert(e.cluster);
+                self.touch(|touched| {
+                    touched.clusters.insert(e.cluster);
+                });
             }
             Event::ClusterPolicySet(e) => {
                 self.change_cluster(e.cluster, |cluster| cluster.policy = e.policy.clone());
@@ -44,9 +46,11 @@ impl State {
                 self.change_cluster(e.cluster, |cluster| cluster.version = e.version);
             }
             Event::InsuranceWithdrawn(e) => {
-                self.change_cluster(e.cluster, |cluster| cluster.insurance -= e.amount);
+                self.change_cluster(e.cluster, |cluster| {
+                    cluster.insurance = cluster.insurance.saturating_sub(e.amount);
+                });
             }
-            Event::SealTokenIssued(e) => {
+            Event::SealTokenIssued(e) if self.clusters.contains_key(&e.cluster) => {
                 let token = SealToken {
                     id: e.token,
                     version: e.version,
@@ -69,8 +73,11 @@ impl State {
                     unanswered: 0,
                 };
                 self.tokens.insert(e.token, token);
-                self.touched.tokens.insert(e.token);
+                self.touch(|touched| {
+                    touched.tokens.insert(e.token);
+                });
             }
+            Event::SealTokenIssued(_) => {}
             Event::SealTokenRevoked(e) => self.change_token(e.token, |token| token.revoked = true),
             Event::SealTokenRulesSet(e) => {
                 self.change_token(e.token, |token| token.rules = e.rules.clone());
@@ -94,7 +101,7 @@ impl State {
                 self.change_token(e.token, |token| token.bonded = e.bonded);
             }
             Event::StakeUnbonding(e) => self.change_token(e.token, |token| {
-                token.bonded -= e.amount;
+                token.bonded = token.bonded.saturating_sub(e.amount);
                 token.unbondings.push(Unbonding {
                     amount: e.amount,
                     unlock_ms: e.unlock_ms,
@@ -114,7 +121,7 @@ impl State {
                     request.epoch = e.epoch;
                     request.assigned_at_ms = e.timestamp_ms;
                     request.lease_ends_ms = e.lease_ends_ms;
-                    request.claims += 1;
+                    request.claims = request.claims.saturating_add(1);
                 });
             }
             Event::K8sRequestReleased(e) => {
@@ -143,7 +150,7 @@ impl State {
                 }
             }
 
-            Event::ExecutorRegistered(e) => {
+            Event::ExecutorRegistered(e) if self.clusters.contains_key(&e.cluster) => {
                 let entry = ExecutorEntry {
                     id: e.executor,
                     operator: e.operator,
@@ -169,8 +176,11 @@ impl State {
                     slashed: false,
                 };
                 self.executors.insert(e.executor, executor);
-                self.touched.executors.insert(e.executor);
+                self.touch(|touched| {
+                    touched.executors.insert(e.executor);
+                });
             }
+            Event::ExecutorRegistered(_) => {}
             Event::ExecutorActivated(e) => {
                 self.change_entry(e.cluster, e.executor, |entry| entry.active = true);
             }
@@ -186,14 +196,16 @@ impl State {
             }
             Event::ExecutorStakeUnbonding(e) => {
                 self.change_executor(e.executor, |executor| {
-                    executor.bonded -= e.amount;
+                    executor.bonded = executor.bonded.saturating_sub(e.amount);
                     let unbonding = Unbonding {
                         amount: e.amount,
                         unlock_ms: e.unlock_ms,
                     };
                     executor.unbondings.push(unbonding);
                 });
-                self.change_entry(e.cluster, e.executor, |entry| entry.stake -= e.amount);
+                self.change_entry(e.cluster, e.executor, |entry| {
+                    entry.stake = entry.stake.saturating_sub(e.amount);
+                });
             }
             Event::ExecutorStakeWithdrawn(e) => self.change_executor(e.executor, |executor| {
                 executor
@@ -213,8 +225,12 @@ impl State {
                     entry.active = false;
                 });
                 self.change_cluster(e.cluster, |cluster| {
-                    cluster.insurance += e.insured;
+                    cluster.insurance = cluster.insurance.saturating_add(e.insured);
                     cluster.slashed_keys.extend(key);
+                    // A removed executor's key may have been registered again: it is no better there.
+                    for entry in &mut cluster.executors {
+                        entry.active &= Some(entry.signing_key) != key;
+                    }
                 });
             }
             Event::ReadsAnchored(e) => self.change_executor(e.executor, |executor| {
@@ -242,9 +258,12 @@ impl State {
             return;
         };
         let token = e.seal_token_id;
+        if !self.tokens.contains_key(&token) {
+            return;
+        }
         self.change_token(token, |token| {
             token.sequence = e.sequence;
-            token.unanswered += 1;
+            token.unanswered = token.unanswered.saturating_add(1);
         });
         let request = Request {
             digest: e.digest,
@@ -262,7 +281,9 @@ impl State {
             outcome: None,
         };
         self.requests.insert((token, id), request);
-        self.touched.requests.insert((token, id));
+        self.touch(|touched| {
+            touched.requests.insert((token, id));
+        });
     }
 
     fn end_request(
@@ -280,7 +301,7 @@ impl State {
             }
         });
         if ended {
-            self.change_token(token, |token| token.unanswered -= 1);
+            self.change_token(token, one_answered);
         }
     }
 
@@ -291,16 +312,20 @@ impl State {
         let Some(request) = self.requests.remove(&(token, id)) else {
             return;
         };
-        self.touched.requests.insert((token, id));
+        self.touch(|touched| {
+            touched.requests.insert((token, id));
+        });
         if request.outcome.is_none() {
-            self.change_token(token, |token| token.unanswered -= 1);
+            self.change_token(token, one_answered);
         }
     }
 
     fn change_cluster(&mut self, id: crate::types::ClusterId, change: impl FnOnce(&mut Cluster)) {
         if let Some(cluster) = self.clusters.get_mut(&id) {
             change(cluster);
-            self.touched.clusters.insert(id);
+            self.touch(|touched| {
+                touched.clusters.insert(id);
+            });
         }
     }
 
@@ -324,14 +349,18 @@ impl State {
     fn change_token(&mut self, id: TokenId, change: impl FnOnce(&mut SealToken)) {
         if let Some(token) = self.tokens.get_mut(&id) {
             change(token);
-            self.touched.tokens.insert(id);
+            self.touch(|touched| {
+                touched.tokens.insert(id);
+            });
         }
     }
 
     fn change_executor(&mut self, id: ExecutorId, change: impl FnOnce(&mut ExecutorState)) {
         if let Some(executor) = self.executors.get_mut(&id) {
             change(executor);
-            self.touched.executors.insert(id);
+            self.touch(|touched| {
+                touched.executors.insert(id);
+            });
         }
     }
 
@@ -346,9 +375,15 @@ impl State {
         };
         if let Some(request) = self.requests.get_mut(&(token, id)) {
             change(request);
-            self.touched.requests.insert((token, id));
+            self.touch(|touched| {
+                touched.requests.insert((token, id));
+            });
         }
     }
+}
+
+fn one_answered(token: &mut SealToken) {
+    token.unanswered = token.unanswered.saturating_sub(1);
 }
 
 fn answered(e: &K8sRequestProcessed) -> Option<Outcome> {

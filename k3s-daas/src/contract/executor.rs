@@ -10,10 +10,10 @@ use crate::types::{
     TokenId,
 };
 use crate::wire::{
-    AnchorMessage, ClusterCreated, ClusterMigrated, ClusterPolicySet, Deployment,
-    ExecutorActivated, ExecutorDeactivated, ExecutorRegistered, ExecutorRemoved, ExecutorSlashed,
-    ExecutorStakeDeposited, ExecutorStakeUnbonding, ExecutorStakeWithdrawn, InsuranceWithdrawn,
-    IntentKind, ReadsAnchored, SignedAnswer, to_bcs,
+    AnchorMessage, AttestationNonce, AttestationUserData, ClusterCreated, ClusterMigrated,
+    ClusterPolicySet, Deployment, ExecutorActivated, ExecutorDeactivated, ExecutorRegistered,
+    ExecutorRemoved, ExecutorSlashed, ExecutorStakeDeposited, ExecutorStakeUnbonding,
+    ExecutorStakeWithdrawn, InsuranceWithdrawn, IntentKind, ReadsAnchored, SignedAnswer, to_bcs,
 };
 
 /// 33 (name), 38.
@@ -134,12 +134,13 @@ pub(super) fn register(
     } else {
         let facts = context.attestation.verify(attestation, context.now_ms);
         let facts = facts.ok_or(Code::AttestationMissing)?;
-        let binds = blake2b256(&[&to_bcs(&(
-            operator,
-            signing_key,
-            encryption_key,
-            &cluster.policy.kube_ca_hash,
-        ))]);
+        let binds = AttestationUserData {
+            operator: *operator,
+            signing_key: HexBytes::from(signing_key.as_ref()),
+            encryption_key: encryption_key.clone(),
+            kube_ca_hash: cluster.policy.kube_ca_hash.clone(),
+        };
+        let binds = blake2b256(&[&to_bcs(&binds)]);
         check_attestation(cluster, &facts, binds, context.now_ms)?
     };
     Ok(Effects::of(ExecutorRegistered {
@@ -149,7 +150,7 @@ pub(super) fn register(
         signing_key,
         encryption_key: encryption_key.clone(),
         pcrs,
-        registrations: cluster.registrations + 1,
+        registrations: cluster.registrations.saturating_add(1),
     }))
 }
 
@@ -211,7 +212,7 @@ pub(super) fn remove(
     }))
 }
 
-/// 1, 23 (of another cluster, or slashed: it would be lost), 32.
+/// 1, 23 (of another cluster, or slashed: it would be lost), 32, 33 (more MIST than there can be).
 pub(super) fn deposit(
     state: &State,
     context: &Context<'_>,
@@ -224,11 +225,7 @@ pub(super) fn deposit(
     require(cluster.version == VERSION, Code::WrongVersion)?;
     let fits = executor.cluster == cluster.id && !executor.slashed;
     require(fits, Code::ExecutorNotEligible)?;
-    require(amount > 0, Code::ZeroAmount)?;
-    let bonded = executor
-        .bonded
-        .checked_add(amount)
-        .ok_or(Code::LimitExceeded)?;
+    let bonded = check::deposit(amount, executor.bonded, &executor.unbondings)?;
     Ok(Effects::of(ExecutorStakeDeposited {
         cluster: cluster.id,
         executor: executor.id,
@@ -279,7 +276,7 @@ pub(super) fn withdraw(
     .paying(executor.operator, amount))
 }
 
-/// 1, 23 (of another cluster), 46 (slashed already; not one request, digest and epoch; the same outcome; a bad signature).
+/// 1, 23 (of another cluster), 46 (slashed already; not one request, digest and epoch; the same outcome; a bad signature), 33 (more MIST than there can be).
 ///
 /// The request itself need not be known any more.
 pub(super) fn slash(
@@ -312,13 +309,13 @@ pub(super) fn slash(
         .iter()
         .all(|answer| intent.verify(&answer.message, &executor.signing_key, &answer.signature));
     require(are_signed, Code::NotEquivocation)?;
-    let unbonding: u64 = executor
-        .unbondings
-        .iter()
-        .map(|unbonding| unbonding.amount)
-        .sum();
-    let taken = executor.bonded + unbonding;
+    let taken = executor.stake_total();
     let reward = taken / PRESENTERS_SHARE;
+    let insured = taken - reward;
+    require(
+        cluster.insurance.checked_add(insured).is_some(),
+        Code::LimitExceeded,
+    )?;
     let presenter = context.sender;
     let effects = Effects::of(ExecutorSlashed {
         cluster: cluster.id,
@@ -328,7 +325,7 @@ pub(super) fn slash(
         request_id: first.request_id.clone(),
         epoch: first.epoch,
         reward,
-        insured: taken - reward,
+        insured,
     });
     Ok(if reward > 0 {
         effects.paying(presenter, reward)
@@ -337,7 +334,7 @@ pub(super) fn slash(
     })
 }
 
-/// 1, 23, 24, 47.
+/// 1, 23, 24, 47 (of another executor, or not right after the last).
 pub(super) fn anchor(
     state: &State,
     context: &Context<'_>,
@@ -361,7 +358,8 @@ pub(super) fn anchor(
     let signature = <[u8; 64]>::try_from(signature).map_err(|_| Code::InvalidSignature)?;
     let is_valid = intent.verify(message, &executor.signing_key, &signature.into());
     require(is_valid, Code::InvalidSignature)?;
-    let continues = message.previous_root == executor.anchored_root
+    let continues = message.executor == executor.id
+        && message.previous_root == executor.anchored_root
         && executor.anchored_last.checked_add(1) == Some(message.first)
         && message
             .last
@@ -401,7 +399,11 @@ fn check_attestation(
     let is_fresh = facts.timestamp_ms <= now_ms.saturating_add(Bound::ATTESTATION_AHEAD_MS)
         && now_ms <= facts.timestamp_ms.saturating_add(Bound::ATTESTATION_AGE_MS);
     require(is_fresh, Code::AttestationStale)?;
-    let nonce = blake2b256(&[&to_bcs(&(cluster.id, cluster.registrations))]);
+    let nonce = AttestationNonce {
+        cluster: cluster.id,
+        registrations: cluster.registrations,
+    };
+    let nonce = blake2b256(&[&to_bcs(&nonce)]);
     require(facts.nonce == nonce.as_bytes(), Code::AttestationNonce)?;
     require(
         facts.user_data == binds.as_bytes(),

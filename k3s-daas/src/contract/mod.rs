@@ -21,6 +21,6 @@ pub use check::{Bound, assign};
 pub use code::Code;
 pub use request::{Asker, check_request, derive_target, request_digest};
 pub use state::{
-    AdminCap, Cluster, ExecutorEntry, ExecutorState, Object, Outcome, Request, ResponseRecord,
-    SealToken, State, Touched, Unbonding, VERSION,
+    AdminCap, Cluster, ExecutorEntry, ExecutorState, Object, Outcome, Request, SealToken, State,
+    Touched, Unbonding, VERSION,
 };

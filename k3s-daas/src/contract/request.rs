@@ -368,7 +368,7 @@ fn admitted(
         verb: ByteString::from(target.verb.as_str()),
         is_read: target.is_read,
         seal_token_id: token.id,
-        sequence: token.sequence + 1,
+        sequence: token.sequence.saturating_add(1),
         requester: token.owner,
         submitted_by: context.sender,
         nautilus_endpoint: executor.id,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::PublicKey;
 use crate::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
-    HexBytes, PolicyRule, RequestId, TokenId,
+    HexBytes, PolicyRule, RequestId, ResponseRecord, TokenId,
 };
 
 /// The contract version that this crate implements.
@@ -16,15 +16,30 @@ pub const VERSION: u64 = 1;
 /// All objects of the contract.
 ///
 /// Changes only by [`State::evolve`], one event at a time, so replaying the events gives it again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Two states are equal if their objects are; what was touched does not count.
+#[derive(Clone, Debug, Default)]
 pub struct State {
     pub(super) clusters: BTreeMap<ClusterId, Cluster>,
     pub(super) caps: BTreeMap<AdminCapId, AdminCap>,
     pub(super) tokens: BTreeMap<TokenId, SealToken>,
     pub(super) executors: BTreeMap<ExecutorId, ExecutorState>,
     pub(super) requests: BTreeMap<(TokenId, RequestId), Request>,
-    pub(super) touched: Touched,
+    touched: Touched,
+    is_untracked: bool,
 }
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.clusters == other.clusters
+            && self.caps == other.caps
+            && self.tokens == other.tokens
+            && self.executors == other.executors
+            && self.requests == other.requests
+    }
+}
+
+impl Eq for State {}
 
 /// Which objects changed since they were last taken, for those who keep them elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,32 +217,18 @@ pub enum Outcome {
     Closed,
 }
 
-/// The answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseRecord {
-    /// Which request.
-    pub request_id: RequestId,
-    /// HTTP status.
-    pub status_code: u16,
-    /// Salted SHA-256 of the envelope.
-    pub envelope_hash: HexBytes,
-    /// Its length in bytes.
-    pub envelope_len: u64,
-    /// Salt and envelope sealed to the request's `reply_key`, or empty. Events carry only its hash.
-    pub sealed: ByteString,
-    /// Who answered.
-    pub executor: ExecutorId,
-    /// Under which assignment.
-    pub epoch: u64,
-    /// When it was recorded, Unix milliseconds.
-    pub processed_at_ms: u64,
-    /// From when it may be pruned, Unix milliseconds.
-    pub expires_at_ms: u64,
-    /// The token's owner.
-    pub requester: Address,
-}
-
 impl State {
+    /// An empty state that does not note what changes, for those who follow a ledger and keep nothing
+    /// elsewhere. (Whoever tracks and never calls [`State::take_touched`] keeps the ID of every request
+    /// there ever was.)
+    #[must_use]
+    pub fn untracked() -> Self {
+        Self {
+            is_untracked: true,
+            ..Self::default()
+        }
+    }
+
     /// A cluster.
     #[must_use]
     pub fn cluster(&self, id: ClusterId) -> Option<&Cluster> {
@@ -290,9 +291,16 @@ impl State {
             .map(|((token, id), request)| (*token, *id, request))
     }
 
-    /// Takes the set of what changed since the last time.
+    /// Takes the set of what changed since the last time; nothing if the state is
+    /// [untracked](State::untracked).
     pub fn take_touched(&mut self) -> Touched {
         std::mem::take(&mut self.touched)
+    }
+
+    pub(super) fn touch(&mut self, note: impl FnOnce(&mut Touched)) {
+        if !self.is_untracked {
+            note(&mut self.touched);
+        }
     }
 
     /// Puts an object back that was kept elsewhere, when a state is loaded rather than replayed.
@@ -403,13 +411,23 @@ impl SealToken {
     /// MIST bonded and unbonding together.
     #[must_use]
     pub fn stake_total(&self) -> u64 {
-        self.bonded
-            + self
-                .unbondings
-                .iter()
-                .map(|unbonding| unbonding.amount)
-                .sum::<u64>()
+        total(self.bonded, &self.unbondings)
     }
+}
+
+impl ExecutorState {
+    /// MIST bonded and unbonding together: what an equivocation costs.
+    #[must_use]
+    pub fn stake_total(&self) -> u64 {
+        total(self.bonded, &self.unbondings)
+    }
+}
+
+/// Bonded and unbonding stake together. Deposits are refused that would make it more than 64 bits hold.
+pub(super) fn total(bonded: u64, unbondings: &[Unbonding]) -> u64 {
+    unbondings.iter().fold(bonded, |sum, unbonding| {
+        sum.saturating_add(unbonding.amount)
+    })
 }
 
 impl Request {

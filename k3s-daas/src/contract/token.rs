@@ -74,8 +74,8 @@ pub(super) fn revoke(
     cluster: ClusterId,
     token: TokenId,
 ) -> Result<Effects, Abort> {
-    let cluster = state.administered(context, cap, cluster)?;
     let token = state.token_object(token)?;
+    let cluster = state.administered(context, cap, cluster)?;
     require(
         token.cluster == cluster.id && !token.revoked,
         Code::InvalidSealToken,
@@ -95,9 +95,8 @@ pub(super) fn set_rules(
     token: TokenId,
     rules: &[PolicyRule],
 ) -> Result<Effects, Abort> {
-    let cluster = state.administered(context, cap, cluster)?;
     let token = state.token_object(token)?;
-    require(token.version == VERSION, Code::WrongVersion)?;
+    let cluster = state.administered_with(context, cap, cluster, token.version)?;
     require(
         token.cluster == cluster.id && !token.revoked,
         Code::InvalidSealToken,
@@ -208,7 +207,7 @@ pub(super) fn remove_session_key(
     }))
 }
 
-/// 1, 32. Any time: the owner can unstake from a revoked or expired token too.
+/// 1, 32, 33 (more MIST than there can be). Any time: the owner can unstake from a revoked or expired token too.
 pub(super) fn deposit(
     state: &State,
     context: &Context<'_>,
@@ -217,12 +216,7 @@ pub(super) fn deposit(
 ) -> Result<Effects, Abort> {
     let token = state.token_object(token)?;
     require(token.version == VERSION, Code::WrongVersion)?;
-    require(amount > 0, Code::ZeroAmount)?;
-    // No ledger has as much MIST as this could overflow by; the chain's own balance would abort.
-    let bonded = token
-        .bonded
-        .checked_add(amount)
-        .ok_or(Code::LimitExceeded)?;
+    let bonded = check::deposit(amount, token.bonded, &token.unbondings)?;
     Ok(Effects::of(StakeDeposited {
         cluster: token.cluster,
         token: token.id,

@@ -365,3 +365,151 @@ fn base32_decode(text: &str) -> Option<Vec<u8>> {
 const CID_PREFIX: [u8; 4] = [0x01, 0x55, 0x12, 0x20];
 const CID_BYTES: usize = CID_PREFIX.len() + 32;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_answers() {
+        // From Python's hashlib.
+        let blake = |parts: &[&[u8]]| hex::encode(blake2b256(parts).as_bytes());
+        assert_eq!(
+            blake(&[]),
+            "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8"
+        );
+        assert_eq!(
+            blake(&[b"abc"]),
+            "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319"
+        );
+        assert_eq!(blake(&[b"a", b"", b"bc"]), blake(&[b"abc"]));
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            hex::encode(sha256(&[b"ab", b"c"])),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    /// The CID that IPFS gives a raw block of these bytes.
+    #[test]
+    fn cid_known_answer() {
+        let hash = BlobHash(sha256(&[b"hello world"]));
+        let cid = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
+        assert_eq!(hash.to_cid(), cid);
+        assert_eq!(BlobHash::from_cid(cid).unwrap(), hash);
+    }
+
+    #[test]
+    fn other_cids_are_refused() {
+        let cid = BlobHash([0xab; 32]).to_cid();
+        // The same bytes in a text that nobody writes: a bit set behind the last byte.
+        let sloppy = format!("{}7", &cid[..cid.len() - 1]);
+        for (why, text) in [
+            ("empty", String::new()),
+            ("no multibase", cid[1..].to_owned()),
+            ("upper case", cid.to_uppercase()),
+            ("base58", format!("z{}", &cid[1..])),
+            ("a digit more", format!("{cid}a")),
+            ("a digit less", cid[..cid.len() - 1].to_owned()),
+            ("padding", format!("{cid}======")),
+            ("loose bits", sloppy),
+            ("not base32", cid.replacen('f', "1", 1)),
+            (
+                "dag-pb",
+                "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi".into(),
+            ),
+            (
+                "version 0",
+                "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".into(),
+            ),
+        ] {
+            assert!(BlobHash::from_cid(&text).is_err(), "{why}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_blob_is_salt_and_body() {
+        let salt = Salt::new([9; 32]);
+        let blob = Blob::new(salt, b"body");
+        assert_eq!(blob.hash(), BlobHash(sha256(&[&[9; 32], b"body"])));
+        assert_eq!(blob.salt(), salt);
+        assert_eq!(&blob.body()[..], b"body");
+        assert_eq!((blob.body_len(), blob.as_bytes().len()), (4, 36));
+        assert_eq!(Blob::from_bytes(blob.as_bytes().clone()).unwrap(), blob);
+    }
+
+    #[test]
+    fn salts_hide_bodies() {
+        let (one, other) = (Blob::seal(b"body"), Blob::seal(b"body"));
+        assert_ne!(one.hash(), other.hash());
+        assert_ne!(one.hash().0, sha256(&[b"body"]));
+    }
+
+    #[test]
+    fn a_blob_needs_its_salt() {
+        assert!(matches!(
+            Blob::from_bytes(vec![0; 31]),
+            Err(Error::BlobTooShort { len: 31 })
+        ));
+        assert_eq!(Blob::from_bytes(vec![0; 32]).unwrap().body_len(), 0);
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let text = format!("{:?}", Blob::new(Salt::new([1; 32]), b"hunter2"));
+        assert_eq!(text, "Blob { body_len: 7, .. }");
+    }
+
+    #[test]
+    fn hex_is_exact() {
+        let text = "0a".repeat(32);
+        assert_eq!(text.parse::<BlobHash>().unwrap(), BlobHash([10; 32]));
+        for wrong in [
+            "",
+            "0a",
+            &text[1..],
+            &format!("{text}0a"),
+            &format!("0x{text}"),
+            &"zz".repeat(32),
+        ] {
+            assert!(wrong.parse::<BlobHash>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bcs_writes_no_length() {
+        let hash = BlobHash([7; 32]);
+        assert_eq!(bcs::to_bytes(&hash).unwrap(), [7; 32]);
+        assert!(bcs::from_bytes::<BlobHash>(&[7; 31]).is_err());
+        assert!(bcs::from_bytes::<BlobHash>(&[7; 33]).is_err());
+        assert_eq!(serde_json::to_value(hash).unwrap(), "07".repeat(32));
+        assert!(serde_json::from_str::<BlobHash>("[7]").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn hashes_round_trip(bytes: [u8; 32]) {
+            let hash = BlobHash(bytes);
+            prop_assert_eq!(hash.to_string().parse::<BlobHash>().unwrap(), hash);
+            prop_assert_eq!(BlobHash::from_cid(&hash.to_cid()).unwrap(), hash);
+            let json = serde_json::to_string(&hash).unwrap();
+            prop_assert_eq!(serde_json::from_str::<BlobHash>(&json).unwrap(), hash);
+            let wire = bcs::to_bytes(&hash).unwrap();
+            prop_assert_eq!(bcs::from_bytes::<BlobHash>(&wire).unwrap(), hash);
+        }
+
+        #[test]
+        fn what_is_a_cid_is_spelled_one_way(text in "b[a-z2-7]{50,62}|bafkrei[a-z2-7]{52}|\\PC*") {
+            if let Ok(hash) = BlobHash::from_cid(&text) {
+                prop_assert_eq!(hash.to_cid(), text);
+            }
+        }
+
+        #[test]
+        fn base32_round_trips(bytes: Vec<u8>) {
+            prop_assert_eq!(base32_decode(&base32_encode(&bytes)).unwrap(), bytes);
+        }
+    }
+}

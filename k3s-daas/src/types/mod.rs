@@ -7,7 +7,9 @@ mod malformed;
 mod path;
 mod policy;
 mod query;
+mod request;
 mod resource;
+mod response;
 mod role;
 mod verb;
 
@@ -18,6 +20,8 @@ pub use malformed::{ByteName, MAX_HEADER_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
 pub use path::canonical_path;
 pub use policy::*;
 pub use query::canonical_query;
+pub use request::*;
 pub use resource::*;
+pub use response::*;
 pub use role::*;
 pub use verb::*;

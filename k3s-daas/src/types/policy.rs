@@ -11,9 +11,27 @@ use super::verb::Verb;
 ///
 /// Rules only allow; what no rule allows is refused. Everything is compared byte by byte. An empty list
 /// matches nothing, except `resource_names`, where it matches all. BCS is the fields in this
-/// order; JSON and YAML spell them as Kubernetes does (`apiGroups`, `nonResourceURLs`, …).
+/// order; JSON and YAML spell them as Kubernetes does (`apiGroups`, `nonResourceURLs`, …), lists may be
+/// left out, unknown fields are refused.
+///
+/// ```
+/// use k3s_daas::types::{Method, PolicyRule, Target, rules_allow};
+///
+/// let rules = [PolicyRule::builder()
+///     .with_verbs(["get", "list"])
+///     .with_api_groups([""])
+///     .with_resources(["pods"])
+///     .with_namespaces(["default"])
+///     .build()?];
+/// let path = b"/api/v1/namespaces/default/pods/web";
+/// let read = Target::derive(Method::Get, path, Some(b""))?;
+/// let removal = Target::derive(Method::Delete, path, Some(b""))?;
+/// assert!(rules_allow(&rules, &read, path));
+/// assert!(!rules_allow(&rules, &removal, path));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PolicyRule {
     /// Verbs as [`Verb`] spells them; `*` is any.
     pub verbs: Vec<String>,
@@ -34,7 +52,6 @@ pub struct PolicyRule {
 
 impl PolicyRule {
     /// Begins a rule without anything in it.
-    #[must_use]
     pub fn builder() -> PolicyRuleBuilder {
         PolicyRuleBuilder::default()
     }
@@ -52,7 +69,7 @@ impl PolicyRule {
     /// The ledger takes rules that this refuses; they match less than they seem to, never more.
     ///
     /// # Errors
-    /// The first [`InvalidRule`] in the order of its variants' fields: lists, then entries.
+    /// [`InvalidRule`], for the first list or entry that is at fault.
     pub fn validate(&self) -> Result<(), InvalidRule> {
         if self.verbs.is_empty() {
             return Err(InvalidRule::Empty { field: "verbs" });
@@ -304,7 +321,7 @@ pub fn rules_allow(rules: &[PolicyRule], target: &Target, path: &[u8]) -> bool {
 /// `rule 2 allows get, list on pods in namespace default; it lacks verb delete`.
 ///
 /// Rules count from 1. None if no rule speaks of resources (or of other paths, as `target` does), or
-/// if the request is allowed. At most about a kilobyte.
+/// if the request is allowed. At most about two kilobytes.
 #[must_use]
 pub fn nearest_rule(rules: &[PolicyRule], target: &Target, path: &[u8]) -> Option<String> {
     if rules_allow(rules, target, path) {
@@ -484,3 +501,7 @@ fn clip(text: &str) -> &str {
 
 /// The longest name that Kubernetes has.
 const MAX_ENTRY_BYTES: usize = 253;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

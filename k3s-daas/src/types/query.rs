@@ -123,10 +123,17 @@ impl Parameters {
     }
 
     /// Whether the request asks for a watch: present and neither `0` nor `false` in any case.
+    ///
+    /// Kubernetes folds case as Go's `strings.EqualFold`, for which U+017F (`ſ`) is an `s`: it lists
+    /// what spells `falſe`, so that is no watch here either.
     pub(super) fn is_watch(&self) -> bool {
         match &self.watch {
             None => false,
-            Some(value) => value != b"0" && !value.eq_ignore_ascii_case(b"false"),
+            Some(value) => {
+                value != b"0"
+                    && !value.eq_ignore_ascii_case(b"false")
+                    && !value.eq_ignore_ascii_case("falſe".as_bytes())
+            }
         }
     }
 
@@ -147,4 +154,149 @@ impl Parameters {
 /// What RFC 3986 allows in a query as it is, but `;`.
 const fn is_query_byte(byte: u8) -> bool {
     byte != b';' && (is_pchar(byte) || byte == b'/' || byte == b'?')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_send_becomes_the_contracts_form() {
+        for (raw, canonical) in [
+            ("", ""),
+            ("watch=true&limit=500", "watch=true&limit=500"),
+            ("a=/?:@!$'()*,~", "a=/?:@!$'()*,~"),
+            ("a=\"<>[]{}|\\^` ", "a=%22%3C%3E%5B%5D%7B%7D%7C%5C%5E%60%20"),
+            ("a=%3d%3D%c3%a9", "a=%3D%3D%C3%A9"),
+            ("a=é", "a=%C3%A9"),
+            // Meaning stays: neither `+` nor an escape is touched that could be spelled otherwise.
+            ("a=b+c%2B%41%3B%23%00", "a=b+c%2B%41%3B%23%00"),
+            ("&&=&x", "&&=&x"),
+        ] {
+            assert_eq!(canonical_query(raw).as_deref(), Ok(canonical), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_servers_read_differently_is_refused() {
+        for raw in [
+            "a;b",
+            ";",
+            "a=1;watch=1",
+            "a#b",
+            "#",
+            "%",
+            "%2",
+            "a=%",
+            "a=%2",
+            "a=%2&b",
+            "a=%zz",
+            "a=%%41",
+            "a=%+1",
+            "a=%u0041",
+            "a\0",
+            "a\n",
+            "a\r\nb",
+            "a\t",
+            "a\u{7f}",
+        ] {
+            assert!(canonical_query(raw).is_err(), "{raw:?}");
+            assert!(Parameters::parse(raw.as_bytes()).is_err(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn the_bound_is_on_the_contracts_form() {
+        let longest = "a".repeat(8_192);
+        assert_eq!(canonical_query(&longest).as_deref(), Ok(longest.as_str()));
+        assert!(canonical_query(&format!("{longest}a")).is_err());
+        assert!(canonical_query(&" ".repeat(2_730)).is_ok());
+        assert_eq!(
+            canonical_query(&" ".repeat(2_731)),
+            Err(Malformed::QueryTooLong { len: 8_193 })
+        );
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        for (raw, message) in [
+            (
+                "a;b",
+                "the query has \";\" at byte 1, which has to be escaped",
+            ),
+            (
+                "a=\"",
+                "the query has '\"' at byte 2, which has to be escaped",
+            ),
+            (
+                "a=%3d",
+                "the query has a \"%\" at byte 2 that is not followed by two upper-case hex digits",
+            ),
+            ("watch&watch=", "the query has \"watch\" more than once"),
+        ] {
+            assert_eq!(
+                Parameters::parse(raw.as_bytes()).unwrap_err().to_string(),
+                message
+            );
+        }
+    }
+
+    /// Decoded keys and values, as a browser's form would mean them.
+    fn decode(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let decode = |text: &str| {
+            let mut decoded = Vec::new();
+            let mut bytes = text.bytes();
+            while let Some(byte) = bytes.next() {
+                decoded.push(match byte {
+                    b'+' => b' ',
+                    b'%' => {
+                        let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
+                        u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+                    }
+                    byte => byte,
+                });
+            }
+            decoded
+        };
+        query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(key, value)| (decode(key), decode(value)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_not_panic(raw: Vec<u8>) {
+            let _ = Parameters::parse(&raw);
+            let _ = canonical_query(&String::from_utf8_lossy(&raw));
+        }
+
+        #[test]
+        fn the_contracts_form_keeps_what_is_meant_and_itself(
+            raw in "([a-c \"é+=&/?]|%[0-9a-fA-F]{2}|watch|fieldSelector|metadata\\.name=){0,20}",
+        ) {
+            let canonical = canonical_query(&raw).unwrap();
+            prop_assert_eq!(decode(&raw), decode(&canonical));
+            prop_assert_eq!(canonical_query(&canonical), Ok(canonical.clone()));
+            let values = |name: &[u8]| -> Vec<Vec<u8>> {
+                let pairs = decode(&raw).into_iter();
+                pairs.filter(|(key, _)| key == name).map(|(_, value)| value).collect()
+            };
+            let (watch, selector) = (values(b"watch"), values(b"fieldSelector"));
+            match Parameters::parse(canonical.as_bytes()) {
+                Ok(parameters) => {
+                    prop_assert_eq!(Vec::from_iter(parameters.watch), watch);
+                    prop_assert_eq!(Vec::from_iter(parameters.field_selector), selector);
+                }
+                Err(Malformed::QueryRepeated { .. }) => {
+                    prop_assert!(watch.len() > 1 || selector.len() > 1);
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+    }
 }

@@ -71,7 +71,8 @@ impl fmt::Display for ResourcePath {
 /// Both sides of the ledger derive it for themselves; nobody's word is taken for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What is named. For `list` and `watch` a field selector of exactly `metadata.name=N` gives the name.
+    /// What is named. For `list` and `watch` a field selector of exactly `metadata.name=N` gives the
+    /// name, but not under the legacy `/watch/` prefix.
     pub path: ResourcePath,
     /// The verb that rules are asked for.
     pub verb: Verb,
@@ -97,8 +98,8 @@ impl Target {
     ///
     /// Follows kube-apiserver's `RequestInfoFactory` (Kubernetes 1.35) except where the contract says
     /// otherwise. Where both are silent:
-    /// - the legacy `/watch/` prefix has verb `watch`, also with a name, and takes the name from a
-    ///   field selector like any watch without a name;
+    /// - the legacy `/watch/` prefix has verb `watch`, also with a name, and no field selector gives it
+    ///   one (kube-apiserver's `RequestInfo` does not look at it there);
     /// - a connecting subresource under the legacy `/watch/` prefix is connecting all the same;
     /// - discovery is compared with the path as it stands: `/version/` is none, `/api/` is;
     /// - `watch` or `fieldSelector` twice is malformed on any request, not only where it is read.
@@ -119,6 +120,7 @@ impl Target {
         let plain_verb = plain_verb(method, &resource_path, legacy_watch, &parameters);
         let verb = if is_connect { Verb::Create } else { plain_verb };
         if matches!(verb, Verb::List | Verb::Watch)
+            && !legacy_watch
             && resource_path.name.is_empty()
             && let Some(name) = parameters.selected_name()
         {
@@ -247,3 +249,7 @@ fn is_self_review_path(path: &ResourcePath) -> bool {
 
 /// The subresources that open a way into a container or through the API server.
 const CONNECT_SUBRESOURCES: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

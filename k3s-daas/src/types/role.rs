@@ -60,7 +60,7 @@ impl Role {
             .flat_map(|grants| grants.iter())
             .map(|grant| PolicyRule {
                 verbs: owned(grant.verbs),
-                api_groups: vec![grant.api_group.to_owned()],
+                api_groups: owned(grant.api_groups),
                 resources: owned(grant.resources),
                 namespaces: namespaces.clone(),
                 ..PolicyRule::default()
@@ -96,9 +96,9 @@ fn owned(list: &[&str]) -> Vec<String> {
     list.iter().map(|&item| item.to_owned()).collect()
 }
 
-/// Verbs on resources of one API group.
+/// Verbs on resources.
 struct Grant {
-    api_group: &'static str,
+    api_groups: &'static [&'static str],
     resources: &'static [&'static str],
     verbs: &'static [&'static str],
 }
@@ -120,12 +120,11 @@ const CREATE: &[&str] = &["create"];
 /// `system:aggregate-to-view`.
 const VIEW: &[Grant] = &[
     Grant {
-        api_group: "",
+        api_groups: &[""],
         resources: &[
             "bindings",
             "configmaps",
             "endpoints",
-            "events",
             "limitranges",
             "namespaces",
             "namespaces/status",
@@ -146,12 +145,17 @@ const VIEW: &[Grant] = &[
         verbs: READ,
     },
     Grant {
-        api_group: "discovery.k8s.io",
+        api_groups: &["", "events.k8s.io"],
+        resources: &["events"],
+        verbs: READ,
+    },
+    Grant {
+        api_groups: &["discovery.k8s.io"],
         resources: &["endpointslices"],
         verbs: READ,
     },
     Grant {
-        api_group: "apps",
+        api_groups: &["apps"],
         resources: &[
             "controllerrevisions",
             "daemonsets",
@@ -169,7 +173,7 @@ const VIEW: &[Grant] = &[
         verbs: READ,
     },
     Grant {
-        api_group: "autoscaling",
+        api_groups: &["autoscaling"],
         resources: &[
             "horizontalpodautoscalers",
             "horizontalpodautoscalers/status",
@@ -177,12 +181,12 @@ const VIEW: &[Grant] = &[
         verbs: READ,
     },
     Grant {
-        api_group: "batch",
+        api_groups: &["batch"],
         resources: &["cronjobs", "cronjobs/status", "jobs", "jobs/status"],
         verbs: READ,
     },
     Grant {
-        api_group: "extensions",
+        api_groups: &["extensions"],
         resources: &[
             "daemonsets",
             "daemonsets/status",
@@ -200,13 +204,22 @@ const VIEW: &[Grant] = &[
         verbs: READ,
     },
     Grant {
-        api_group: "policy",
+        api_groups: &["policy"],
         resources: &["poddisruptionbudgets", "poddisruptionbudgets/status"],
         verbs: READ,
     },
     Grant {
-        api_group: "networking.k8s.io",
+        api_groups: &["networking.k8s.io"],
         resources: &["ingresses", "ingresses/status", "networkpolicies"],
+        verbs: READ,
+    },
+    Grant {
+        api_groups: &["resource.k8s.io"],
+        resources: &[
+            "resourceclaims",
+            "resourceclaims/status",
+            "resourceclaimtemplates",
+        ],
         verbs: READ,
     },
 ];
@@ -214,7 +227,7 @@ const VIEW: &[Grant] = &[
 /// `system:aggregate-to-edit`.
 const EDIT: &[Grant] = &[
     Grant {
-        api_group: "",
+        api_groups: &[""],
         resources: &[
             "pods/attach",
             "pods/exec",
@@ -226,10 +239,9 @@ const EDIT: &[Grant] = &[
         verbs: READ,
     },
     Grant {
-        api_group: "",
+        api_groups: &[""],
         resources: &[
             "configmaps",
-            "events",
             "persistentvolumeclaims",
             "pods",
             "pods/attach",
@@ -246,12 +258,17 @@ const EDIT: &[Grant] = &[
         verbs: WRITE,
     },
     Grant {
-        api_group: "",
+        api_groups: &[""],
         resources: &["pods/eviction", "serviceaccounts/token"],
         verbs: CREATE,
     },
     Grant {
-        api_group: "apps",
+        api_groups: &["", "events.k8s.io"],
+        resources: &["events"],
+        verbs: WRITE,
+    },
+    Grant {
+        api_groups: &["apps"],
         resources: &[
             "daemonsets",
             "deployments",
@@ -265,17 +282,17 @@ const EDIT: &[Grant] = &[
         verbs: WRITE,
     },
     Grant {
-        api_group: "autoscaling",
+        api_groups: &["autoscaling"],
         resources: &["horizontalpodautoscalers"],
         verbs: WRITE,
     },
     Grant {
-        api_group: "batch",
+        api_groups: &["batch"],
         resources: &["cronjobs", "jobs"],
         verbs: WRITE,
     },
     Grant {
-        api_group: "extensions",
+        api_groups: &["extensions"],
         resources: &[
             "daemonsets",
             "deployments",
@@ -290,32 +307,225 @@ const EDIT: &[Grant] = &[
         verbs: WRITE,
     },
     Grant {
-        api_group: "policy",
+        api_groups: &["policy"],
         resources: &["poddisruptionbudgets"],
         verbs: WRITE,
     },
     Grant {
-        api_group: "networking.k8s.io",
+        api_groups: &["networking.k8s.io"],
         resources: &["ingresses", "networkpolicies"],
         verbs: WRITE,
     },
     Grant {
-        api_group: "coordination.k8s.io",
+        api_groups: &["coordination.k8s.io"],
         resources: &["leases"],
         verbs: READ_WRITE,
+    },
+    Grant {
+        api_groups: &["resource.k8s.io"],
+        resources: &["resourceclaims", "resourceclaimtemplates"],
+        verbs: WRITE,
     },
 ];
 
 /// `system:aggregate-to-admin`.
 const ADMIN: &[Grant] = &[
     Grant {
-        api_group: "authorization.k8s.io",
+        api_groups: &["authorization.k8s.io"],
         resources: &["localsubjectaccessreviews"],
         verbs: CREATE,
     },
     Grant {
-        api_group: "rbac.authorization.k8s.io",
+        api_groups: &["rbac.authorization.k8s.io"],
         resources: &["rolebindings", "roles"],
         verbs: READ_WRITE,
     },
 ];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Method, Target, Verb, rules_allow};
+    use super::*;
+
+    /// (group, resource, verb) for each that Kubernetes' default ClusterRole of that name allows.
+    fn kubernetes(role: Role) -> BTreeSet<(String, String, String)> {
+        include_str!("../../tests/fixtures/default-cluster-roles.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split('\t').collect::<Vec<_>>())
+            .filter(|fields| fields[0] == role.as_str())
+            .map(|fields| (fields[1].into(), fields[2].into(), fields[3].into()))
+            .collect()
+    }
+
+    fn ours(role: Role) -> BTreeSet<(String, String, String)> {
+        let mut allowed = BTreeSet::new();
+        for rule in role.rules(&Scope::Cluster) {
+            for group in &rule.api_groups {
+                for resource in &rule.resources {
+                    for verb in &rule.verbs {
+                        allowed.insert((group.clone(), resource.clone(), verb.clone()));
+                    }
+                }
+            }
+        }
+        allowed
+    }
+
+    #[test]
+    fn roles_are_those_of_kubernetes() {
+        for role in Role::ALL {
+            let theirs = kubernetes(role);
+            assert!(theirs.len() > 100);
+            let ours = ours(role);
+            let missing: Vec<_> = theirs.difference(&ours).collect();
+            let impersonate = ("".into(), "serviceaccounts".into(), "impersonate".into());
+            let left_out = if role == Role::View {
+                vec![]
+            } else {
+                vec![&impersonate]
+            };
+            assert_eq!(missing, left_out, "{role} lacks these");
+            let surplus: Vec<_> = ours.difference(&theirs).collect();
+            assert!(surplus.is_empty(), "{role} has {surplus:?} too much");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_valid() {
+        for role in Role::ALL {
+            for scope in [
+                Scope::Cluster,
+                Scope::Namespaces(vec!["a".into(), "b".into()]),
+            ] {
+                let rules = role.rules(&scope);
+                for rule in &rules {
+                    assert_eq!(rule.validate(), Ok(()), "{role} {rule:?}");
+                    for verb in &rule.verbs {
+                        verb.parse::<Verb>().unwrap();
+                    }
+                }
+                // Well within what a token holds.
+                assert!(bcs::to_bytes(&rules).unwrap().len() < 8_192);
+            }
+        }
+    }
+
+    #[test]
+    fn a_role_allows_what_it_says_where_it_says() {
+        let allows = |role: Role, scope: &Scope, method: Method, path: &str| {
+            let target = Target::derive(method, path.as_bytes(), Some(b"")).unwrap();
+            rules_allow(&role.rules(scope), &target, path.as_bytes())
+        };
+        let inside = Scope::Namespaces(vec!["a".into()]);
+        let nowhere = Scope::Namespaces(Vec::new());
+        let everyone = [true, true, true];
+        let editors = [false, true, true];
+        let admins = [false, false, true];
+        let nobody = [false; 3];
+        for (method, path, in_namespace, in_cluster) in [
+            (Method::Get, "/api/v1/namespaces/a/pods", everyone, everyone),
+            (Method::Get, "/api/v1/namespaces/a", everyone, everyone),
+            (
+                Method::Get,
+                "/api/v1/namespaces/a/pods/x/log",
+                everyone,
+                everyone,
+            ),
+            (Method::Get, "/api/v1/namespaces/b/pods", nobody, everyone),
+            (Method::Get, "/api/v1/pods", nobody, everyone),
+            (Method::Get, "/api/v1/namespaces", nobody, everyone),
+            (
+                Method::Get,
+                "/api/v1/namespaces/a/secrets/x",
+                editors,
+                editors,
+            ),
+            (Method::Post, "/api/v1/namespaces/a/pods", editors, editors),
+            (Method::Post, "/api/v1/namespaces/b/pods", nobody, editors),
+            (
+                Method::Get,
+                "/api/v1/namespaces/a/pods/x/exec",
+                editors,
+                editors,
+            ),
+            (
+                Method::Post,
+                "/api/v1/namespaces/a/pods/x/eviction",
+                editors,
+                editors,
+            ),
+            (
+                Method::Delete,
+                "/apis/apps/v1/namespaces/a/deployments",
+                editors,
+                editors,
+            ),
+            (
+                Method::Patch,
+                "/apis/apps/v1/namespaces/a/deployments/x/scale",
+                editors,
+                editors,
+            ),
+            (
+                Method::Post,
+                "/apis/rbac.authorization.k8s.io/v1/namespaces/a/rolebindings",
+                admins,
+                admins,
+            ),
+            (
+                Method::Get,
+                "/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles",
+                admins,
+                admins,
+            ),
+            (
+                Method::Get,
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+                nobody,
+                nobody,
+            ),
+            (
+                Method::Put,
+                "/api/v1/namespaces/a/pods/x/status",
+                nobody,
+                nobody,
+            ),
+            (Method::Post, "/api/v1/namespaces", nobody, nobody),
+            (Method::Delete, "/api/v1/namespaces/a", nobody, nobody),
+            (Method::Get, "/api/v1/nodes", nobody, nobody),
+            (Method::Get, "/api/v1/nodes/n/proxy", nobody, nobody),
+            (
+                Method::Post,
+                "/api/v1/namespaces/a/resourcequotas",
+                nobody,
+                nobody,
+            ),
+            (Method::Get, "/metrics", nobody, nobody),
+        ] {
+            for (index, role) in Role::ALL.into_iter().enumerate() {
+                let allowed = allows(role, &inside, method, path);
+                assert_eq!(allowed, in_namespace[index], "{role} in a: {method} {path}");
+                let allowed = allows(role, &Scope::Cluster, method, path);
+                assert_eq!(allowed, in_cluster[index], "{role}: {method} {path}");
+                assert!(
+                    !allows(role, &nowhere, method, path),
+                    "{role}: {method} {path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_exact() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+        }
+        for text in ["", "View", "cluster-admin", "admin "] {
+            assert_eq!(text.parse::<Role>(), Err(UnknownRole));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, to_bcs};
+use super::{Content, RequestMessage, to_bcs};
 use crate::crypto::{PublicKey, Signature};
 use crate::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
@@ -171,6 +171,7 @@ events! {
         /// The token.
         token: TokenId,
         /// The key.
+        #[serde(with = "vector")]
         key: PublicKey,
         /// Until when.
         expires_at_ms: u64,
@@ -181,6 +182,7 @@ events! {
         /// The token.
         token: TokenId,
         /// The key.
+        #[serde(with = "vector")]
         key: PublicKey,
     }
 
@@ -371,6 +373,7 @@ events! {
         /// The executor's own time, Unix milliseconds.
         time_ms: u64,
         /// The executor's signature over the answer.
+        #[serde(with = "vector")]
         signature: Signature,
         /// When it was recorded, Unix milliseconds.
         processed_at_ms: u64,
@@ -419,6 +422,7 @@ events! {
         /// Who owns its stake.
         operator: Address,
         /// Ed25519 key of its answers.
+        #[serde(with = "vector")]
         signing_key: PublicKey,
         /// X25519 key that payloads are sealed to.
         encryption_key: HexBytes,
@@ -517,6 +521,25 @@ events! {
     }
 }
 
+impl From<&K8sApiRequest> for RequestMessage {
+    /// The request as it was submitted.
+    fn from(event: &K8sApiRequest) -> Self {
+        Self {
+            request_id: event.request_id.clone(),
+            method: event.method.clone(),
+            path: event.path.clone(),
+            query: event.query.clone(),
+            header_names: event.header_names.clone(),
+            header_values: event.header_values.clone(),
+            payload: event.payload.clone(),
+            reply_key: event.reply_key.clone(),
+            priority: event.priority,
+            deadline_ms: event.deadline_ms,
+            credential_id: event.credential_id.clone(),
+        }
+    }
+}
+
 /// An address that may submit for a token until `expires_at_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delegate {
@@ -524,4 +547,42 @@ pub struct Delegate {
     pub delegate: Address,
     /// Until when.
     pub expires_at_ms: u64,
+}
+
+/// Keys and signatures as Move has them: `vector<u8>`, so behind their length.
+mod vector {
+    use serde::{Deserialize as _, Deserializer, Serialize, Serializer, de};
+
+    use crate::crypto::{PublicKey, Signature};
+    use crate::types::HexBytes;
+
+    pub(super) trait Fixed: AsRef<[u8]> + Serialize + Sized {
+        fn read(bytes: &[u8]) -> Option<Self>;
+    }
+
+    impl Fixed for PublicKey {
+        fn read(bytes: &[u8]) -> Option<Self> {
+            bytes.try_into().ok().map(Self::new)
+        }
+    }
+
+    impl Fixed for Signature {
+        fn read(bytes: &[u8]) -> Option<Self> {
+            bytes.try_into().ok().map(Self::new)
+        }
+    }
+
+    pub(super) fn serialize<T: Fixed, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            value.serialize(to)
+        } else {
+            to.serialize_bytes(value.as_ref())
+        }
+    }
+
+    pub(super) fn deserialize<'de, T: Fixed, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        let bytes = HexBytes::deserialize(from)?;
+        T::read(&bytes)
+            .ok_or_else(|| de::Error::invalid_length(bytes.len(), &"a key or a signature"))
+    }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ByteString, HexBytes};
+use crate::types::{
+    ByteString, HexBytes, InvalidRequest, K8sApiRequest, Method, Payload, Priority, Query,
+    RequestId,
+};
 
 /// The message of a request (kind 1) and of a session's opening (kind 6), exactly as submitted.
 ///
@@ -120,5 +123,110 @@ impl Content {
         (self.kind == Self::HASHED)
             .then(|| self.hash[..].try_into().ok())
             .flatten()
+    }
+}
+
+impl From<&K8sApiRequest> for RequestMessage {
+    fn from(request: &K8sApiRequest) -> Self {
+        let (header_names, header_values) = request
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    ByteString::from(name.as_str()),
+                    ByteString::from(value.as_str()),
+                )
+            })
+            .unzip();
+        Self {
+            request_id: ByteString(request.id().to_wire()),
+            method: ByteString::from(request.method().as_str()),
+            path: ByteString::from(request.path()),
+            query: match request.query() {
+                Query::None => Content::none(),
+                Query::Plain(query) => Content::plain(query.as_str()),
+                Query::Hashed { hash, length } => Content::hashed(*hash, *length),
+            },
+            header_names,
+            header_values,
+            payload: match request.payload() {
+                Payload::None => Content::none(),
+                Payload::Hashed { hash, length } => Content::hashed(*hash, *length),
+                Payload::Sealed(bytes) => Content::sealed(bytes.clone()),
+            },
+            reply_key: request
+                .reply_key()
+                .map(|key| HexBytes(key.to_vec()))
+                .unwrap_or_default(),
+            priority: request.priority().number(),
+            deadline_ms: request.deadline_ms(),
+            credential_id: request
+                .credential_id()
+                .map(|id| HexBytes(id.to_vec()))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<&RequestMessage> for K8sApiRequest {
+    type Error = InvalidRequest;
+
+    /// Reads a message that may have come from anywhere; what it yields has that very message again.
+    fn try_from(message: &RequestMessage) -> Result<Self, InvalidRequest> {
+        let text = |field: &'static str, bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| InvalidRequest::Field(field))
+        };
+        let method = Method::from_bytes(&message.method).ok_or(InvalidRequest::Field("method"))?;
+        let id = RequestId::from_bytes(&message.request_id);
+        let priority = Priority::from_number(message.priority);
+        let mut builder = Self::builder(method, text("path", &message.path)?)
+            .with_id(id.map_err(|_| InvalidRequest::Field("request_id"))?)
+            .with_priority(priority.ok_or(InvalidRequest::Field("priority"))?)
+            .with_deadline_ms(message.deadline_ms);
+        builder = match message.query.kind {
+            Content::NONE => builder,
+            Content::PLAIN => builder.with_query(text("query", &message.query.bytes)?),
+            _ => {
+                let hash = message
+                    .query
+                    .hash32()
+                    .ok_or(InvalidRequest::Field("query"))?;
+                builder.with_hashed_query(hash, message.query.length)
+            }
+        };
+        for (name, value) in message.headers() {
+            builder = builder.with_header(text("headers", name)?, text("headers", value)?);
+        }
+        builder = match message.payload.kind {
+            Content::NONE => builder,
+            Content::SEALED => {
+                builder.with_payload(Payload::Sealed(message.payload.bytes.to_vec()))
+            }
+            _ => {
+                let hash = message
+                    .payload
+                    .hash32()
+                    .ok_or(InvalidRequest::Field("payload"))?;
+                builder.with_payload(Payload::Hashed {
+                    hash,
+                    length: message.payload.length,
+                })
+            }
+        };
+        if !message.reply_key.is_empty() {
+            let key = message.reply_key[..].try_into();
+            builder = builder.with_reply_key(key.map_err(|_| InvalidRequest::Field("reply_key"))?);
+        }
+        if !message.credential_id.is_empty() {
+            let id = message.credential_id[..].try_into();
+            builder =
+                builder.with_credential_id(id.map_err(|_| InvalidRequest::Field("credential_id"))?);
+        }
+        let request = builder.build()?;
+        // Unsorted headers or unused fields with something in them would be lost.
+        if RequestMessage::from(&request) != *message {
+            return Err(InvalidRequest::Field("spelling"));
+        }
+        Ok(request)
     }
 }

@@ -2,13 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::Signature;
-use crate::types::{ByteString, Digest, HexBytes};
+use crate::crypto::{Signature, sha256};
+use crate::types::{Address, ByteString, ClusterId, Digest, ExecutorId, HexBytes};
 
 /// The message of an answer (kind 2).
 ///
 /// The time and the sealed bytes are signed but do not make two answers differ
 /// ([`AnswerMessage::outcome`] does).
+///
+/// BCS, in this order: `request_id`, `digest` (`vector<u8>` each), `epoch` u64, `status` u16,
+/// `envelope_hash` (`vector<u8>`), `envelope_len` u64, `sealed_hash` (`vector<u8>`, empty or 32),
+/// `time_ms` u64. Every field stands in [`super::K8sRequestProcessed`] too, so whoever has the event
+/// can verify the signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerMessage {
     /// Which request.
@@ -23,9 +28,10 @@ pub struct AnswerMessage {
     pub envelope_hash: HexBytes,
     /// Length of that BCS in bytes, without the salt.
     pub envelope_len: u64,
-    /// Empty, or salt and envelope sealed to the request's `reply_key`. Signed, so that whoever relays
-    /// the answer cannot swap them for something unreadable.
-    pub sealed: ByteString,
+    /// SHA-256 of the salt and envelope sealed to the request's `reply_key`, or empty
+    /// ([`AnswerMessage::hash_of_sealed`]). Signed, so that whoever relays the answer cannot swap
+    /// them for something unreadable; by hash, so that the event proves the answer without them.
+    pub sealed_hash: HexBytes,
     /// When the executor made it, Unix milliseconds.
     pub time_ms: u64,
 }
@@ -35,6 +41,16 @@ impl AnswerMessage {
     #[must_use]
     pub fn outcome(&self) -> (u16, &[u8], u64) {
         (self.status, &self.envelope_hash, self.envelope_len)
+    }
+
+    /// What stands for the bytes sealed inline: their SHA-256, or nothing if there are none.
+    #[must_use]
+    pub fn hash_of_sealed(sealed: &[u8]) -> HexBytes {
+        if sealed.is_empty() {
+            HexBytes::default()
+        } else {
+            HexBytes(sha256(&[sealed]).to_vec())
+        }
     }
 }
 
@@ -59,8 +75,13 @@ pub struct AssignmentMessage {
 }
 
 /// The message of an anchor (kind 5).
+///
+/// It names the executor: a signing key may be registered again after its executor was removed, and the
+/// anchors of the first must not count for the second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnchorMessage {
+    /// Whose reads.
+    pub executor: ExecutorId,
     /// The root anchored before; zero for the first.
     pub previous_root: Digest,
     /// Merkle root over the commands since then.
@@ -71,6 +92,30 @@ pub struct AnchorMessage {
     pub last: u64,
     /// How many there are: `last − first + 1`.
     pub count: u64,
+}
+
+/// What an attestation document's nonce is the BLAKE2b-256 of: this registration and no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationNonce {
+    /// The cluster that is registered with.
+    pub cluster: ClusterId,
+    /// How many executors were ever registered with it before.
+    pub registrations: u64,
+}
+
+/// What an attestation document's `user_data` is the BLAKE2b-256 of: all that an enclave is bound to.
+///
+/// BCS as of a Move struct: the keys are `vector<u8>`, behind their length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationUserData {
+    /// Who owns the stake.
+    pub operator: Address,
+    /// Ed25519 key of its answers.
+    pub signing_key: HexBytes,
+    /// X25519 key that payloads are sealed to.
+    pub encryption_key: HexBytes,
+    /// The API server's CA, as in the cluster's policy.
+    pub kube_ca_hash: HexBytes,
 }
 
 /// The message of a session's end (kind 7).
