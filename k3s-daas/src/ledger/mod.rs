@@ -13,6 +13,8 @@ use crate::wire::{Deployment, Event};
 
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 
 /// Result of what a ledger does.
 pub type Result<T> = std::result::Result<T, Error>;
