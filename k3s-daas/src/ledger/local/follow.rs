@@ -156,10 +156,7 @@ impl Readers {
 }
 
 /// Events after one sequence number, from disk, their links checked.
-fn page(
-    journal: &Journal,
-    after: u64,
-) -> std::result::Result<VecDeque<SequencedEvent>, Failure> {
+fn page(journal: &Journal, after: u64) -> std::result::Result<VecDeque<SequencedEvent>, Failure> {
     let first = super::replay::number(after + 1);
     let Some(row) = journal.events_after(first - 1, 1)?.pop().transpose()? else {
         return Ok(VecDeque::new());
@@ -170,7 +167,11 @@ fn page(
     while events.len() < PAGE && call <= last {
         let linked = tail::linked_call(journal, call)?;
         let of_call = sequenced(&linked)?;
-        events.extend(of_call.into_iter().filter(|event| event.cursor.major > after));
+        events.extend(
+            of_call
+                .into_iter()
+                .filter(|event| event.cursor.major > after),
+        );
         call += 1;
     }
     Ok(events)

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{Genesis, LocalLedger};
 use crate::crypto::{Ed25519Signer, Signer};
-use crate::ledger::conformance::{self, Backend, Instance};
 use crate::ledger::Ledger;
+use crate::ledger::conformance::{self, Backend, Instance};
 use crate::types::Address;
 
 /// Each view is opened anew: as far as the ledger can tell, by another process.
