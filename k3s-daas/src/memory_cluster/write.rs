@@ -30,7 +30,7 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
+        rbac::check_escalation(self, &request.user, &resource, target.namespace.as_deref(), &object)?;
         let change = Change { resource: Arc::clone(&resource), target, options, user: request.user.name.clone() };
         let dry_run = change.options.dry_run;
         let stored = self.store.write(dry_run, move |t| change.create(t, object)).await?;
@@ -48,7 +48,7 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
+        rbac::check_escalation(self, &request.user, &resource, target.namespace.as_deref(), &object)?;
         check_url_name(&object, &name)?;
         let change = Change { resource: Arc::clone(&resource), target, options, user: request.user.name.clone() };
         let dry_run = change.options.dry_run;
@@ -86,7 +86,8 @@ impl Cluster {
         let (created, stored, warnings) = self
             .store
             .write(dry_run, move |t| {
-                let check = |object: &Value| rbac::check_escalation(&cluster, &user, &change.resource, object);
+                let namespace = change.target.namespace.as_deref();
+                let check = |object: &Value| rbac::check_escalation(&cluster, &user, &change.resource, namespace, object);
                 change.patch(t, &patch, &name, &check)
             })
             .await?;
@@ -227,14 +228,27 @@ impl Change {
             object["metadata"]["generation"] = 1.into();
         }
         let key = (resource.group.as_str(), resource.plural.as_str());
-        if let Some(custom) = &resource.custom {
-            if custom.has_status {
-                object.as_object_mut().map(|o| o.remove("status"));
+        let resets_status = match &resource.custom {
+            Some(custom) => custom.has_status,
+            None => resource.subresource("status").is_some() && !resource.is("", "nodes"),
+        };
+        if resets_status {
+            object.as_object_mut().map(|o| o.remove("status"));
+        }
+        if resource.custom.is_none() {
+            defaults::for_any(key, &mut object);
+            defaults::drop_nulls(&mut object);
+        }
+        match tracked {
+            // Server-side apply has kept the books already.
+            Some(fields) if self.options.writer.subresource == APPLYING => object["metadata"]["managedFields"] = fields,
+            _ => {
+                object["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
+                apply::track(None, &mut object, &self.schema(), &self.options.writer);
             }
-        } else {
-            if resource.subresource("status").is_some() && !resource.is("", "nodes") {
-                object.as_object_mut().map(|o| o.remove("status"));
-            }
+        }
+        // What comes from here on belongs to nobody.
+        if resource.custom.is_none() {
             defaults::for_create(key, &mut object);
             allocate(t, resource, &mut object);
             crd_status(resource, &mut object);
@@ -248,14 +262,6 @@ impl Change {
         let place = super::store::key(object["metadata"]["namespace"].as_str(), &name);
         if t.get(&resource.storage, &place).is_some() {
             return Err(Refusal::already_exists(resource, &name));
-        }
-        match tracked {
-            // Server-side apply has kept the books already.
-            Some(fields) if self.options.writer.subresource == APPLYING => object["metadata"]["managedFields"] = fields,
-            _ => {
-                object["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
-                apply::track(None, &mut object, &self.schema(), &self.options.writer);
-            }
         }
         tracing::debug!(user = %self.user, resource = %resource.plural, "created");
         Ok(t.put(&resource.storage, object))
@@ -396,6 +402,12 @@ impl Change {
                 return Err(Refusal::invalid(resource, live.name(), &[cause]));
             }
         }
+        if !tracked {
+            apply::track(Some(&live.value), &mut object, &self.schema(), &self.options.writer);
+        }
+        if resource.custom.is_none() {
+            defaults::admit(key, &mut object);
+        }
         if has_generation(resource) && differs_in_content(&live.value, &object) {
             let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
             object["metadata"]["generation"] = (generation + 1).into();
@@ -403,9 +415,6 @@ impl Change {
         let causes = validation::updated(resource, &live.value, &object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(resource, live.name(), &causes));
-        }
-        if !tracked {
-            apply::track(Some(&live.value), &mut object, &self.schema(), &self.options.writer);
         }
         object["metadata"]["resourceVersion"] = live.value["metadata"]["resourceVersion"].clone();
         if apply::same_but_for_times(&live.value, &object) {
