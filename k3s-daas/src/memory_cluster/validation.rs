@@ -34,14 +34,26 @@ pub(super) fn updated(resource: &Resource, before: &Value, after: &Value) -> Vec
         ("", "secrets") => fixed("type"),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             if before["roleRef"] != after["roleRef"] {
-                causes.push(Cause::invalid("roleRef", &after["roleRef"], "cannot change roleRef"));
+                causes.push(Cause::invalid(
+                    "roleRef",
+                    &after["roleRef"],
+                    "cannot change roleRef",
+                ));
             }
         }
         ("scheduling.k8s.io", "priorityclasses") => fixed("value"),
         ("storage.k8s.io", "storageclasses") => {
-            for field in ["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"] {
+            for field in [
+                "provisioner",
+                "parameters",
+                "reclaimPolicy",
+                "volumeBindingMode",
+            ] {
                 if before[field] != after[field] {
-                    causes.push(Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
+                    causes.push(Cause::forbidden(
+                        field,
+                        &format!("updates to {field} are forbidden."),
+                    ));
                 }
             }
         }
@@ -92,11 +104,17 @@ pub(super) fn updated(resource: &Resource, before: &Value, after: &Value) -> Vec
     if before["immutable"] == true && resource.group.is_empty() {
         for field in ["data", "binaryData"] {
             if before[field] != after[field] {
-                causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+                causes.push(Cause::forbidden(
+                    field,
+                    "field is immutable when `immutable` is set",
+                ));
             }
         }
         if after["immutable"] != true {
-            causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+            causes.push(Cause::forbidden(
+                "immutable",
+                "field is immutable when `immutable` is set",
+            ));
         }
     }
     causes
@@ -158,7 +176,9 @@ fn is_label(text: &str) -> bool {
     let end = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     end(bytes.first())
         && end(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 fn subdomain_problem(name: &str) -> Option<String> {
@@ -203,7 +223,9 @@ fn path_segment_problem(name: &str) -> Option<String> {
     if matches!(name, "." | "..") {
         return Some(format!("may not be '{name}'"));
     }
-    name.chars().find(|c| matches!(c, '/' | '%')).map(|c| format!("may not contain '{c}'"))
+    name.chars()
+        .find(|c| matches!(c, '/' | '%'))
+        .map(|c| format!("may not contain '{c}'"))
 }
 
 fn is_dns_part(text: &str) -> bool {
@@ -218,7 +240,10 @@ fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let metadata = &object["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     if name.is_empty() {
-        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
     } else {
         let problem = match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "namespaces") => dns_label_problem(name),
@@ -231,7 +256,12 @@ fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
         }
     }
     labels(&metadata["labels"], "metadata.labels", causes);
-    for key in metadata["annotations"].as_object().into_iter().flatten().map(|(k, _)| k) {
+    for key in metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, _)| k)
+    {
         if let Some(problem) = qualified_name_problem(&key.to_lowercase()) {
             causes.push(Cause::invalid("metadata.annotations", &json!(key), problem));
         }
@@ -278,16 +308,31 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             if spec["template"].is_null() {
                 causes.push(Cause::required("spec.template", ""));
             } else {
-                pod_spec(&spec["template"]["spec"], "spec.template.spec", &["Always"], causes);
+                pod_spec(
+                    &spec["template"]["spec"],
+                    "spec.template.spec",
+                    &["Always"],
+                    causes,
+                );
             }
         }
         ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
             replicas(spec, causes);
             selects_its_template(spec, causes);
-            pod_spec(&spec["template"]["spec"], "spec.template.spec", &["Always"], causes);
+            pod_spec(
+                &spec["template"]["spec"],
+                "spec.template.spec",
+                &["Always"],
+                causes,
+            );
         }
         ("batch", "jobs") => {
-            pod_spec(&spec["template"]["spec"], "spec.template.spec", &["OnFailure", "Never"], causes);
+            pod_spec(
+                &spec["template"]["spec"],
+                "spec.template.spec",
+                &["OnFailure", "Never"],
+                causes,
+            );
         }
         ("batch", "cronjobs") => {
             let schedule = spec["schedule"].as_str().unwrap_or_default();
@@ -299,17 +344,32 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid("spec.schedule", &spec["schedule"], why));
             }
             let template = &spec["jobTemplate"]["spec"]["template"]["spec"];
-            pod_spec(template, "spec.jobTemplate.spec.template.spec", &["OnFailure", "Never"], causes);
+            pod_spec(
+                template,
+                "spec.jobTemplate.spec.template.spec",
+                &["OnFailure", "Never"],
+                causes,
+            );
         }
         ("rbac.authorization.k8s.io", "roles" | "clusterroles") => {
             for (index, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
-                rbac_rule(rule, &format!("rules[{index}]"), resource.namespaced, causes);
+                rbac_rule(
+                    rule,
+                    &format!("rules[{index}]"),
+                    resource.namespaced,
+                    causes,
+                );
             }
         }
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(resource, object, causes),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            binding(resource, object, causes)
+        }
         ("", "persistentvolumeclaims") => {
             if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-                causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+                causes.push(Cause::required(
+                    "spec.accessModes",
+                    "at least 1 access mode is required",
+                ));
             }
             if spec["resources"]["requests"]["storage"].is_null() {
                 causes.push(Cause::required("spec.resources[storage]", ""));
@@ -324,8 +384,14 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             }
         }
         ("networking.k8s.io", "ingresses") => {
-            if spec["defaultBackend"].is_null() && spec["rules"].as_array().is_none_or(Vec::is_empty) {
-                causes.push(Cause::invalid("spec", &json!([]), "either `defaultBackend` or `rules` must be specified"));
+            if spec["defaultBackend"].is_null()
+                && spec["rules"].as_array().is_none_or(Vec::is_empty)
+            {
+                causes.push(Cause::invalid(
+                    "spec",
+                    &json!([]),
+                    "either `defaultBackend` or `rules` must be specified",
+                ));
             }
         }
         ("storage.k8s.io", "storageclasses") => {
@@ -336,10 +402,17 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
         ("autoscaling", "horizontalpodautoscalers") => {
             if spec["maxReplicas"].as_i64().unwrap_or(0) < 1 {
                 let value = json!(spec["maxReplicas"].as_i64().unwrap_or(0));
-                causes.push(Cause::invalid("spec.maxReplicas", &value, "must be greater than 0"));
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &value,
+                    "must be greater than 0",
+                ));
             }
             for field in ["kind", "name"] {
-                if spec["scaleTargetRef"][field].as_str().is_none_or(str::is_empty) {
+                if spec["scaleTargetRef"][field]
+                    .as_str()
+                    .is_none_or(str::is_empty)
+                {
                     causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
                 }
             }
@@ -351,7 +424,11 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
 
 fn replicas(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["replicas"].as_i64().is_some_and(|n| n < 0) {
-        causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            "spec.replicas",
+            &spec["replicas"],
+            "must be greater than or equal to 0",
+        ));
     }
 }
 
@@ -367,12 +444,20 @@ fn selects_its_template(spec: &Value, causes: &mut Vec<Cause>) {
         _ => true,
     };
     if empty("matchLabels") && empty("matchExpressions") {
-        causes.push(Cause::invalid("spec.selector", &json!({}), "empty selector is invalid for deployment"));
+        causes.push(Cause::invalid(
+            "spec.selector",
+            &json!({}),
+            "empty selector is invalid for deployment",
+        ));
         return;
     }
     let labels = &spec["template"]["metadata"]["labels"];
     if !super::selector::LabelSelector::from_object(selector).matches(labels) {
-        let shown = if labels.is_null() { json!(null) } else { labels.clone() };
+        let shown = if labels.is_null() {
+            json!(null)
+        } else {
+            labels.clone()
+        };
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             &shown,
@@ -382,7 +467,10 @@ fn selects_its_template(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>) {
-    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let containers = spec["containers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
@@ -394,7 +482,11 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
             if name.is_empty() {
                 causes.push(Cause::required(format!("{path}.name"), ""));
             } else if let Some(problem) = dns_label_problem(name) {
-                causes.push(Cause::invalid(format!("{path}.name"), &json!(name), problem));
+                causes.push(Cause::invalid(
+                    format!("{path}.name"),
+                    &json!(name),
+                    problem,
+                ));
             } else if names.contains(&name) {
                 causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
             } else {
@@ -403,8 +495,17 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
             if container["image"].as_str().is_none_or(str::is_empty) {
                 causes.push(Cause::required(format!("{path}.image"), ""));
             }
-            for (at, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
-                port_number(&port["containerPort"], &format!("{path}.ports[{at}].containerPort"), causes);
+            for (at, port) in container["ports"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .enumerate()
+            {
+                port_number(
+                    &port["containerPort"],
+                    &format!("{path}.ports[{at}].containerPort"),
+                    causes,
+                );
             }
             volume_mounts(container, spec, &path, causes);
         }
@@ -413,15 +514,32 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
     if !policies.contains(&policy) {
         causes.push(match policy {
             "" => Cause::required(format!("{path}.restartPolicy"), ""),
-            _ => Cause::unsupported(format!("{path}.restartPolicy"), &spec["restartPolicy"], policies),
+            _ => Cause::unsupported(
+                format!("{path}.restartPolicy"),
+                &spec["restartPolicy"],
+                policies,
+            ),
         });
     }
-    labels(&spec["nodeSelector"], &format!("{path}.nodeSelector"), causes);
+    labels(
+        &spec["nodeSelector"],
+        &format!("{path}.nodeSelector"),
+        causes,
+    );
 }
 
 fn volume_mounts(container: &Value, spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for (at, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
-        let known = spec["volumes"].as_array().into_iter().flatten().any(|v| v["name"] == mount["name"]);
+    for (at, mount) in container["volumeMounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let known = spec["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|v| v["name"] == mount["name"]);
         if !known {
             causes.push(Cause {
                 reason: "FieldValueNotFound",
@@ -430,7 +548,10 @@ fn volume_mounts(container: &Value, spec: &Value, path: &str, causes: &mut Vec<C
             });
         }
         if mount["mountPath"].as_str().is_none_or(str::is_empty) {
-            causes.push(Cause::required(format!("{path}.volumeMounts[{at}].mountPath"), ""));
+            causes.push(Cause::required(
+                format!("{path}.volumeMounts[{at}].mountPath"),
+                "",
+            ));
         }
     }
 }
@@ -439,21 +560,32 @@ fn port_number(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     match value.as_i64() {
         None => causes.push(Cause::required(path, "")),
         Some(1..=65_535) => {}
-        Some(_) => causes.push(Cause::invalid(path, value, "must be between 1 and 65535, inclusive")),
+        Some(_) => causes.push(Cause::invalid(
+            path,
+            value,
+            "must be between 1 and 65535, inclusive",
+        )),
     }
 }
 
 fn pod_update(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
     let mut munged = after["spec"].clone();
     for list in ["containers", "initContainers"] {
-        let old = before["spec"][list].as_array().map(Vec::as_slice).unwrap_or_default();
+        let old = before["spec"][list]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         if let Some(new) = munged.get_mut(list).and_then(Value::as_array_mut) {
             for (new, old) in new.iter_mut().zip(old) {
                 new["image"] = old["image"].clone();
             }
         }
     }
-    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
+    for key in [
+        "activeDeadlineSeconds",
+        "tolerations",
+        "terminationGracePeriodSeconds",
+    ] {
         match before["spec"].get(key) {
             Some(old) => munged[key] = old.clone(),
             None => drop(munged.as_object_mut().and_then(|m| m.remove(key))),
@@ -474,7 +606,9 @@ fn data_keys(data: &Value, path: &str, causes: &mut Vec<Cause>) {
         let good = !key.is_empty()
             && key.len() <= 253
             && !matches!(key.as_str(), "." | "..")
-            && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         if !good {
             causes.push(Cause::invalid(
                 format!("{path}[{key}]"),
@@ -508,12 +642,19 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
     if !TYPES.contains(&kind) {
         causes.push(Cause::unsupported("spec.type", &spec["type"], &TYPES));
     }
-    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ports = spec["ports"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if ports.is_empty() && kind != "ExternalName" && spec["clusterIP"] != "None" {
         causes.push(Cause::required("spec.ports", ""));
     }
     if kind == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
-        causes.push(Cause::invalid("spec.externalName", &json!(""), "may not be empty"));
+        causes.push(Cause::invalid(
+            "spec.externalName",
+            &json!(""),
+            "may not be empty",
+        ));
     }
     for (index, port) in ports.iter().enumerate() {
         port_number(&port["port"], &format!("spec.ports[{index}].port"), causes);
@@ -526,7 +667,10 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
 fn rbac_rule(rule: &Value, path: &str, namespaced: bool, causes: &mut Vec<Cause>) {
     let empty = |key: &str| rule[key].as_array().is_none_or(Vec::is_empty);
     if empty("verbs") {
-        causes.push(Cause::required(format!("{path}.verbs"), "verbs must contain at least one value"));
+        causes.push(Cause::required(
+            format!("{path}.verbs"),
+            "verbs must contain at least one value",
+        ));
     }
     if !empty("nonResourceURLs") {
         if namespaced {
@@ -539,23 +683,42 @@ fn rbac_rule(rule: &Value, path: &str, namespaced: bool, causes: &mut Vec<Cause>
         return;
     }
     if empty("apiGroups") {
-        causes.push(Cause::required(format!("{path}.apiGroups"), "resource rules must supply at least one api group"));
+        causes.push(Cause::required(
+            format!("{path}.apiGroups"),
+            "resource rules must supply at least one api group",
+        ));
     }
     if empty("resources") {
-        causes.push(Cause::required(format!("{path}.resources"), "resource rules must supply at least one resource"));
+        causes.push(Cause::required(
+            format!("{path}.resources"),
+            "resource rules must supply at least one resource",
+        ));
     }
 }
 
 fn binding(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let reference = &object["roleRef"];
-    let kinds: &[&str] = if resource.namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    let kinds: &[&str] = if resource.namespaced {
+        &["Role", "ClusterRole"]
+    } else {
+        &["ClusterRole"]
+    };
     if !kinds.contains(&reference["kind"].as_str().unwrap_or_default()) {
-        causes.push(Cause::unsupported("roleRef.kind", &json!(reference["kind"].as_str().unwrap_or_default()), kinds));
+        causes.push(Cause::unsupported(
+            "roleRef.kind",
+            &json!(reference["kind"].as_str().unwrap_or_default()),
+            kinds,
+        ));
     }
     if reference["name"].as_str().is_none_or(str::is_empty) {
         causes.push(Cause::required("roleRef.name", ""));
     }
-    for (index, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {
+    for (index, subject) in object["subjects"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let path = format!("subjects[{index}]");
         if subject["name"].as_str().is_none_or(str::is_empty) {
             causes.push(Cause::required(format!("{path}.name"), ""));
@@ -579,7 +742,11 @@ fn binding(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
 fn custom_definition(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    let expected = format!(
+        "{}.{}",
+        text(&spec["names"]["plural"]),
+        text(&spec["group"])
+    );
     if object["metadata"]["name"] != expected.as_str() {
         causes.push(Cause::invalid(
             "metadata.name",
@@ -587,38 +754,63 @@ fn custom_definition(object: &Value, causes: &mut Vec<Cause>) {
             "must be spec.names.plural+\".\"+spec.group",
         ));
     }
-    for (path, value) in
-        [("spec.group", &spec["group"]), ("spec.names.plural", &spec["names"]["plural"]), ("spec.names.kind", &spec["names"]["kind"])]
-    {
+    for (path, value) in [
+        ("spec.group", &spec["group"]),
+        ("spec.names.plural", &spec["names"]["plural"]),
+        ("spec.names.kind", &spec["names"]["kind"]),
+    ] {
         if value.as_str().is_none_or(str::is_empty) {
             causes.push(Cause::required(path, ""));
         }
     }
     if !text(&spec["group"]).contains('.') {
-        causes.push(Cause::invalid("spec.group", &spec["group"], "should be a domain with at least one dot"));
+        causes.push(Cause::invalid(
+            "spec.group",
+            &spec["group"],
+            "should be a domain with at least one dot",
+        ));
     }
     if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster")) {
-        causes.push(Cause::unsupported("spec.scope", &json!(text(&spec["scope"])), &["Cluster", "Namespaced"]));
+        causes.push(Cause::unsupported(
+            "spec.scope",
+            &json!(text(&spec["scope"])),
+            &["Cluster", "Namespaced"],
+        ));
     }
-    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let versions = spec["versions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if versions.iter().filter(|v| v["storage"] == true).count() != 1 {
-        causes.push(Cause::invalid("spec.versions", &spec["versions"], "must have exactly one version marked as storage version"));
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &spec["versions"],
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (index, version) in versions.iter().enumerate() {
         if version["schema"]["openAPIV3Schema"].is_null() {
-            causes.push(Cause::required(format!("spec.versions[{index}].schema.openAPIV3Schema"), "schemas are required"));
+            causes.push(Cause::required(
+                format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
     }
 }
 
 /// Five fields, or one of the named schedules.
 fn is_schedule(text: &str) -> bool {
-    let text = text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")).map_or(text, |rest| {
-        rest.split_once(' ').map_or("", |(_, rest)| rest)
-    });
+    let text = text
+        .strip_prefix("TZ=")
+        .or_else(|| text.strip_prefix("CRON_TZ="))
+        .map_or(text, |rest| {
+            rest.split_once(' ').map_or("", |(_, rest)| rest)
+        });
     if let Some(name) = text.strip_prefix('@') {
-        return matches!(name, "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly")
-            || name.starts_with("every ");
+        return matches!(
+            name,
+            "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly"
+        ) || name.starts_with("every ");
     }
     let fields: Vec<&str> = text.split_whitespace().collect();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-' | '?');
@@ -626,7 +818,8 @@ fn is_schedule(text: &str) -> bool {
 }
 
 fn pointed<'a>(object: &'a Value, path: &str) -> &'a Value {
-    path.split('.').fold(object, |value, key| value.get(key).unwrap_or(&Value::Null))
+    path.split('.')
+        .fold(object, |value, key| value.get(key).unwrap_or(&Value::Null))
 }
 
 /// kube-apiserver's limit on all annotations of an object together.
@@ -639,19 +832,37 @@ mod tests {
 
     fn causes(group: &str, version: &str, plural: &str, object: &Value) -> Vec<String> {
         let registry = Registry::with_custom(Vec::new());
-        let found = registry.find(group, version, plural).map(|r| created(r, object)).unwrap_or_default();
-        found.into_iter().map(|c| format!("{}: {}", c.field, c.message)).collect()
+        let found = registry
+            .find(group, version, plural)
+            .map(|r| created(r, object))
+            .unwrap_or_default();
+        found
+            .into_iter()
+            .map(|c| format!("{}: {}", c.field, c.message))
+            .collect()
     }
 
     #[test]
     fn a_pod_needs_a_name_and_an_image() {
         let pod = json!({"metadata": {"name": "X_"}, "spec": {"restartPolicy": "Sometimes", "containers": [{"name": "a"}, {"name": "a", "image": "i"}]}});
         let found = causes("", "v1", "pods", &pod);
-        assert!(found[0].starts_with("metadata.name: Invalid value: \"X_\": a lowercase RFC 1123 subdomain"));
+        assert!(
+            found[0].starts_with(
+                "metadata.name: Invalid value: \"X_\": a lowercase RFC 1123 subdomain"
+            )
+        );
         assert!(found.contains(&"spec.containers[0].image: Required value".into()));
         assert!(found.contains(&"spec.containers[1].name: Duplicate value: \"a\"".into()));
         assert_eq!(found.len(), 4);
-        assert_eq!(causes("", "v1", "pods", &json!({"metadata": {"name": "x"}, "spec": {"restartPolicy": "Always"}})), ["spec.containers: Required value"]);
+        assert_eq!(
+            causes(
+                "",
+                "v1",
+                "pods",
+                &json!({"metadata": {"name": "x"}, "spec": {"restartPolicy": "Always"}})
+            ),
+            ["spec.containers: Required value"]
+        );
     }
 
     #[test]
@@ -660,7 +871,9 @@ mod tests {
             "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"restartPolicy": "Always", "containers": [{"name": "a", "image": "i"}]}}}});
         assert_eq!(
             causes("apps", "v1", "deployments", &deployment),
-            ["spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"]
+            [
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"
+            ]
         );
         deployment["spec"]["template"]["metadata"]["labels"]["a"] = "b".into();
         assert!(causes("apps", "v1", "deployments", &deployment).is_empty());
@@ -669,9 +882,44 @@ mod tests {
     #[test]
     fn names_follow_the_kind() {
         assert!(causes("", "v1", "services", &json!({"metadata": {"name": "1a"}, "spec": {"type": "ClusterIP", "ports": [{"port": 1}]}})).len() == 1);
-        assert!(causes("rbac.authorization.k8s.io", "v1", "roles", &json!({"metadata": {"name": "system:x"}})).is_empty());
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a/b"}})).len() == 1);
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a", "labels": {"a b": "c"}}})).len() == 1);
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a"}, "data": {"a b": "c"}})).len() == 1);
+        assert!(
+            causes(
+                "rbac.authorization.k8s.io",
+                "v1",
+                "roles",
+                &json!({"metadata": {"name": "system:x"}})
+            )
+            .is_empty()
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a/b"}})
+            )
+            .len()
+                == 1
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a", "labels": {"a b": "c"}}})
+            )
+            .len()
+                == 1
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a"}, "data": {"a b": "c"}})
+            )
+            .len()
+                == 1
+        );
     }
 }
