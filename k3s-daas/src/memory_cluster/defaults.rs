@@ -88,11 +88,9 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
         ("", "persistentvolumeclaims") => {
             set(&mut object["spec"], "volumeMode", json!("Filesystem"))
         }
-        ("", "nodes") => {
-            if object["status"]["capacity"].is_object() {
-                let capacity = object["status"]["capacity"].clone();
-                set(&mut object["status"], "allocatable", capacity);
-            }
+        ("", "nodes") if object["status"]["capacity"].is_object() => {
+            let capacity = object["status"]["capacity"].clone();
+            set(&mut object["status"], "allocatable", capacity);
         }
         ("apps", _) => workload(key.1, &mut object["spec"]),
         ("batch", "jobs") => job(object),
