@@ -187,7 +187,7 @@ impl Fixture {
             status,
             envelope_hash: HexBytes(random_array::<32>().to_vec()),
             envelope_len: 2,
-            sealed: Vec::new().into(),
+            sealed_hash: HexBytes::default(),
             time_ms: self.operator.now_ms(),
         };
         let intent =
@@ -204,7 +204,7 @@ impl Fixture {
             status,
             envelope_hash: message.envelope_hash,
             envelope_len: message.envelope_len,
-            sealed: message.sealed,
+            sealed: Vec::new().into(),
             time_ms: message.time_ms,
             signature: HexBytes(signature.as_bytes().to_vec()),
         }
