@@ -208,8 +208,8 @@ impl Heads {
     /// When the genesis was signed.
     fn began_ms(&self) -> std::result::Result<u64, BrokenLink> {
         let missing = || BrokenLink::new("head", 0, "is missing, which signs the genesis");
-        let first = self.due.as_ref().ok_or_else(missing)?;
-        Ok(first.message.time_ms)
+        let first = self.due.filter(|head| head.message.sequence == 0);
+        Ok(first.ok_or_else(missing)?.message.time_ms)
     }
 
     /// Checks those that stand for the log as far as `replica` is.

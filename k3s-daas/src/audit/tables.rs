@@ -27,7 +27,10 @@ pub(super) fn compare(journal: &Journal, replica: &Replica) -> Result<(), Failur
             let given = object_bytes(&replica.state, table, id);
             let Some(given) = given.filter(|_| expected.remove(&(table, id.to_vec())).is_some())
             else {
-                return Err(broken(id, "the table has it, the log does not give it".to_owned()));
+                return Err(broken(
+                    id,
+                    "the table has it, the log does not give it".to_owned(),
+                ));
             };
             if given == bytes {
                 Ok(())
@@ -84,10 +87,17 @@ fn difference_of<T: DeserializeOwned + Debug>(found: &[u8], given: &[u8]) -> Str
     let (Ok(found), Ok(given)) = (show(found), show(given)) else {
         return "its bytes in the table are no such object".to_owned();
     };
-    let mut lines = found.lines().map(str::trim).zip(given.lines().map(str::trim));
+    let mut lines = found
+        .lines()
+        .map(str::trim)
+        .zip(given.lines().map(str::trim));
     match lines.find(|(found, given)| found != given) {
         Some((found, given)) => {
-            format!("the table says `{}`, the log says `{}`", cut(found), cut(given))
+            format!(
+                "the table says `{}`, the log says `{}`",
+                cut(found),
+                cut(given)
+            )
         }
         None => "the table has more or less of it than the log gives".to_owned(),
     }

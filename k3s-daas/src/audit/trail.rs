@@ -7,9 +7,7 @@ use crate::crypto::PublicKey;
 use crate::ledger::Cursor;
 use crate::ledger::local::replay::Replayed;
 use crate::ledger::local::replica::Replica;
-use crate::types::{
-    Address, ByteString, Digest, ExecutorId, HexBytes, RequestId, TokenId,
-};
+use crate::types::{Address, ByteString, Digest, ExecutorId, HexBytes, RequestId, TokenId};
 use crate::wire::{AnswerMessage, Deployment, Event, IntentKind, K8sRequestProcessed};
 
 /// What became of one request of one token.

@@ -67,7 +67,11 @@ pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
 pub(super) fn network_file_system(dir: &Path) -> io::Result<Option<&'static str>> {
     let stat = rustix::fs::statfs(dir)?;
     // The type is signed or not, wide or not, as the architecture likes it; magics are 32 bits.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast
+    )]
     let magic = stat.f_type as u32;
     Ok(NETWORK_FILE_SYSTEMS
         .iter()

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -101,7 +101,11 @@ impl Engine {
                 None
             }
         };
-        let published = Published::new(&loaded.replica, loaded.stored.heads, loaded.stored.last_head);
+        let published = Published::new(
+            &loaded.replica,
+            loaded.stored.heads,
+            loaded.stored.last_head,
+        );
         let published = Arc::new(published);
         let (progress, followed) = watch::channel(loaded.replica.tip.events);
         let engine = Self {
@@ -578,8 +582,7 @@ struct Locked(Arc<File>);
 
 impl Locked {
     fn wait(lock: &Arc<File>) -> std::result::Result<Self, Failure> {
-        lock.lock()
-            .map_err(Failure::io("queue on the lock file"))?;
+        lock.lock().map_err(Failure::io("queue on the lock file"))?;
         Ok(Self(lock.clone()))
     }
 }

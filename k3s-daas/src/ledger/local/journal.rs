@@ -163,7 +163,10 @@ impl Journal {
 
     /// Whose database it is, of which version, and whether its tables are ours and nothing else.
     fn check_identity(&self) -> Result<(), Failure> {
-        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0));
+        let pragma = |name| {
+            self.connection
+                .pragma_query_value(None, name, |row| row.get(0))
+        };
         let application_id: i32 = pragma("application_id")?;
         if application_id != APPLICATION_ID {
             let why = format!("application ID {application_id:#x} is not that of a local ledger");
@@ -475,7 +478,10 @@ impl Journal {
         let mut statement = self.connection.prepare_cached(table.select_sql())?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            visit(row.get_ref(0)?.as_blob().map_err(sql)?, row.get_ref(1)?.as_blob().map_err(sql)?)?;
+            visit(
+                row.get_ref(0)?.as_blob().map_err(sql)?,
+                row.get_ref(1)?.as_blob().map_err(sql)?,
+            )?;
         }
         Ok(())
     }
@@ -601,15 +607,15 @@ fn call_row(row: &Row<'_>) -> Result<Result<CallRow, BrokenLink>, Failure> {
 }
 
 fn malformed(table: &'static str, sequence: i64, error: &rusqlite::Error) -> BrokenLink {
-    BrokenLink::new(table, sequence, format!("a column is not of its type: {error}"))
+    BrokenLink::new(
+        table,
+        sequence,
+        format!("a column is not of its type: {error}"),
+    )
 }
 
 fn sql(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(
-        0,
-        rusqlite::types::Type::Blob,
-        Box::new(error),
-    )
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
 }
 
 /// Numbers here never reach 2^63: sequences count rows, times are of this age, MIST are bounded by

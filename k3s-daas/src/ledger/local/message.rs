@@ -136,8 +136,7 @@ impl SignedCall {
             .bytes
             .strip_prefix(&to_bcs(&intent)[..])
             .ok_or("it is not signed as a call for this ledger")?;
-        let message: LocalCall =
-            bcs::from_bytes(message).map_err(|_| "its bytes are no call")?;
+        let message: LocalCall = bcs::from_bytes(message).map_err(|_| "its bytes are no call")?;
         if message.sender == self.key.address() {
             Ok(message)
         } else {

@@ -551,7 +551,9 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<()>
 
 fn wall_clock_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Another process' clock may be behind the one that signed by so much.

@@ -186,9 +186,7 @@ impl CallRow {
 }
 
 /// Rows with whether their signatures hold, all verified in one batch.
-fn verified(
-    rows: Vec<Result<CallRow, BrokenLink>>,
-) -> Vec<(Result<CallRow, BrokenLink>, bool)> {
+fn verified(rows: Vec<Result<CallRow, BrokenLink>>) -> Vec<(Result<CallRow, BrokenLink>, bool)> {
     let mut batch = BatchVerifier::new();
     let readable = rows.iter().filter_map(|row| row.as_ref().ok());
     readable.for_each(|row| batch.push(&row.key, &row.signed, &row.signature));

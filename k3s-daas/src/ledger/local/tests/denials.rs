@@ -26,10 +26,7 @@ async fn the_same_bytes_are_applied_once() {
     assert_eq!(again, first);
     let other = LocalLedger::open(dir.path(), signer(&key)).unwrap();
     assert_eq!(other.submit(signed.clone()).await.unwrap(), first);
-    let (left, right) = tokio::join!(
-        ledger.submit(signed.clone()),
-        ledger.submit(signed.clone())
-    );
+    let (left, right) = tokio::join!(ledger.submit(signed.clone()), ledger.submit(signed.clone()));
     assert_eq!((left.unwrap(), right.unwrap()), (first.clone(), first));
     let balance = ledger.balance(ledger.account()).await.unwrap();
     assert_eq!(balance, 10 * MIST_PER_SUI - 1);
@@ -86,11 +83,9 @@ async fn what_is_not_signed_for_it_is_refused() {
         nonce: [0; 16],
         not_after_ms: soon,
     };
-    let intent = ledger.deployment().intent(
-        IntentKind::Request,
-        ClusterId::ZERO,
-        TokenId::ZERO,
-    );
+    let intent = ledger
+        .deployment()
+        .intent(IntentKind::Request, ClusterId::ZERO, TokenId::ZERO);
     let bytes = intent.signed_bytes(&message);
     refused(&ledger, with_bytes(&key, bytes), "this ledger").await;
 
@@ -264,7 +259,11 @@ async fn what_is_no_ledger_is_not_opened() {
         ("missing", &|db| fs::remove_file(db).unwrap()),
         ("empty", &|db| fs::write(db, b"").unwrap()),
         ("no database", &|db| {
-            fs::write(db, b"This is not a database file, it is a letter.\n".repeat(90)).unwrap();
+            fs::write(
+                db,
+                b"This is not a database file, it is a letter.\n".repeat(90),
+            )
+            .unwrap();
         }),
         ("torn", &|db| {
             let file = File::options().write(true).open(db).unwrap();
@@ -275,11 +274,25 @@ async fn what_is_no_ledger_is_not_opened() {
         }),
         ("version", &|db| execute(db, "PRAGMA user_version = 2")),
         ("schema", &|db| {
-            execute(db, "CREATE TRIGGER t AFTER INSERT ON calls BEGIN SELECT 1; END");
+            execute(
+                db,
+                "CREATE TRIGGER t AFTER INSERT ON calls BEGIN SELECT 1; END",
+            );
         }),
-        ("schema", &|db| execute(db, "CREATE TABLE notes (text TEXT)")),
+        ("schema", &|db| {
+            execute(db, "CREATE TABLE notes (text TEXT)")
+        }),
         ("fingerprint", &|db| {
-            execute(db, "UPDATE tokens SET object = zeroblob(3) || substr(object, 4)");
+            let connection = Connection::open(db).unwrap();
+            let token = |row: &rusqlite::Row<'_>| row.get::<_, Vec<u8>>(0);
+            let mut token = connection
+                .query_row("SELECT object FROM tokens", [], token)
+                .unwrap();
+            // Its count of unanswered requests: still a token, but not the one that was written.
+            *token.last_mut().unwrap() ^= 1;
+            connection
+                .execute("UPDATE tokens SET object = ?1", [token])
+                .unwrap();
         }),
     ];
     for (word, spoil) in spoil {
@@ -311,7 +324,10 @@ async fn a_live_process_finds_what_was_edited_under_it() {
     let other = LocalLedger::open(dir.path(), signer(&key)).unwrap();
     let mut events = other.events(Cursor::START);
     let database = dir.path().join("ledger.db");
-    execute(&database, "UPDATE events SET event = zeroblob(40) WHERE sequence = 2");
+    execute(
+        &database,
+        "UPDATE events SET event = zeroblob(40) WHERE sequence = 2",
+    );
     assert!(events.next().await.unwrap().is_ok());
     let second = events.next().await.unwrap();
     let Err(Error::Corrupt(why)) = second else {
@@ -320,7 +336,10 @@ async fn a_live_process_finds_what_was_edited_under_it() {
     assert!(why.contains("event 2"), "{why}");
 
     execute(&database, "DELETE FROM calls WHERE sequence = 3");
-    execute(&database, "UPDATE meta SET value = (SELECT value FROM meta WHERE name = 'genesis') WHERE name = 'tip'");
+    execute(
+        &database,
+        "UPDATE meta SET value = (SELECT value FROM meta WHERE name = 'genesis') WHERE name = 'tip'",
+    );
     let after = ledger.call(deposit(token)).await;
     assert!(matches!(after, Err(Error::Corrupt(_))), "{after:?}");
     let still = ledger.sync().await;

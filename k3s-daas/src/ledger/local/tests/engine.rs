@@ -33,9 +33,8 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
     write(&mut engine).await.unwrap();
     let limit = |engine: &Engine, pages: u32| {
         let connection = engine.journal.connection();
-        let pragma = connection.pragma_update_and_check(None, "max_page_count", pages, |row| {
-            row.get::<_, i64>(0)
-        });
+        let pragma = connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0));
         pragma.unwrap();
     };
 

@@ -6,7 +6,7 @@ mod processes;
 mod tamper;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
@@ -42,7 +42,7 @@ async fn new_ledger_with(options: Options) -> (LocalLedger, Ed25519Signer, tempf
 }
 
 /// A cluster and a token that the ledger's own account owns.
-async fn new_token(ledger: &LocalLedger) -> (ClusterId, AdminCapId, TokenId) {
+pub(super) async fn new_token(ledger: &LocalLedger) -> (ClusterId, AdminCapId, TokenId) {
     let create = Call::CreateCluster {
         name: "test".into(),
         chain: ledger.deployment().chain,
@@ -108,7 +108,11 @@ async fn conforms_as_several_processes() {
 }
 
 /// One opened ledger, many accounts.
-struct Shared;
+#[derive(Default)]
+struct Shared {
+    /// The last one that was made.
+    ledger: Mutex<Option<LocalLedger>>,
+}
 
 struct SharedInstance {
     ledger: LocalLedger,
@@ -124,6 +128,7 @@ impl Backend for Shared {
         let ledger = LocalLedger::create(dir.path(), genesis, signer)
             .await
             .unwrap();
+        *self.ledger.lock().unwrap() = Some(ledger.clone());
         Box::new(SharedInstance { ledger, _dir: dir })
     }
 }
@@ -137,5 +142,5 @@ impl Instance for SharedInstance {
 
 #[tokio::test]
 async fn conforms_as_one_process() {
-    conformance::run(&Shared).await;
+    conformance::run(&Shared::default()).await;
 }

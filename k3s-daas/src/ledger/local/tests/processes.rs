@@ -28,8 +28,11 @@ async fn child() {
     let key = Ed25519Signer::from_seed(seed);
     let token: TokenId = told(TOKEN).parse().unwrap();
     let ledger = LocalLedger::open(told(DIR), signer(&key)).unwrap();
-    let output = OpenOptions::new().append(true).create(true);
-    let mut output = output.clone().open(told(OUTPUT)).unwrap();
+    let mut output = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(told(OUTPUT))
+        .unwrap();
     match role.as_str() {
         "writer" => write_for_ever(&ledger, token, &mut output).await,
         "follower" => follow_for_ever(&ledger, &told(OUTPUT), &mut output).await,
@@ -121,8 +124,18 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
         }
         let victim = kills * 7 % roles.len();
         let (child, _) = &mut children[victim];
-        assert_eq!(child.try_wait().unwrap(), None, "{} died by itself: {}", roles[victim],
-            fs::read_to_string(outputs.path().join(format!("{}-{victim}.err", roles[victim]))).unwrap());
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "{} died by itself: {}",
+            roles[victim],
+            fs::read_to_string(
+                outputs
+                    .path()
+                    .join(format!("{}-{victim}.err", roles[victim]))
+            )
+            .unwrap()
+        );
         child.kill().unwrap();
         child.wait().unwrap();
         children[victim] = start(roles[victim], victim);
@@ -138,7 +151,10 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
     // The followers get what is left, without anybody writing any more.
     let patience = Instant::now() + Duration::from_secs(10);
     let seen = |index: usize| fs::read_to_string(&children[index].1).unwrap();
-    while [3, 4].iter().any(|index| (seen(*index).lines().count() as u64) < end) {
+    while [3, 4]
+        .iter()
+        .any(|index| (seen(*index).lines().count() as u64) < end)
+    {
         assert!(Instant::now() < patience, "a follower is behind");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -164,7 +180,11 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             assert_eq!(receipt.events[0].cursor.to_string(), cursor);
         }
     }
-    assert!(kills > 10 && acknowledged.len() > 100, "{kills} kills, {} calls", acknowledged.len());
+    assert!(
+        kills > 10 && acknowledged.len() > 100,
+        "{kills} kills, {} calls",
+        acknowledged.len()
+    );
     let report = audit::verify(dir.path(), &audit::Options::default()).unwrap();
     assert_eq!(report.broken, None);
     assert_eq!(report.events, end);
