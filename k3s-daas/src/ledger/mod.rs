@@ -15,6 +15,8 @@ use crate::wire::{Deployment, Event};
 pub mod conformance;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 
 /// Result of what a ledger does.
 pub type Result<T> = std::result::Result<T, Error>;
