@@ -1,1 +1,154 @@
-//! k3s-daas.
+//! What the benchmarks share.
+
+use k3s_daas::contract::{Call, Context, NoAttestation, State};
+use k3s_daas::crypto::Ed25519Signer;
+use k3s_daas::types::{
+    Address, ChainId, ClusterId, ClusterPolicy, HexBytes, K8sApiRequest, MIST_PER_SUI, Method,
+    Payload, Role, Scope, TokenId,
+};
+use k3s_daas::wire::{Event, RequestMessage};
+
+/// A cluster with one executor and one staked token that may do what `edit` may.
+#[derive(Debug)]
+pub struct World {
+    /// The contract's state.
+    pub state: State,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The token.
+    pub token: TokenId,
+    /// Owner of the token and admin of the cluster.
+    pub owner: Address,
+    counter: u64,
+}
+
+/// Ledger time at which everything happens, Unix milliseconds.
+pub const NOW_MS: u64 = 1_767_225_600_000;
+
+impl World {
+    /// Makes it.
+    ///
+    /// # Panics
+    /// If the contract refuses any of it.
+    #[must_use]
+    pub fn new() -> Self {
+        let owner = Ed25519Signer::from_seed([1; 32]).address();
+        let mut world = Self {
+            state: State::default(),
+            cluster: ClusterId::ZERO,
+            token: TokenId::ZERO,
+            owner,
+            counter: 0,
+        };
+        let policy = ClusterPolicy::default();
+        let create = Call::CreateCluster {
+            name: "bench".into(),
+            chain: ChainId::ZERO,
+            policy,
+        };
+        let Event::ClusterCreated(created) = world.apply(&create) else {
+            panic!("no cluster")
+        };
+        let (cap, cluster) = (created.admin_cap, created.cluster);
+        world.apply(&Call::RegisterExecutor {
+            cap,
+            cluster,
+            operator: owner,
+            signing_key: HexBytes(
+                Ed25519Signer::from_seed([2; 32])
+                    .public_key()
+                    .as_bytes()
+                    .to_vec(),
+            ),
+            encryption_key: HexBytes(vec![3; 32]),
+            attestation: HexBytes::default(),
+        });
+        let issue = Call::IssueToken {
+            cap,
+            cluster,
+            owner,
+            rules: Role::Edit.rules(&Scope::Cluster),
+            groups: Vec::new(),
+            not_before_ms: 0,
+            expires_at_ms: u64::MAX,
+            delegates: Vec::new(),
+        };
+        let Event::SealTokenIssued(issued) = world.apply(&issue) else {
+            panic!("no token")
+        };
+        world.cluster = cluster;
+        world.token = issued.token;
+        world.apply(&Call::DepositStake {
+            token: issued.token,
+            amount: MIST_PER_SUI,
+        });
+        world
+    }
+
+    /// Applies a call as the owner and returns its first event.
+    ///
+    /// # Panics
+    /// If the contract refuses it.
+    pub fn apply(&mut self, call: &Call) -> Event {
+        let counter = &mut self.counter;
+        let mut fresh_id = || {
+            *counter += 1;
+            let mut id = [0; 32];
+            id[24..].copy_from_slice(&counter.to_be_bytes());
+            Address::new(id)
+        };
+        let mut context = Context {
+            package: Address::ZERO,
+            sender: self.owner,
+            now_ms: NOW_MS,
+            fresh_id: &mut fresh_id,
+            attestation: &NoAttestation,
+        };
+        let effects = self
+            .state
+            .apply(call, &mut context)
+            .expect("the contract admits it");
+        effects
+            .events
+            .into_iter()
+            .next()
+            .expect("every call here emits")
+    }
+
+    /// A typical `kubectl apply`: a path of about 60 bytes, a payload by hash.
+    ///
+    /// # Panics
+    /// Never: the request is of its form.
+    #[must_use]
+    pub fn typical_request(&self) -> Call {
+        let request = K8sApiRequest::builder(
+            Method::Patch,
+            "/apis/apps/v1/namespaces/production/deployments/web-frontend",
+        )
+        .with_query("fieldManager=kubectl-client-side-apply&fieldValidation=Strict")
+        .with_header("accept", "application/json")
+        .with_header("content-type", "application/strategic-merge-patch+json")
+        .with_header(
+            "user-agent",
+            "kubectl/v1.35.2 (linux/amd64) kubernetes/fdc9d74",
+        )
+        .with_payload(Payload::Hashed {
+            hash: [7; 32],
+            length: 2_048,
+        })
+        .with_deadline_ms(NOW_MS + 65_000)
+        .build()
+        .expect("the request is of its form");
+        Call::ExecuteKubectlCommandWithId {
+            cluster: self.cluster,
+            token: self.token,
+            request: RequestMessage::from(&request),
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -40,6 +40,9 @@ use crate::crypto::{
 /// Blobs are sealed with XChaCha20-Poly1305, their hash as associated data: a file that was
 /// altered, cut or put in another's place is [`Error::Corrupt`]. File names show hashes, holders
 /// (request IDs) and ends, sizes show lengths; the ledger shows all of these too.
+///
+/// Holds end by the wall clock, which the processes share: one that is set forward by hours ends
+/// holds early.
 #[derive(Clone)]
 pub struct DirectoryBlobStore {
     inner: Arc<Inner>,
@@ -233,25 +236,28 @@ impl Inner {
         }
 
         let mut locked = self.lock()?;
+        let mut usage = locked.usage();
         let place = self.blob_directory(&hash);
         if self.hold(&locked, &hash, holder, |old| old.max(end))? {
-            // Somebody else was faster, or what is there is corrupt and ours takes its place: a
-            // sealed body has the same length whoever sealed it, but what was there may not.
-            let mut usage = locked.usage();
-            let old_len = fs::metadata(place.join(BODY)).map_or(0, |metadata| metadata.len());
+            // Somebody else was faster, or what is there is corrupt and ours takes its place.
+            let there = place.join(BODY);
+            let old_len = fs::metadata(&there).map_or(0, |metadata| metadata.len());
             usage.bytes = usage.bytes.saturating_sub(old_len) + sealed_len;
-            locked.change(usage, || fs::rename(&body, place.join(BODY)))
+            locked
+                .change(usage, || fs::rename(&body, &there))
+                .map_err(write_error)?;
+            drop(locked);
+            self.sync(&place)?;
         } else {
-            let mut usage = locked.usage();
             self.limits.check_room(usage, sealed_len)?;
             usage.bytes += sealed_len;
             usage.blobs += 1;
-            locked.change(usage, || fs::rename(&incoming.path, &place))
+            locked
+                .change(usage, || fs::rename(&incoming.path, &place))
+                .map_err(write_error)?;
+            drop(locked);
+            self.sync(&self.root.join(BLOBS))?;
         }
-        .map_err(write_error)?;
-        drop(locked);
-        self.sync(&place)?;
-        self.sync(&self.root.join(BLOBS))?;
         Ok(hash)
     }
 
@@ -399,8 +405,8 @@ impl Inner {
     fn sweep(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         let now = now_ms();
-        for entry in fs::read_dir(self.root.join(BLOBS)).map_err(unavailable)? {
-            let directory = entry.map_err(unavailable)?.path();
+        for directory in self.blob_directories()? {
+            let directory = directory?;
             let over =
                 |holds: &[Hold]| holds.is_empty() || holds.iter().any(|hold| hold.end_ms <= now);
             // Looked at without the lock first, so that a sweep with nothing to do disturbs nobody.
@@ -472,8 +478,8 @@ impl Inner {
 
     fn recount(&self, locked: &mut Locked<'_>) -> Result<()> {
         let mut usage = Usage::default();
-        for entry in fs::read_dir(self.root.join(BLOBS)).map_err(unavailable)? {
-            let body = entry.map_err(unavailable)?.path().join(BODY);
+        for directory in self.blob_directories()? {
+            let body = directory?.join(BODY);
             usage.bytes += fs::metadata(body).map_or(0, |metadata| metadata.len());
             usage.blobs += 1;
         }
@@ -509,6 +515,21 @@ impl Inner {
         }
     }
 
+    /// Those of all blobs; other things that somebody put there are passed over.
+    fn blob_directories(&self) -> Result<impl Iterator<Item = Result<PathBuf>>> {
+        let entries = fs::read_dir(self.root.join(BLOBS)).map_err(unavailable)?;
+        Ok(entries.filter_map(|entry| match entry {
+            Ok(entry) => {
+                let name = entry.file_name();
+                let is_hash = name
+                    .to_str()
+                    .is_some_and(|name| name.parse::<BlobHash>().is_ok());
+                is_hash.then(|| Ok(entry.path()))
+            }
+            Err(error) => Some(Err(unavailable(error))),
+        }))
+    }
+
     fn blob_directory(&self, hash: &BlobHash) -> PathBuf {
         self.root.join(BLOBS).join(hash.to_string())
     }
@@ -522,7 +543,7 @@ struct Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         // What cannot be removed now is an orphan for a later sweep.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_dir_all(&self.path).or_else(|_| fs::remove_file(&self.path));
     }
 }
 

@@ -535,7 +535,7 @@ struct Seed(Zeroizing<[u8; 32]>);
 impl Serialize for Seed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut digits = Zeroizing::new([0; 64]);
-        hex::encode_to_slice(&*self.0, &mut *digits).expect("64 digits fit into 64 bytes");
+        hex::encode_to_slice(self.0.as_slice(), &mut *digits).expect("64 digits fit into 64 bytes");
         serializer.serialize_str(std::str::from_utf8(&*digits).expect("hex digits are ASCII"))
     }
 }

@@ -218,3 +218,151 @@ fn io_error(path: &Path, source: io::Error) -> PrivateFileError {
 
 /// The largest file that is read: bounds what a wrong path can cost.
 const MAX_BYTES: usize = 1024 * 1024;
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names(dir: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        for bytes in [&b"first"[..], b"", b"third and longer", &[7; MAX_BYTES]] {
+            write_private(&path, bytes).unwrap();
+            assert_eq!(&**read_private(&path).unwrap(), bytes);
+            assert_eq!(mode(&path), 0o600);
+        }
+        assert_eq!(names(&dir), ["key"], "nothing is left behind");
+    }
+
+    #[test]
+    fn replacing_closes_what_was_open() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        fs::write(&path, "open").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        write_private(&path, b"closed").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(&**read_private(&path).unwrap(), b"closed");
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_its_target_kept() {
+        let dir = TempDir::new().unwrap();
+        let (target, path) = (dir.path().join("target"), dir.path().join("key"));
+        write_private(&target, b"target").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert_eq!(&**read_private(&path).unwrap(), b"target");
+        assert!(!create_private(&path, b"new").unwrap());
+        write_private(&path, b"new").unwrap();
+        assert_eq!(&**read_private(&target).unwrap(), b"target");
+        assert_eq!(&**read_private(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn creating_never_replaces() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        assert!(create_private(&path, b"first").unwrap());
+        assert!(!create_private(&path, b"second").unwrap());
+        assert_eq!(&**read_private(&path).unwrap(), b"first");
+        assert_eq!(names(&dir), ["key"], "nothing is left behind");
+    }
+
+    #[test]
+    fn of_many_that_create_one_does() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let create = |n: u8| {
+                let path = &path;
+                scope.spawn(move || {
+                    let created = create_private(path, &[n; 1000]).unwrap();
+                    (n, created, read_private(path).unwrap().to_vec())
+                })
+            };
+            let threads: Vec<_> = (0..16).map(create).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let creators: Vec<_> = results.iter().filter(|(_, created, _)| *created).collect();
+        assert_eq!(creators.len(), 1);
+        for (_, _, seen) in &results {
+            assert_eq!(*seen, [creators[0].0; 1000]);
+        }
+    }
+
+    #[test]
+    fn what_others_can_reach_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        write_private(&path, b"secret").unwrap();
+        for exposed in [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(exposed)).unwrap();
+            let error = read_private(&path).unwrap_err();
+            assert!(
+                matches!(error, PrivateFileError::Exposed { mode, .. } if mode == exposed),
+                "{error:?}"
+            );
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("chmod 600 {}", path.display())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let dir = TempDir::new().unwrap();
+        assert!(matches!(
+            read_private(dir.path()),
+            Err(PrivateFileError::NotAFile { .. })
+        ));
+        assert!(matches!(
+            read_private(Path::new("/dev/zero")),
+            Err(PrivateFileError::NotAFile { .. })
+        ));
+        let missing = read_private(&dir.path().join("missing")).unwrap_err();
+        assert!(missing.is_not_found(), "{missing:?}");
+        let nowhere = write_private(&dir.path().join("no/where"), b"").unwrap_err();
+        assert!(nowhere.is_not_found(), "{nowhere:?}");
+        assert!(write_private(Path::new("/"), b"").is_err());
+        let path = dir.path().join("key");
+        write_private(&path, &[0; MAX_BYTES + 1]).unwrap();
+        assert!(matches!(
+            read_private(&path),
+            Err(PrivateFileError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        // A directory cannot be replaced by a file.
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "kept").unwrap();
+        assert!(write_private(&path, b"new").is_err());
+        assert_eq!(fs::read_to_string(path.join("inside")).unwrap(), "kept");
+        assert_eq!(names(&dir), ["key"], "nothing is left behind");
+    }
+}

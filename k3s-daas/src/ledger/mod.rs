@@ -11,8 +11,12 @@ use crate::contract::{Call, Code, State};
 use crate::types::{Address, Digest};
 use crate::wire::{Deployment, Event};
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 
 /// Result of what a ledger does.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -182,6 +186,12 @@ pub enum Error {
     /// What is there is not what it should be: torn, foreign, edited, or of a newer version.
     #[error("the ledger is damaged: {0}")]
     Corrupt(String),
+    /// There is none, and none is made silently.
+    #[error("there is no ledger in {0}")]
+    NotFound(String),
+    /// There is one already, or a part of one.
+    #[error("there is a ledger in {0} already")]
+    AlreadyExists(String),
     /// The account's key could not sign.
     #[error("the account cannot sign")]
     Signer(#[source] crate::crypto::SignerError),
@@ -203,7 +213,12 @@ impl Error {
         match self {
             Self::Busy | Self::DiskReserve | Self::Unavailable(_) => true,
             Self::Signer(error) => error.is_retryable(),
-            Self::Refused(_) | Self::Invalid(_) | Self::Corrupt(_) | Self::Backend { .. } => false,
+            Self::Refused(_)
+            | Self::Invalid(_)
+            | Self::Corrupt(_)
+            | Self::NotFound(_)
+            | Self::AlreadyExists(_)
+            | Self::Backend { .. } => false,
         }
     }
 

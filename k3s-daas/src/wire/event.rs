@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, to_bcs};
+use super::{Content, RequestMessage, to_bcs};
 use crate::crypto::{PublicKey, Signature};
 use crate::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
@@ -518,6 +518,25 @@ events! {
         count: u64,
         /// When, Unix milliseconds.
         timestamp_ms: u64,
+    }
+}
+
+impl From<&K8sApiRequest> for RequestMessage {
+    /// The request as it was submitted.
+    fn from(event: &K8sApiRequest) -> Self {
+        Self {
+            request_id: event.request_id.clone(),
+            method: event.method.clone(),
+            path: event.path.clone(),
+            query: event.query.clone(),
+            header_names: event.header_names.clone(),
+            header_values: event.header_values.clone(),
+            payload: event.payload.clone(),
+            reply_key: event.reply_key.clone(),
+            priority: event.priority,
+            deadline_ms: event.deadline_ms,
+            credential_id: event.credential_id.clone(),
+        }
     }
 }
 

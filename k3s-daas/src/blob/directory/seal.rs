@@ -128,8 +128,11 @@ pub(super) fn key_id(key: &Zeroizing<[u8; 32]>) -> String {
 fn key_text(key: &Zeroizing<[u8; 32]>) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(vec![0; KEY_LINE.len() + 64 + 1]);
     text[..KEY_LINE.len()].copy_from_slice(KEY_LINE);
-    hex::encode_to_slice(&**key, &mut text[KEY_LINE.len()..KEY_LINE.len() + 64])
-        .expect("64 digits fit into 64 bytes");
+    hex::encode_to_slice(
+        key.as_slice(),
+        &mut text[KEY_LINE.len()..KEY_LINE.len() + 64],
+    )
+    .expect("64 digits fit into 64 bytes");
     text[KEY_LINE.len() + 64] = b'\n';
     text
 }

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::process::Command;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -463,6 +464,86 @@ async fn a_doubtful_count_is_made_again() {
     assert_ne!(store.usage().await.unwrap(), expected);
     assert_eq!(place.open().usage().await.unwrap(), expected);
     assert_eq!(store.usage().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn strange_files_disturb_nobody() {
+    let place = Place::new();
+    let store = place.open();
+    let (blob, hash) = put(&store, b"body").await;
+    let usage = store.usage().await.unwrap();
+    fs::write(place.root().join(BLOBS).join(".DS_Store"), "?").unwrap();
+    make_directory(&place.root().join(BLOBS).join("lost+found")).unwrap();
+    fs::write(place.body(&hash).with_file_name("h~soon"), "").unwrap();
+    let stray = place.root().join(TEMPORARY).join("stray");
+    fs::write(&stray, "?").unwrap();
+    let old = SystemTime::now() - ORPHANED_AFTER - Duration::from_secs(1);
+    File::open(&stray).unwrap().set_modified(old).unwrap();
+    assert_eq!(store.sweep().await.unwrap().blobs, 0);
+    assert!(!stray.exists());
+    assert_eq!(place.open().usage().await.unwrap(), usage);
+    assert_eq!(store.fetch(&hash).await.unwrap(), blob);
+    store.release(&hash, &holder()).await.unwrap();
+    assert!(matches!(
+        store.fetch(&hash).await,
+        Err(Error::NotFound { .. })
+    ));
+}
+
+/// Any sequence of calls, on two handles by turns, does what a table of holds would.
+#[test]
+fn behaves_like_a_table() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let calls = proptest::collection::vec((0..5u8, 0..4u8, 0..3u8, 0..2usize), 1..60);
+    proptest!(ProptestConfig::with_cases(64), |(calls in calls)| {
+        let place = Place::new();
+        let stores = [place.open(), place.open()];
+        let mut table: HashMap<u8, HashSet<u8>> = HashMap::new();
+        for (call, seed, name, handle) in calls {
+            let store = &stores[handle];
+            let blob = Blob::new(Salt::new([seed; 32]), vec![seed; 20]);
+            let holder = Holder::new(&format!("h{name}")).unwrap();
+            let hash = blob.hash();
+            runtime.block_on(async {
+                match call {
+                    0 => {
+                        store.put(&blob, &holder, LONG).await.unwrap();
+                        table.entry(seed).or_default().insert(name);
+                    }
+                    1 => {
+                        let retained = store.retain(&hash, &holder, LONG).await;
+                        assert_eq!(retained.is_ok(), table.contains_key(&seed));
+                        if let Some(names) = table.get_mut(&seed) {
+                            names.insert(name);
+                        }
+                    }
+                    2 | 3 => {
+                        store.release(&hash, &holder).await.unwrap();
+                        if let Some(names) = table.get_mut(&seed) {
+                            names.remove(&name);
+                            if names.is_empty() {
+                                table.remove(&seed);
+                            }
+                        }
+                    }
+                    _ => {
+                        store.sweep().await.unwrap();
+                    }
+                }
+                match store.fetch(&hash).await {
+                    Ok(fetched) => {
+                        assert_eq!(fetched, blob);
+                        assert!(table.contains_key(&seed));
+                    }
+                    Err(Error::NotFound { .. }) => assert!(!table.contains_key(&seed)),
+                    Err(other) => panic!("{other:?}"),
+                }
+            });
+        }
+        let usage = runtime.block_on(stores[0].usage()).unwrap();
+        prop_assert_eq!(usage, place.counted());
+        prop_assert_eq!(usage.blobs, table.len() as u64);
+    });
 }
 
 /// Processes are killed in the middle of their work, again and again; what they were told was

@@ -1,0 +1,36 @@
+# Everything builds outside the tree, so that clean checkouts share what is built already.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k3s-daas
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export DAAS_TEST_KUBECTL_DIR ?= $(CACHE)/kubectl
+
+.PHONY: help
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## Requests authorised, recorded, executed, answered and verified, in one process.
+	cargo run --quiet --package k3s-daas-cli --bin daas -- demo
+
+.PHONY: test
+test: ## All tests: lints, Rust, the binaries, real kubectl; ends with their sum.
+	ci/test.sh
+
+.PHONY: lint
+lint: ## Formatting, clippy for each feature, documentation, dependencies of the light core.
+	ci/lint.sh
+
+.PHONY: doc
+doc: ## The API documentation.
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --all-features --no-deps
+
+.PHONY: bench
+bench: ## Benchmarks; raw results under the target directory.
+	cargo bench --package k3s-daas-benches
+
+.PHONY: kubectl
+kubectl: ## The kubectl binaries that the tests use.
+	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
+
+.PHONY: deny
+deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.
+	cargo deny check bans licenses sources

@@ -1,0 +1,1 @@
+//! The suite that every executor of a real cluster passes.

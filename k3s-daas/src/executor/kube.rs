@@ -1,0 +1,1 @@
+//! The executor that reaches a Kubernetes API through the `kube` crate.

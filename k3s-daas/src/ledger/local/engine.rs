@@ -1,0 +1,722 @@
+//! The one thread of a process that writes, and that follows what others write.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::disk::{self, Layout};
+use super::failure::{BrokenLink, Failure};
+use super::journal::{CallRow, Journal, StoredTip};
+use super::message::{LocalCall, SignedCall, SignedHead};
+use super::notify::Neighbours;
+use super::objects::{self, Fingerprint};
+use super::published::{Final, Published};
+use super::replay::{PAGE, Replay, number};
+use super::replica::{Entry, Refusal, Replica};
+use super::{Noticed, Options, tail};
+use crate::contract::Call;
+use crate::crypto::BatchVerifier;
+use crate::ledger::{Cursor, Error, Receipt, Result};
+use crate::types::Digest;
+
+/// What the engine is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Call(Submission),
+    /// Answers whether it was the next one; if not, somebody else was faster.
+    Head(Box<SignedHead>, Reply<bool>),
+    Sync(Reply<Cursor>),
+    /// Somebody else wrote something.
+    Notice,
+}
+
+/// A signed call and who waits for what becomes of it.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) signed: SignedCall,
+    pub(super) reply: Reply<Receipt>,
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    journal: Journal,
+    layout: Layout,
+    lock: Arc<File>,
+    options: Options,
+    /// Ahead of what is published while a batch is being written.
+    replica: Replica,
+    heads: u64,
+    last_head: Digest,
+    fingerprint: Fingerprint,
+    /// Whether `replica` may hold what is not on disk.
+    is_stale: bool,
+    published: Arc<Published>,
+    progress: watch::Sender<u64>,
+    neighbours: Option<Neighbours>,
+    noticed: Noticed,
+}
+
+/// What is written together.
+#[derive(Debug, Default)]
+struct Batch {
+    calls: Vec<Submission>,
+    heads: Vec<(Box<SignedHead>, Reply<bool>)>,
+    syncs: Vec<Reply<Cursor>>,
+}
+
+/// What became of one submission of a batch.
+enum Outcome {
+    /// It is this one of the batch's final calls.
+    Final(usize),
+    /// It was final before.
+    Known(Receipt),
+    Refused(Error),
+}
+
+impl Engine {
+    /// Reads what is on disk, and checks it as far as that is quick.
+    pub(super) fn open(
+        layout: Layout,
+        options: Options,
+        noticed: Noticed,
+    ) -> std::result::Result<(Self, Arc<Published>, watch::Receiver<u64>), Failure> {
+        let journal = Journal::open(&layout)?;
+        journal.check_pages_at_start()?;
+        let loaded = load(&journal)?;
+        disk::create_directory(&layout.followers())
+            .map_err(Failure::io("make the directory of followers"))?;
+        let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
+        let neighbours = match Neighbours::join(&layout.followers()) {
+            Ok(neighbours) => Some(neighbours),
+            Err(error) => {
+                // Slower, but nothing is lost: the re-check finds what was written.
+                tracing::warn!(%error, "no notices from other processes");
+                None
+            }
+        };
+        let published = Published::new(
+            &loaded.replica,
+            loaded.stored.heads,
+            loaded.stored.last_head,
+        );
+        let published = Arc::new(published);
+        let (progress, followed) = watch::channel(loaded.replica.tip.events);
+        let engine = Self {
+            journal,
+            layout,
+            lock: Arc::new(lock),
+            options,
+            replica: loaded.replica,
+            heads: loaded.stored.heads,
+            last_head: loaded.stored.last_head,
+            fingerprint: loaded.stored.fingerprint,
+            is_stale: false,
+            published: published.clone(),
+            progress,
+            neighbours,
+            noticed,
+        };
+        Ok((engine, published, followed))
+    }
+
+    pub(super) fn neighbours(&self) -> Option<&Neighbours> {
+        self.neighbours.as_ref()
+    }
+
+    /// Works until nobody can ask any more.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let first = match commands.recv_timeout(RECHECK) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => Command::Notice,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut batch = Batch::default();
+            batch.push(first);
+            while batch.calls.len() < MAX_BATCH
+                && let Ok(command) = commands.try_recv()
+            {
+                batch.push(command);
+            }
+            self.noticed.store(false, Ordering::Release);
+            if batch.calls.is_empty() && batch.heads.is_empty() {
+                let followed = self.follow();
+                let followed = followed.map_err(|failure| self.fail(failure));
+                batch.answer_syncs(&followed, self.cursor());
+            } else {
+                self.write(batch);
+            }
+        }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            major: self.replica.tip.events,
+            minor: 0,
+        }
+    }
+
+    /// Applies what others wrote.
+    fn follow(&mut self) -> std::result::Result<(), Failure> {
+        self.refresh()?;
+        let stored = self.journal.tip()?;
+        if stored.tip() == self.replica.tip && stored.heads == self.heads {
+            return Ok(());
+        }
+        loop {
+            self.journal.begin_reading()?;
+            let followed = self.catch_up();
+            // Nothing of it is kept open while waiting.
+            self.journal.roll_back();
+            if followed? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Applies a page of what others wrote, within a transaction; whether it was the last.
+    fn catch_up(&mut self) -> std::result::Result<bool, Failure> {
+        let stored = self.journal.tip()?;
+        let missing = stored.calls.checked_sub(self.replica.tip.calls);
+        let Some(missing) = missing else {
+            let why = format!(
+                "it ends at call {}, but call {} was there",
+                stored.calls, self.replica.tip.calls
+            );
+            return Err(BrokenLink::database(why).into());
+        };
+        if missing > 0 {
+            self.is_stale = true;
+            let (last_call, last_event) = (self.replica.tip.calls, self.replica.tip.events);
+            let mut replay = Replay::after(
+                &self.journal,
+                &*self.options.attestation,
+                number(last_call),
+                number(last_event),
+            );
+            let count = usize::try_from(missing).unwrap_or(PAGE).min(PAGE);
+            let mut calls = Vec::with_capacity(count);
+            while calls.len() < count {
+                let Some(replayed) = replay.step(&mut self.replica)? else {
+                    let call = self.replica.tip.calls + 1;
+                    return Err(BrokenLink::new("call", call, "is missing").into());
+                };
+                calls.push(Final {
+                    digest: replayed.row.digest,
+                    time_ms: replayed.row.time_ms,
+                    applied: replayed.applied,
+                });
+            }
+            self.update_fingerprint(&calls);
+            if self.replica.tip.calls == stored.calls {
+                self.agree(&stored)?;
+            }
+            self.publish(&calls);
+            self.is_stale = false;
+        } else if self.replica.tip != stored.tip() {
+            return Err(BrokenLink::new("meta", "tip", "it is not that of the last call").into());
+        }
+        let is_last = self.replica.tip.calls == stored.calls;
+        if is_last {
+            self.heads = stored.heads;
+            self.last_head = stored.last_head;
+            self.publish_heads();
+        }
+        Ok(is_last)
+    }
+
+    fn agree(&self, stored: &StoredTip) -> std::result::Result<(), Failure> {
+        if self.replica.tip != stored.tip() {
+            return Err(BrokenLink::new("meta", "tip", "it is not that of the last call").into());
+        }
+        if self.fingerprint != stored.fingerprint {
+            let why = "its fingerprint is not that of the state after the last call";
+            return Err(BrokenLink::new("meta", "tip", why).into());
+        }
+        Ok(())
+    }
+
+    /// Writes a batch and answers everyone in it.
+    fn write(&mut self, mut batch: Batch) {
+        let mut calls = Vec::new();
+        match self.write_batch(&mut batch, &mut calls) {
+            Ok((outcomes, heads)) => {
+                let receipt = |call: &Final| Receipt {
+                    call: call.digest,
+                    timestamp_ms: call.time_ms,
+                    events: call.events(),
+                };
+                for (submission, outcome) in batch.calls.into_iter().zip(outcomes) {
+                    // Whoever has gone away does not need it.
+                    let _ = submission.reply.send(match outcome {
+                        Outcome::Final(index) => Ok(receipt(&calls[index])),
+                        Outcome::Known(receipt) => Ok(receipt),
+                        Outcome::Refused(error) => Err(error),
+                    });
+                }
+                for ((_, reply), outcome) in batch.heads.into_iter().zip(heads) {
+                    let _ = reply.send(outcome);
+                }
+                let cursor = self.cursor();
+                for reply in batch.syncs {
+                    let _ = reply.send(Ok(cursor));
+                }
+            }
+            Err(failure) => {
+                self.journal.roll_back();
+                let error = self.fail(failure);
+                for submission in batch.calls {
+                    let _ = submission.reply.send(Err(repeat(&error)));
+                }
+                for (_, reply) in batch.heads {
+                    let _ = reply.send(Err(repeat(&error)));
+                }
+                for reply in batch.syncs {
+                    let _ = reply.send(Err(repeat(&error)));
+                }
+            }
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        batch: &mut Batch,
+        calls: &mut Vec<Final>,
+    ) -> std::result::Result<(Vec<Outcome>, Vec<Result<bool>>), Failure> {
+        self.refresh()?;
+        let bad = bad_signatures(&batch.calls);
+
+        let queue = Locked::wait(&self.lock)?;
+        self.journal.begin()?;
+        while !self.catch_up()? {}
+
+        let is_low = self.is_disk_low()?;
+        let time_ms = self.replica.tip.time_ms.max((self.options.clock)());
+        let mut by_digest = HashMap::new();
+        let mut outcomes = Vec::with_capacity(batch.calls.len());
+        self.is_stale = true;
+        for (index, submission) in batch.calls.iter().enumerate() {
+            let signed = &submission.signed;
+            let digest = signed.digest();
+            let message = match self.acceptable(signed, bad.contains(&index), is_low) {
+                Ok(message) => message,
+                Err(error) => {
+                    outcomes.push(Outcome::Refused(error));
+                    continue;
+                }
+            };
+            if let Some(index) = by_digest.get(&digest) {
+                outcomes.push(Outcome::Final(*index));
+                continue;
+            }
+            if let Some(row) = self.journal.call_by_digest(digest)? {
+                let sequence = u64::try_from(row.sequence).unwrap_or_default();
+                // One of this very batch would be in `by_digest`.
+                outcomes.push(Outcome::Known(receipt(&self.journal, sequence)?));
+                continue;
+            }
+            let entry = Entry {
+                message: &message,
+                digest,
+                key: &signed.key,
+                signature: &signed.signature,
+                time_ms,
+            };
+            match self.replica.apply(&entry, &*self.options.attestation) {
+                Ok(applied) => {
+                    self.journal.insert_call(&CallRow {
+                        sequence: number(applied.sequence),
+                        time_ms,
+                        sender: applied.sender,
+                        key: signed.key,
+                        signature: signed.signature,
+                        digest,
+                        first_event: applied.first_event,
+                        event_count: u64::try_from(applied.events.len()).unwrap_or(u64::MAX),
+                        link: applied.link,
+                        signed: signed.bytes.clone(),
+                    })?;
+                    self.journal.insert_events(&applied)?;
+                    by_digest.insert(digest, calls.len());
+                    outcomes.push(Outcome::Final(calls.len()));
+                    calls.push(Final {
+                        digest,
+                        time_ms,
+                        applied,
+                    });
+                }
+                Err(refusal) => outcomes.push(Outcome::Refused(refusal.into())),
+            }
+        }
+        let mut stored_heads = Vec::with_capacity(batch.heads.len());
+        let (mut heads, mut last_head) = (self.heads, self.last_head);
+        for (head, _) in &batch.heads {
+            let outcome = self.check_head(head, heads, last_head)?;
+            if let Ok(true) = outcome {
+                self.journal.insert_head(head)?;
+                heads += 1;
+                last_head = head.digest();
+            }
+            stored_heads.push(outcome);
+        }
+
+        if calls.is_empty() && heads == self.heads {
+            self.journal.roll_back();
+            self.is_stale = false;
+            return Ok((outcomes, stored_heads));
+        }
+        self.persist(calls, heads, last_head)?;
+        self.journal.commit()?;
+        self.is_stale = false;
+        drop(queue);
+        self.heads = heads;
+        self.last_head = last_head;
+        self.publish(calls);
+        self.publish_heads();
+        if let Some(neighbours) = &self.neighbours {
+            neighbours.notify();
+        }
+        Ok((outcomes, stored_heads))
+    }
+
+    /// What was signed, if it may be applied as far as that does not depend on the state.
+    fn acceptable(&self, signed: &SignedCall, is_bad: bool, is_low: bool) -> Result<LocalCall> {
+        let message = signed
+            .message(&self.replica.deployment)
+            .map_err(|why| Error::Invalid(why.to_owned()))?;
+        if is_bad {
+            let why = "its signature is not its sender's";
+            return Err(Error::Invalid(why.to_owned()));
+        }
+        if is_low && is_new_work(&message.call) {
+            return Err(Error::DiskReserve);
+        }
+        Ok(message)
+    }
+
+    /// Whether a signed head is the next one, and true.
+    fn check_head(
+        &self,
+        signed: &SignedHead,
+        heads: u64,
+        last_head: Digest,
+    ) -> std::result::Result<Result<bool>, Failure> {
+        let message = &signed.message;
+        let invalid = |why: &str| Ok(Err(Error::Invalid(why.to_owned())));
+        if message.sequence != heads || message.previous != last_head {
+            return Ok(Ok(false));
+        }
+        if !signed.is_genuine(&self.replica.deployment) {
+            return invalid("the head's signature is not its key's");
+        }
+        if message.head.calls > self.replica.tip.calls {
+            return invalid("the head is ahead of the ledger");
+        }
+        let link = if message.head.calls == self.replica.tip.calls {
+            self.replica.tip.link
+        } else {
+            self.journal.link_after(message.head.calls)?
+        };
+        if link != message.head.link {
+            return invalid("the head is not of this ledger");
+        }
+        Ok(Ok(true))
+    }
+
+    /// Writes what a batch amounts to beside its calls and events.
+    fn persist(
+        &mut self,
+        calls: &[Final],
+        heads: u64,
+        last_head: Digest,
+    ) -> std::result::Result<(), Failure> {
+        for (table, id, bytes) in self.update_fingerprint(calls) {
+            self.journal.put_object(table, &id, bytes.as_deref())?;
+        }
+        for call in calls {
+            for account in &call.applied.accounts {
+                let mist = self.replica.balances.get(account).copied();
+                self.journal
+                    .put_balance(*account, mist.unwrap_or_default())?;
+            }
+        }
+        let tip = self.replica.tip;
+        self.journal.put_tip(&StoredTip {
+            calls: tip.calls,
+            events: tip.events,
+            time_ms: tip.time_ms,
+            link: tip.link,
+            heads,
+            last_head,
+            fingerprint: self.fingerprint,
+        })
+    }
+
+    /// Brings the fingerprint from what is published to what the engine has; the rows that differ.
+    fn update_fingerprint(
+        &mut self,
+        calls: &[Final],
+    ) -> Vec<(objects::Table, Vec<u8>, Option<Vec<u8>>)> {
+        let touched = self.replica.state.take_touched();
+        let view = self.published.read();
+        let mut rows = Vec::new();
+        for (table, id) in objects::ids(&touched) {
+            if let Some(old) = objects::object_bytes(&view.state, table, &id) {
+                self.fingerprint.toggle(table.singular(), &id, &old);
+            }
+            let new = objects::object_bytes(&self.replica.state, table, &id);
+            if let Some(new) = &new {
+                self.fingerprint.toggle(table.singular(), &id, new);
+            }
+            rows.push((table, id, new));
+        }
+        let mut accounts: Vec<_> = calls
+            .iter()
+            .flat_map(|call| call.applied.accounts.iter().copied())
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            let mist = |balances: &std::collections::BTreeMap<_, u64>| {
+                balances.get(&account).copied().unwrap_or_default()
+            };
+            self.fingerprint
+                .toggle_balance(account, mist(&view.balances));
+            self.fingerprint
+                .toggle_balance(account, mist(&self.replica.balances));
+        }
+        rows
+    }
+
+    fn publish(&self, calls: &[Final]) {
+        if !calls.is_empty() {
+            self.published.write().advance(&self.replica, calls);
+            self.progress.send_replace(self.replica.tip.events);
+        }
+    }
+
+    fn publish_heads(&self) {
+        let mut view = self.published.write();
+        view.heads = self.heads;
+        view.last_head = self.last_head;
+    }
+
+    fn is_disk_low(&self) -> std::result::Result<bool, Failure> {
+        let free = disk::free_bytes(&self.layout.dir)
+            .map_err(Failure::io("ask how much room is left on the disk"))?;
+        Ok(free < self.options.reserve_bytes)
+    }
+
+    /// Reads the state from disk again if a batch failed and may have left something behind.
+    fn refresh(&mut self) -> std::result::Result<(), Failure> {
+        if !self.is_stale {
+            return Ok(());
+        }
+        if let Some(damage) = &self.published.read().damage {
+            return Err(Error::Corrupt(damage.clone()).into());
+        }
+        self.journal.roll_back();
+        let loaded = load(&self.journal)?;
+        self.replica = loaded.replica;
+        self.heads = loaded.stored.heads;
+        self.last_head = loaded.stored.last_head;
+        self.fingerprint = loaded.stored.fingerprint;
+        self.is_stale = false;
+        let mut view = self.published.write();
+        if view.tip != self.replica.tip {
+            view.replace(&self.replica);
+        }
+        drop(view);
+        self.publish_heads();
+        self.progress.send_replace(self.replica.tip.events);
+        Ok(())
+    }
+
+    /// Remembers that the log is damaged, if that is what failed.
+    fn fail(&mut self, failure: Failure) -> Error {
+        let error = Error::from(failure);
+        if let Error::Corrupt(damage) = &error {
+            let mut view = self.published.write();
+            if view.damage.is_none() {
+                tracing::error!(%damage, "the ledger is damaged");
+                view.damage = Some(damage.clone());
+            }
+            drop(view);
+            self.is_stale = true;
+            // Wakes those who wait for events, so that they hear of it.
+            self.progress.send_replace(self.replica.tip.events);
+        }
+        error
+    }
+}
+
+impl Batch {
+    fn push(&mut self, command: Command) {
+        match command {
+            Command::Call(submission) => self.calls.push(submission),
+            Command::Head(head, reply) => self.heads.push((head, reply)),
+            Command::Sync(reply) => self.syncs.push(reply),
+            Command::Notice => {}
+        }
+    }
+
+    fn answer_syncs(self, followed: &Result<()>, cursor: Cursor) {
+        for reply in self.syncs {
+            let _ = reply.send(match followed {
+                Ok(()) => Ok(cursor),
+                Err(error) => Err(repeat(error)),
+            });
+        }
+    }
+}
+
+/// The lock file, held until dropped; the operating system drops it for a process that dies.
+struct Locked(Arc<File>);
+
+impl Locked {
+    fn wait(lock: &Arc<File>) -> std::result::Result<Self, Failure> {
+        lock.lock().map_err(Failure::io("queue on the lock file"))?;
+        Ok(Self(lock.clone()))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::error!(%error, "the lock file cannot be unlocked");
+        }
+    }
+}
+
+struct Loaded {
+    replica: Replica,
+    stored: StoredTip,
+}
+
+/// Reads the state's tables and holds them against the end of the log.
+fn load(journal: &Journal) -> std::result::Result<Loaded, Failure> {
+    journal.begin_reading()?;
+    let loaded = load_within(journal);
+    journal.roll_back();
+    loaded
+}
+
+fn load_within(journal: &Journal) -> std::result::Result<Loaded, Failure> {
+    let genesis = journal.genesis()?;
+    let stored = journal.tip()?;
+    let mut replica =
+        Replica::at_genesis(&genesis, stored.time_ms).map_err(BrokenLink::database)?;
+    replica.balances.clear();
+    replica.tip = stored.tip();
+    tail::check(journal, &replica.tip)?;
+    if objects::load(journal, &mut replica)? != stored.fingerprint {
+        let why = "the state's tables were changed: their fingerprint is not that of the last call";
+        return Err(BrokenLink::database(why).into());
+    }
+    check_last_head(journal, &replica, &stored)?;
+    Ok(Loaded { replica, stored })
+}
+
+fn check_last_head(
+    journal: &Journal,
+    replica: &Replica,
+    stored: &StoredTip,
+) -> std::result::Result<(), Failure> {
+    let broken = |why: &str| -> std::result::Result<(), Failure> {
+        let last = stored.heads.saturating_sub(1);
+        Err(BrokenLink::new("head", last, why).into())
+    };
+    let heads = journal.heads_after(number(stored.heads) - 2, 2)?;
+    let [head] = &heads[..] else {
+        return broken("it is not the last one");
+    };
+    if head.message.sequence + 1 != stored.heads || head.digest() != stored.last_head {
+        return broken("it is not the one that was stored last");
+    }
+    if !head.is_genuine(&replica.deployment) {
+        return broken("its signature is not its key's");
+    }
+    if head.message.head.calls > stored.calls {
+        return broken("it stands for calls that are not there");
+    }
+    if journal.link_after(head.message.head.calls)? != head.message.head.link {
+        return broken("the log has another link there");
+    }
+    Ok(())
+}
+
+/// The receipt of a call that is in the log.
+pub(super) fn receipt(journal: &Journal, sequence: u64) -> std::result::Result<Receipt, Failure> {
+    let linked = tail::linked_call(journal, sequence)?;
+    Ok(Receipt {
+        call: linked.row.digest,
+        timestamp_ms: linked.row.time_ms,
+        events: super::follow::sequenced(&linked)?,
+    })
+}
+
+fn bad_signatures(calls: &[Submission]) -> Vec<usize> {
+    let mut batch = BatchVerifier::new();
+    for submission in calls {
+        let signed = &submission.signed;
+        batch.push(&signed.key, &signed.bytes, &signed.signature);
+    }
+    match batch.verify() {
+        Ok(()) => Vec::new(),
+        Err(bad) => bad.indices().to_vec(),
+    }
+}
+
+/// Whether a call may wait until there is room again. Answers may not, and neither may whatever
+/// takes rights away or gives room back.
+fn is_new_work(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::StoreK8sResponse { .. }
+            | Call::ReleaseRequest { .. }
+            | Call::CloseSession { .. }
+            | Call::PruneResponses { .. }
+            | Call::RevokeToken { .. }
+            | Call::RemoveDelegate { .. }
+            | Call::RemoveSessionKey { .. }
+            | Call::DeactivateExecutor { .. }
+            | Call::SlashEquivocation { .. }
+    )
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Refused(code) => Self::Refused(code),
+            Refusal::Invalid(why) => Self::Invalid(why),
+        }
+    }
+}
+
+/// The same error for another caller of the same batch.
+fn repeat(error: &Error) -> Error {
+    match error {
+        Error::Busy => Error::Busy,
+        Error::DiskReserve => Error::DiskReserve,
+        Error::Corrupt(why) => Error::Corrupt(why.clone()),
+        Error::Unavailable(why) => Error::Unavailable(why.clone()),
+        other => {
+            let cause = std::error::Error::source(other);
+            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+            Error::Unavailable(format!("{other}{cause}"))
+        }
+    }
+}
+
+/// Calls of one transaction: some 10 ms of work, so that other processes get their turn.
+const MAX_BATCH: usize = 512;
+
+/// Catches a writer that died between its commit and its notice.
+const RECHECK: Duration = Duration::from_millis(250);

@@ -1,0 +1,677 @@
+//! The tables: every call, its events, and what they amount to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::disk::Layout;
+use super::failure::{BrokenLink, Failure};
+use super::message::{Genesis, SignedHead};
+use super::objects::{Fingerprint, Table};
+use super::replica::{Applied, Tip};
+use crate::crypto::{PublicKey, Signature};
+use crate::types::{Address, Digest};
+use crate::wire::to_bcs;
+
+/// A connection to the tables.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    connection: Connection,
+}
+
+/// The row `tip` of the table `meta`: what the rest must agree with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredTip {
+    pub(crate) calls: u64,
+    pub(crate) events: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) link: Digest,
+    /// How many signed heads there are.
+    pub(crate) heads: u64,
+    /// BLAKE2b-256 of the last of them.
+    pub(crate) last_head: Digest,
+    /// Over the rows of the state's tables.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl StoredTip {
+    pub(crate) fn tip(&self) -> Tip {
+        Tip {
+            calls: self.calls,
+            events: self.events,
+            time_ms: self.time_ms,
+            link: self.link,
+        }
+    }
+}
+
+/// A row of the table `calls`.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRow {
+    pub(crate) sequence: i64,
+    pub(crate) time_ms: u64,
+    pub(crate) sender: Address,
+    pub(crate) key: PublicKey,
+    pub(crate) signature: Signature,
+    pub(crate) digest: Digest,
+    pub(crate) first_event: u64,
+    pub(crate) event_count: u64,
+    pub(crate) link: Digest,
+    pub(crate) signed: Vec<u8>,
+}
+
+/// A row of the table `events`.
+#[derive(Clone, Debug)]
+pub(crate) struct EventRow {
+    pub(crate) sequence: i64,
+    pub(crate) call: i64,
+    pub(crate) event: Vec<u8>,
+    pub(crate) link: Digest,
+}
+
+impl Journal {
+    /// Makes a new database of what a genesis amounts to.
+    pub(super) fn create(
+        path: &Path,
+        genesis: &Genesis,
+        head: &SignedHead,
+        tip: &StoredTip,
+    ) -> Result<(), Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let journal = Self::connect(path, flags)?;
+        let connection = &journal.connection;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", USER_VERSION)?;
+        journal.use_wal()?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for statement in SCHEMA {
+            connection.execute_batch(statement)?;
+        }
+        connection.execute(
+            "INSERT INTO meta (name, value) VALUES ('genesis', ?1)",
+            [to_bcs(genesis)],
+        )?;
+        journal.insert_head(head)?;
+        for (account, mist) in &genesis.funds {
+            journal.put_balance(*account, *mist)?;
+        }
+        connection.execute(
+            "INSERT INTO meta (name, value) VALUES ('tip', ?1)",
+            [to_bcs(tip)],
+        )?;
+        connection.execute_batch("COMMIT")?;
+        journal
+            .connection
+            .close()
+            .map_err(|(_, error)| error.into())
+    }
+
+    /// Opens the database of a ledger after looking whether it is one.
+    pub(crate) fn open(layout: &Layout) -> Result<Self, Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let journal = Self::open_with(layout, flags)?;
+        journal.use_wal()?;
+        Ok(journal)
+    }
+
+    /// The same, but nothing can be written.
+    pub(crate) fn open_read_only(layout: &Layout) -> Result<Self, Failure> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::open_with(layout, flags)
+    }
+
+    fn open_with(layout: &Layout, flags: OpenFlags) -> Result<Self, Failure> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            let why = format!(
+                "SQLite {} is older than 3.51.3, which repaired the write-ahead log",
+                rusqlite::version()
+            );
+            return Err(BrokenLink::database(why).into());
+        }
+        let journal = Self::connect(&layout.database(), flags)?;
+        journal.check_identity()?;
+        Ok(journal)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, Failure> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        Ok(Self { connection })
+    }
+
+    fn use_wal(&self) -> Result<(), Failure> {
+        let mode: String =
+            self.connection
+                .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode == "wal" {
+            Ok(())
+        } else {
+            let why = format!("its journal mode is `{mode}` and cannot become `wal`");
+            Err(BrokenLink::database(why).into())
+        }
+    }
+
+    /// Whose database it is, of which version, and whether its tables are ours and nothing else.
+    fn check_identity(&self) -> Result<(), Failure> {
+        let pragma = |name| {
+            self.connection
+                .pragma_query_value(None, name, |row| row.get(0))
+        };
+        let application_id: i32 = pragma("application_id")?;
+        if application_id != APPLICATION_ID {
+            let why = format!("application ID {application_id:#x} is not that of a local ledger");
+            return Err(BrokenLink::database(why).into());
+        }
+        let version: i32 = pragma("user_version")?;
+        if version != USER_VERSION {
+            let why = format!("it has version {version}, and this program knows {USER_VERSION}");
+            return Err(BrokenLink::database(why).into());
+        }
+        let fresh = Connection::open_in_memory()?;
+        for statement in SCHEMA {
+            fresh.execute_batch(statement)?;
+        }
+        let (expected, found) = (schema_of(&fresh)?, schema_of(&self.connection)?);
+        if expected == found {
+            return Ok(());
+        }
+        let name = found
+            .iter()
+            .find(|entry| !expected.contains(entry))
+            .or_else(|| expected.iter().find(|entry| !found.contains(entry)))
+            .map_or("", |entry| entry.1.as_str());
+        let why = format!("its schema was changed at `{name}`");
+        Err(BrokenLink::database(why).into())
+    }
+
+    /// Looks for torn pages and for indexes that disagree with their tables, in the whole file.
+    pub(crate) fn check_pages(&self) -> Result<(), Failure> {
+        self.check("PRAGMA integrity_check(1)")
+    }
+
+    /// Looks for torn pages in what is read at the start: all of a small file, the state's tables of
+    /// a large one.
+    pub(super) fn check_pages_at_start(&self) -> Result<(), Failure> {
+        let pages: i64 = self
+            .connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))?;
+        if pages <= SMALL_PAGES {
+            return self.check("PRAGMA quick_check(1)");
+        }
+        [
+            "PRAGMA quick_check(meta)",
+            "PRAGMA quick_check(heads)",
+            "PRAGMA quick_check(balances)",
+            "PRAGMA quick_check(clusters)",
+            "PRAGMA quick_check(tokens)",
+            "PRAGMA quick_check(executors)",
+            "PRAGMA quick_check(requests)",
+        ]
+        .into_iter()
+        .try_for_each(|pragma| self.check(pragma))
+    }
+
+    fn check(&self, pragma: &str) -> Result<(), Failure> {
+        let said: String = self.connection.query_row(pragma, [], |row| row.get(0))?;
+        if said == "ok" {
+            Ok(())
+        } else {
+            Err(BrokenLink::database(said.replace('\n', "; ")).into())
+        }
+    }
+
+    /// Begins a read transaction, so that all that is read is of one moment.
+    pub(crate) fn begin_reading(&self) -> Result<(), Failure> {
+        self.connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(())
+    }
+
+    /// Begins the transaction of a batch.
+    pub(super) fn begin(&self) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        Ok(())
+    }
+
+    /// Makes it durable.
+    pub(super) fn commit(&self) -> Result<(), Failure> {
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Ends it as if it had not begun; nothing if it has ended already.
+    pub(crate) fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            // A transaction that cannot be rolled back ends with its connection.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    pub(crate) fn genesis(&self) -> Result<Genesis, Failure> {
+        self.meta("genesis")
+    }
+
+    pub(crate) fn tip(&self) -> Result<StoredTip, Failure> {
+        self.meta("tip")
+    }
+
+    /// Names in the table `meta`.
+    pub(crate) fn meta_names(&self) -> Result<Vec<String>, Failure> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT name FROM meta ORDER BY name")?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
+    fn meta<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, Failure> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+        let bytes: Option<Vec<u8>> = statement.query_row([name], |row| row.get(0)).optional()?;
+        let bytes = bytes.ok_or_else(|| BrokenLink::new("meta", name, "is missing"))?;
+        bcs::from_bytes(&bytes)
+            .map_err(|_| BrokenLink::new("meta", name, "is not what it should be").into())
+    }
+
+    pub(super) fn put_tip(&self, tip: &StoredTip) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'tip'")?
+            .execute([to_bcs(tip)])?;
+        Ok(())
+    }
+
+    /// Rows of `calls` after one sequence number, at most `limit`; those that are no calls say why.
+    pub(crate) fn calls_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<CallRow, BrokenLink>>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, time_ms, sender, key, signature, digest, first_event, event_count,
+                    link, signed
+             FROM calls WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![sequence, limit])?;
+        let mut calls = Vec::new();
+        while let Some(row) = rows.next()? {
+            calls.push(call_row(row)?);
+        }
+        Ok(calls)
+    }
+
+    /// The call of that digest.
+    pub(crate) fn call_by_digest(&self, digest: Digest) -> Result<Option<CallRow>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, time_ms, sender, key, signature, digest, first_event, event_count,
+                    link, signed
+             FROM calls WHERE digest = ?1",
+        )?;
+        let mut rows = statement.query([digest.as_bytes()])?;
+        match rows.next()? {
+            Some(row) => Ok(Some(call_row(row)??)),
+            None => Ok(None),
+        }
+    }
+
+    /// The call of that sequence number.
+    pub(crate) fn call(&self, sequence: i64) -> Result<CallRow, Failure> {
+        let row = self.calls_after(sequence - 1, 1)?.pop().transpose()?;
+        row.filter(|row| row.sequence == sequence)
+            .ok_or_else(|| BrokenLink::new("call", sequence, "is missing").into())
+    }
+
+    /// The link after a call and its events.
+    pub(crate) fn link_after(&self, call: u64) -> Result<Digest, Failure> {
+        if call == 0 {
+            return Ok(self.genesis()?.link());
+        }
+        let row = self.call(signed(call))?;
+        if row.event_count == 0 {
+            return Ok(row.link);
+        }
+        let last = signed(row.first_event + row.event_count - 1);
+        let event = self.events_after(last - 1, 1)?.pop().transpose()?;
+        event
+            .filter(|event| event.sequence == last)
+            .map(|event| event.link)
+            .ok_or_else(|| BrokenLink::new("event", last, "is missing").into())
+    }
+
+    /// Sequence numbers of the last call and the last event.
+    pub(crate) fn last_rows(&self) -> Result<(i64, i64), Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT (SELECT coalesce(max(sequence), 0) FROM calls),
+                    (SELECT coalesce(max(sequence), 0) FROM events)",
+        )?;
+        Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// Rows of `events` after one sequence number.
+    pub(crate) fn events_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<EventRow, BrokenLink>>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, call, event, link FROM events
+             WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![sequence, limit])?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next()? {
+            let sequence: i64 = row.get(0)?;
+            let link: Vec<u8> = row.get(3)?;
+            events.push(
+                Digest::from_slice(&link)
+                    .ok_or_else(|| BrokenLink::new("event", sequence, "its link is no hash"))
+                    .and_then(|link| {
+                        Ok(EventRow {
+                            sequence,
+                            call: row
+                                .get(1)
+                                .map_err(|error| malformed("event", sequence, &error))?,
+                            event: row
+                                .get(2)
+                                .map_err(|error| malformed("event", sequence, &error))?,
+                            link,
+                        })
+                    }),
+            );
+        }
+        Ok(events)
+    }
+
+    pub(super) fn insert_call(&self, row: &CallRow) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO calls (sequence, time_ms, sender, key, signature, digest,
+                                    first_event, event_count, link, signed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                row.sequence,
+                signed(row.time_ms),
+                row.sender.as_bytes(),
+                row.key.as_bytes(),
+                row.signature.as_bytes(),
+                row.digest.as_bytes(),
+                signed(row.first_event),
+                signed(row.event_count),
+                row.link.as_bytes(),
+                row.signed,
+            ])?;
+        Ok(())
+    }
+
+    pub(super) fn insert_events(&self, applied: &Applied) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO events (sequence, call, event, link) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (sequence, event) in (applied.first_event..).zip(&applied.events) {
+            statement.execute(params![
+                signed(sequence),
+                signed(applied.sequence),
+                event.bytes,
+                event.link.as_bytes(),
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Writes or removes an object.
+    pub(super) fn put_object(
+        &self,
+        table: Table,
+        id: &[u8],
+        object: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        match object {
+            Some(object) => self
+                .connection
+                .prepare_cached(table.put_sql())?
+                .execute(params![id, object])?,
+            None => self
+                .connection
+                .prepare_cached(table.delete_sql())?
+                .execute(params![id])?,
+        };
+        Ok(())
+    }
+
+    /// Writes a balance, or removes it if there is nothing in it.
+    pub(super) fn put_balance(&self, account: Address, mist: u64) -> Result<(), Failure> {
+        if mist == 0 {
+            self.connection
+                .prepare_cached("DELETE FROM balances WHERE account = ?1")?
+                .execute([account.as_bytes()])?;
+        } else {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO balances (account, mist) VALUES (?1, ?2)
+                     ON CONFLICT (account) DO UPDATE SET mist = excluded.mist",
+                )?
+                .execute(params![account.as_bytes(), signed(mist)])?;
+        }
+        Ok(())
+    }
+
+    /// Shows every row of a table of objects, by ID.
+    pub(crate) fn each_object(
+        &self,
+        table: Table,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare_cached(table.select_sql())?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            visit(
+                row.get_ref(0)?.as_blob().map_err(sql)?,
+                row.get_ref(1)?.as_blob().map_err(sql)?,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Shows every balance, by account.
+    pub(crate) fn each_balance(
+        &self,
+        mut visit: impl FnMut(&[u8], i64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT account, mist FROM balances ORDER BY account")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            visit(row.get_ref(0)?.as_blob().map_err(sql)?, row.get(1)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert_head(&self, head: &SignedHead) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("INSERT INTO heads (sequence, calls, head) VALUES (?1, ?2, ?3)")?
+            .execute(params![
+                signed(head.message.sequence),
+                signed(head.message.head.calls),
+                to_bcs(head)
+            ])?;
+        Ok(())
+    }
+
+    /// Signed heads after one sequence number.
+    pub(crate) fn heads_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<SignedHead>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, calls, head FROM heads WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![sequence, limit])?;
+        let mut heads = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (sequence, calls): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let bytes: Vec<u8> = row.get(2)?;
+            let head: SignedHead = bcs::from_bytes(&bytes)
+                .map_err(|_| BrokenLink::new("head", sequence, "its bytes are no signed head"))?;
+            let message = &head.message;
+            if signed(message.sequence) != sequence || signed(message.head.calls) != calls {
+                let why = "its columns are not those of what was signed";
+                return Err(BrokenLink::new("head", sequence, why).into());
+            }
+            heads.push(head);
+        }
+        Ok(heads)
+    }
+
+    /// A copy of all of it as one file, of one moment.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), Failure> {
+        let path = path.to_str().ok_or_else(|| {
+            crate::ledger::Error::Invalid("the path of the copy is no UTF-8".to_owned())
+        })?;
+        self.connection.execute("VACUUM INTO ?1", [path])?;
+        Ok(())
+    }
+}
+
+fn call_row(row: &Row<'_>) -> Result<Result<CallRow, BrokenLink>, Failure> {
+    let sequence: i64 = row.get(0)?;
+    let read = || -> rusqlite::Result<Result<CallRow, &'static str>> {
+        let bytes32 = |index| -> rusqlite::Result<Option<[u8; 32]>> {
+            Ok(row.get_ref(index)?.as_blob().map_err(sql)?.try_into().ok())
+        };
+        let number = |index| -> rusqlite::Result<Option<u64>> {
+            Ok(u64::try_from(row.get::<_, i64>(index)?).ok())
+        };
+        let Some(time_ms) = number(1)? else {
+            return Ok(Err("its time is negative"));
+        };
+        let Some(sender) = bytes32(2)? else {
+            return Ok(Err("its sender is not 32 bytes"));
+        };
+        let Some(key) = bytes32(3)? else {
+            return Ok(Err("its key is not 32 bytes"));
+        };
+        let Ok(signature) = <[u8; 64]>::try_from(row.get_ref(4)?.as_blob().map_err(sql)?) else {
+            return Ok(Err("its signature is not 64 bytes"));
+        };
+        let Some(digest) = bytes32(5)? else {
+            return Ok(Err("its digest is not 32 bytes"));
+        };
+        let (Some(first_event), Some(event_count)) = (number(6)?, number(7)?) else {
+            return Ok(Err("its events are negative"));
+        };
+        let Some(link) = bytes32(8)? else {
+            return Ok(Err("its link is not 32 bytes"));
+        };
+        Ok(Ok(CallRow {
+            sequence,
+            time_ms,
+            sender: Address::new(sender),
+            key: PublicKey::new(key),
+            signature: Signature::new(signature),
+            digest: Digest::new(digest),
+            first_event,
+            event_count,
+            link: Digest::new(link),
+            signed: row.get(9)?,
+        }))
+    };
+    Ok(match read() {
+        Ok(read) => read.map_err(|why| BrokenLink::new("call", sequence, why)),
+        Err(error) => Err(malformed("call", sequence, &error)),
+    })
+}
+
+fn malformed(table: &'static str, sequence: i64, error: &rusqlite::Error) -> BrokenLink {
+    BrokenLink::new(
+        table,
+        sequence,
+        format!("a column is not of its type: {error}"),
+    )
+}
+
+fn sql(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
+}
+
+/// Numbers here never reach 2^63: sequences count rows, times are of this age, MIST are bounded by
+/// the genesis. One that did could not be read back, and is not hidden.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(-1)
+}
+
+type SchemaEntry = (String, String, Option<String>);
+
+fn schema_of(connection: &Connection) -> Result<Vec<SchemaEntry>, Failure> {
+    let mut statement =
+        connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}
+
+/// `k3sd`.
+const APPLICATION_ID: i32 = 0x6b33_7364;
+const USER_VERSION: i32 = 1;
+
+/// The first with the repair of the write-ahead log's reset.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// 16 MiB: looked through in some 20 ms.
+const SMALL_PAGES: i64 = 4_096;
+
+/// Only a checkpoint of another process can be in the way: writers queue on the lock file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SCHEMA: [&str; 9] = [
+    "CREATE TABLE meta (
+        name TEXT NOT NULL PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE calls (
+        sequence INTEGER NOT NULL PRIMARY KEY,
+        time_ms INTEGER NOT NULL,
+        sender BLOB NOT NULL,
+        key BLOB NOT NULL,
+        signature BLOB NOT NULL,
+        digest BLOB NOT NULL UNIQUE,
+        first_event INTEGER NOT NULL,
+        event_count INTEGER NOT NULL,
+        link BLOB NOT NULL,
+        signed BLOB NOT NULL
+    ) STRICT",
+    "CREATE TABLE events (
+        sequence INTEGER NOT NULL PRIMARY KEY,
+        call INTEGER NOT NULL,
+        event BLOB NOT NULL,
+        link BLOB NOT NULL
+    ) STRICT",
+    "CREATE TABLE heads (
+        sequence INTEGER NOT NULL PRIMARY KEY,
+        calls INTEGER NOT NULL,
+        head BLOB NOT NULL
+    ) STRICT",
+    "CREATE TABLE balances (
+        account BLOB NOT NULL PRIMARY KEY,
+        mist INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE clusters (id BLOB NOT NULL PRIMARY KEY, object BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE tokens (id BLOB NOT NULL PRIMARY KEY, object BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE executors (id BLOB NOT NULL PRIMARY KEY, object BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE requests (id BLOB NOT NULL PRIMARY KEY, object BLOB NOT NULL) STRICT, WITHOUT ROWID",
+];
