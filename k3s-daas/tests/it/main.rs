@@ -4,3 +4,5 @@
 #![allow(missing_docs)]
 
 mod contract;
+
+mod wire;
