@@ -1,1 +1,191 @@
-//! The service that executes what the ledger admitted.
+//! The service that executes what the ledger admitted: ledger in, cluster out.
+//!
+//! For each request that is assigned to its executor it fetches the bytes beside the ledger, checks all
+//! of it again ([`crate::token::Authorized`]), writes down that it begins, sends it once, signs the
+//! answer, writes that down too, and stores it on the ledger until the ledger has it. A crash at any
+//! point ends in at most one execution and exactly one answer.
+
+mod answer;
+mod config;
+mod core;
+mod duties;
+mod follow;
+mod journal;
+mod queue;
+mod reply;
+mod status;
+mod watch;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::blob::BlobStore;
+use crate::crypto::Signer;
+use crate::executor::Executor;
+use crate::ledger::{self, Ledger, LedgerExt as _};
+use crate::types::ExecutorId;
+
+pub use config::Config;
+pub use journal::JournalError;
+pub use status::Status;
+
+use self::core::Core;
+use self::journal::{Journal, Recovered};
+
+/// An executor's service: follows the ledger, executes, answers.
+pub struct Nautilus {
+    parts: Parts,
+    journal: Journal,
+    recovered: Recovered,
+}
+
+/// Puts a [`Nautilus`] together.
+#[must_use]
+pub struct NautilusBuilder {
+    parts: Parts,
+}
+
+struct Parts {
+    ledger: Arc<dyn Ledger>,
+    executor: Arc<dyn Executor>,
+    blobs: Arc<dyn BlobStore>,
+    signer: Arc<dyn Signer>,
+    me: ExecutorId,
+    config: Config,
+    status: Arc<Status>,
+}
+
+impl Nautilus {
+    /// Begins one: `signer` holds the signing key that the ledger has for `executor_id`; `ledger`'s
+    /// account pays for the answers and need not be anything else.
+    pub fn builder(
+        ledger: Arc<dyn Ledger>,
+        executor: Arc<dyn Executor>,
+        blobs: Arc<dyn BlobStore>,
+        signer: Arc<dyn Signer>,
+        executor_id: ExecutorId,
+    ) -> NautilusBuilder {
+        NautilusBuilder {
+            parts: Parts {
+                ledger,
+                executor,
+                blobs,
+                signer,
+                me: executor_id,
+                config: Config::default(),
+                status: Arc::default(),
+            },
+        }
+    }
+
+    /// How it is doing; stays valid while it runs.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.parts.status)
+    }
+
+    /// Runs until `shutdown`, then gives back what it did not begin and finishes what it did.
+    ///
+    /// Dropping the future is a crash: the next run finishes what was begun.
+    ///
+    /// # Errors
+    /// - [`Error::UnknownExecutor`], [`Error::WrongKey`]: it is not what the ledger has.
+    /// - [`Error::Ledger`]: the ledger is damaged, or does not answer at the start.
+    /// - [`Error::Journal`]: nothing may be begun without it.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let Self {
+            parts,
+            journal,
+            recovered,
+        } = self;
+        parts.ledger.sync().await?;
+        let me = parts.me;
+        let found = parts.ledger.view(|snapshot| {
+            let executor = snapshot.state.executor(me)?;
+            Some((executor.cluster, executor.signing_key))
+        });
+        let (cluster, key) = found.ok_or(Error::UnknownExecutor(me))?;
+        if key != parts.signer.public_key() {
+            return Err(Error::WrongKey);
+        }
+        Core::new(parts, cluster, journal, shutdown)
+            .run(recovered)
+            .await
+    }
+}
+
+impl NautilusBuilder {
+    /// Sets how it behaves.
+    pub fn with_config(mut self, config: Config) -> Self {
+        self.parts.config = config;
+        self
+    }
+
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// - [`Error::Config`]: a value is out of its bounds.
+    /// - [`Error::Journal`]: it is in use, of another executor, of a newer version, or damaged.
+    pub fn build(self) -> Result<Nautilus> {
+        let parts = self.parts;
+        if let Some(text) = parts.config.invalid() {
+            return Err(Error::Config(text));
+        }
+        let chain = parts.ledger.deployment().chain;
+        let (journal, recovered) = Journal::open(&parts.config.journal, chain, parts.me)?;
+        Ok(Nautilus {
+            parts,
+            journal,
+            recovered,
+        })
+    }
+}
+
+impl fmt::Debug for Nautilus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nautilus")
+            .field("ledger", &self.parts.ledger)
+            .field("executor", &self.parts.me)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NautilusBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NautilusBuilder")
+            .field("executor", &self.parts.me)
+            .field("config", &self.parts.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Result of what a [`Nautilus`] does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a [`Nautilus`] does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value of the configuration is out of its bounds.
+    #[error("the configuration is not valid: {0}")]
+    Config(&'static str),
+    /// The ledger has no such executor.
+    #[error("the ledger has no executor {0}")]
+    UnknownExecutor(ExecutorId),
+    /// The ledger has another signing key for it.
+    #[error("the ledger has another signing key for this executor")]
+    WrongKey,
+    /// The ledger cannot be followed.
+    #[error("the ledger cannot be followed")]
+    Ledger(#[from] ledger::Error),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

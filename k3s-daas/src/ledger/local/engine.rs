@@ -633,8 +633,8 @@ fn check_last_head(
         let last = stored.heads.saturating_sub(1);
         Err(BrokenLink::new("head", last, why).into())
     };
-    let heads = journal.heads_after(number(stored.heads) - 2, 2)?;
-    let [head] = &heads[..] else {
+    let mut heads = journal.heads_after(number(stored.heads) - 2)?;
+    let (Some(head), true) = (heads.pop().transpose()?, heads.is_empty()) else {
         return broken("it is not the last one");
     };
     if head.message.sequence + 1 != stored.heads || head.digest() != stored.last_head {
@@ -720,3 +720,7 @@ const MAX_BATCH: usize = 512;
 
 /// Catches a writer that died between its commit and its notice.
 const RECHECK: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+#[path = "tests/engine.rs"]
+mod tests;

@@ -23,7 +23,6 @@ pub(crate) struct Replay<'a> {
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) row: CallRow,
-    pub(crate) message: LocalCall,
     pub(crate) applied: Applied,
 }
 
@@ -102,11 +101,7 @@ impl<'a> Replay<'a> {
         for (sequence, event) in (previous_event + 1..).zip(&applied.events) {
             self.check_event(number(sequence), row.sequence, event)?;
         }
-        Ok(Some(Replayed {
-            row,
-            message,
-            applied,
-        }))
+        Ok(Some(Replayed { row, applied }))
     }
 
     /// That no event is left which no call emitted.

@@ -1,0 +1,210 @@
+//! The answer to a request: sealed, signed, written down, then stored until the ledger has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::{Core, Held, Pause};
+use super::journal::{JournalError, Key, Unstored};
+use super::reply::{Refusal, Reply};
+use super::worker::holder;
+use crate::blob;
+use crate::contract::{Call, Code};
+use crate::crypto::Blob;
+use crate::ledger;
+use crate::types::{ByteString, HexBytes, Target};
+use crate::wire::{AnswerMessage, IntentKind, to_bcs};
+
+/// Answers with what the cluster said, or with why it was not asked.
+///
+/// # Errors
+/// Only those of the journal.
+pub(super) async fn answer(
+    core: &Arc<Core>,
+    key: Key,
+    held: &Held,
+    reply: Result<Reply, Refusal>,
+    target: Option<&Target>,
+) -> Result<(), JournalError> {
+    let (token, id) = key;
+    let request = &held.request;
+    let limit = core.config.max_response_bytes;
+    let reply = reply.and_then(|reply| {
+        let status = reply.status;
+        let sealed = Blob::seal(to_bcs(&reply.envelope()));
+        if sealed.body_len() > limit {
+            return Err(too_large(held, status, limit));
+        }
+        Ok((status, sealed))
+    });
+    let (status, sealed) = match reply {
+        Ok((status, sealed)) => match put(core, key, held, &sealed).await {
+            Put::Done => (status, sealed),
+            Put::TooLarge(limit) => {
+                refuse(core, key, held, &too_large(held, status, limit), target).await
+            }
+        },
+        Err(refusal) => refuse(core, key, held, &refusal, target).await,
+    };
+    let message = AnswerMessage {
+        request_id: ByteString(id.to_wire()),
+        digest: request.digest,
+        epoch: request.epoch,
+        status,
+        envelope_hash: HexBytes(sealed.hash().as_bytes().to_vec()),
+        envelope_len: sealed.body_len() as u64,
+        sealed_hash: AnswerMessage::hash_of_sealed(&[]),
+        time_ms: core.now_ms(),
+    };
+    let Some(signature) = core.sign(IntentKind::Answer, token, &message).await else {
+        core.ignore(key, request.epoch);
+        return Ok(());
+    };
+    let call = Call::StoreK8sResponse {
+        cluster: core.cluster,
+        token,
+        request_id: message.request_id,
+        executor: core.me,
+        epoch: message.epoch,
+        status,
+        envelope_hash: message.envelope_hash,
+        envelope_len: message.envelope_len,
+        sealed: ByteString::default(),
+        time_ms: message.time_ms,
+        signature: HexBytes(signature.as_bytes().to_vec()),
+    };
+    let unstored = Unstored {
+        key,
+        epoch: request.epoch,
+        call,
+    };
+    // Whichever answer was written down first is the only one that ever leaves.
+    let unstored = core.journal.answer(unstored, request.prunable_at_ms).await?;
+    deliver(core, unstored).await
+}
+
+/// Stores an answer that is written down, as the identical bytes, until the ledger has it or never can.
+///
+/// # Errors
+/// Only those of the journal.
+pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), JournalError> {
+    let Unstored { key, epoch, call } = unstored;
+    let (token, id) = key;
+    let mut pause = Pause::default();
+    loop {
+        match core.ledger.call(call.clone()).await {
+            Ok(_) => {
+                core.status.stored.add(1);
+                tracing::debug!(%token, request_id = %id, epoch, "answer stored");
+                break;
+            }
+            Err(error) if is_final(&error) => {
+                if error.code() != Some(Code::AlreadyAnswered) {
+                    tracing::warn!(%token, request_id = %id, epoch, %error, "the ledger does not take the answer");
+                }
+                core.ignore(key, epoch);
+                break;
+            }
+            Err(error) => {
+                tracing::warn!(%token, request_id = %id, epoch, %error, "answer not stored; trying again");
+                let is_held = core.look(key).is_some();
+                if !is_held && !error.is_retryable() {
+                    break;
+                }
+            }
+        }
+        pause.wait().await;
+    }
+    let deadline_ms = core.look(key).map_or(0, |held| held.request.deadline_ms);
+    let forget_at_ms = deadline_ms.max(core.now_ms()).saturating_add(KEEP_SETTLED_MS);
+    core.journal.settled(key, epoch, forget_at_ms).await
+}
+
+/// Whether the ledger will never take this answer.
+fn is_final(error: &ledger::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            Code::UnknownRequest
+                | Code::AlreadyAnswered
+                | Code::NotAssigned
+                | Code::InvalidSignature
+                | Code::MalformedResponse
+                | Code::ClaimedWrite
+        )
+    )
+}
+
+fn too_large(held: &Held, status: u16, limit: usize) -> Refusal {
+    Refusal::TooLarge {
+        status,
+        limit,
+        is_read: held.request.is_read,
+    }
+}
+
+/// The `Status` of a refusal, sealed and in the blob store.
+async fn refuse(
+    core: &Core,
+    key: Key,
+    held: &Held,
+    refusal: &Refusal,
+    target: Option<&Target>,
+) -> (u16, Blob) {
+    let (token, id) = key;
+    let reply = refusal.reply(id, target);
+    if matches!(refusal, Refusal::Unknown(_)) {
+        core.status.unknown.add(1);
+    } else {
+        core.status.refused.add(1);
+    }
+    tracing::warn!(%token, request_id = %id, epoch = held.request.epoch, status = reply.status, ?refusal, "refused");
+    let sealed = Blob::seal(to_bcs(&reply.envelope()));
+    // A store that cannot take even this leaves the client with the status on the ledger.
+    put(core, key, held, &sealed).await;
+    (reply.status, sealed)
+}
+
+enum Put {
+    /// It is there, or the store does not answer until the deadline: the outcome is recorded either way.
+    Done,
+    /// It will never be.
+    TooLarge(usize),
+}
+
+/// Puts an envelope where the gateway can fetch it.
+async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
+    let (token, id) = key;
+    let request = &held.request;
+    let remaining = core.until(request.deadline_ms);
+    let keep = remaining + Duration::from_millis(held.ttl_ms) + KEEP_LONGER;
+    let attempts = async {
+        let mut pause = Pause::up_to(Duration::from_secs(1));
+        loop {
+            match core.blobs.put(sealed, &holder(key), keep).await {
+                Ok(_) => return Put::Done,
+                Err(blob::Error::TooLarge { limit, .. }) => {
+                    return Put::TooLarge(usize::try_from(limit).unwrap_or(usize::MAX));
+                }
+                Err(error) => {
+                    tracing::warn!(%token, request_id = %id, %error, "answer not in the blob store; trying again");
+                }
+            }
+            pause.wait().await;
+        }
+    };
+    let patience = remaining.max(PUT_AT_LEAST);
+    match tokio::time::timeout(patience, attempts).await {
+        Ok(put) => put,
+        Err(_elapsed) => {
+            tracing::error!(%token, request_id = %id, "the answer's body is lost: the blob store did not take it");
+            Put::Done
+        }
+    }
+}
+
+/// Settled answers stay in the journal a while longer, so that nobody signs another one.
+const KEEP_SETTLED_MS: u64 = 10 * 60_000;
+/// Beyond the record's own life, since clocks differ.
+const KEEP_LONGER: Duration = Duration::from_secs(60);
+/// Answers at the deadline are put too.
+const PUT_AT_LEAST: Duration = Duration::from_secs(5);

@@ -1,0 +1,418 @@
+//! What the parts of the service share.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::journal::{Journal, JournalError, Key, Recovered};
+use super::queue::{FairQueue, Waiting};
+use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
+use crate::blob::BlobStore;
+use crate::contract::{Call, Request};
+use crate::crypto::{Signature, Signer};
+use crate::executor::Executor;
+use crate::ledger::{Ledger, LedgerExt as _, Snapshot};
+use crate::types::{ByteString, ClusterId, ExecutorId, HexBytes, TokenId};
+use crate::wire::{self, AssignmentMessage, Deployment, IntentKind};
+
+/// Everything a task needs.
+pub(super) struct Core {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) signer: Arc<dyn Signer>,
+    pub(super) me: ExecutorId,
+    pub(super) cluster: ClusterId,
+    pub(super) deployment: Deployment,
+    pub(super) config: super::Config,
+    pub(super) status: Arc<Status>,
+    pub(super) journal: Journal,
+    /// No more is begun.
+    pub(super) shutdown: CancellationToken,
+    /// Whatever still runs is dropped; the journal has it.
+    pub(super) abandon: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    places: Arc<Semaphore>,
+    lanes: [Lane; 2],
+    clock_ms: AtomicU64,
+    requests: Mutex<Requests>,
+    failure: Mutex<Option<Error>>,
+}
+
+/// What runs side by side, up to a bound.
+struct Lane {
+    queue: FairQueue,
+    slots: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Requests {
+    unanswered: HashMap<Key, Arc<wire::K8sApiRequest>>,
+    /// Held by a task, or waiting for one.
+    held: HashSet<Key>,
+    /// Never to be looked at again, up to this epoch.
+    ignored: HashMap<Key, u64>,
+}
+
+/// A request as the followed state has it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) request: Request,
+    /// Whether another executor could take it.
+    pub(super) has_others: bool,
+    /// For how long an answer is kept.
+    pub(super) ttl_ms: u64,
+}
+
+impl Core {
+    pub(super) fn new(
+        parts: Parts,
+        cluster: ClusterId,
+        journal: Journal,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
+        let config = parts.config;
+        let lane = |slots| Lane {
+            queue: FairQueue::default(),
+            slots: Arc::new(Semaphore::new(slots)),
+        };
+        Arc::new(Self {
+            deployment: parts.ledger.deployment(),
+            ledger: parts.ledger,
+            executor: parts.executor,
+            blobs: parts.blobs,
+            signer: parts.signer,
+            me: parts.me,
+            cluster,
+            status: parts.status,
+            journal,
+            // A failure of ours must not cancel the caller's token.
+            shutdown: shutdown.child_token(),
+            abandon: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(config.queue)),
+            lanes: [lane(config.concurrency), lane(config.watch_concurrency)],
+            config,
+            clock_ms: AtomicU64::new(0),
+            requests: Mutex::default(),
+            failure: Mutex::new(None),
+        })
+    }
+
+    pub(super) async fn run(self: Arc<Self>, recovered: Recovered) -> Result<()> {
+        let _on_drop = self.abandon.clone().drop_guard();
+        let cursor = recovered.cursor;
+        self.keep(recovered.unanswered.into_iter().map(Arc::new));
+        for unstored in recovered.answers {
+            if self.hold(unstored.key) {
+                let core = Arc::clone(&self);
+                self.tasks.spawn(async move {
+                    let key = unstored.key;
+                    let delivered = core.unless_abandoned(answer::deliver(&core, unstored)).await;
+                    core.done(key, delivered.unwrap_or(Ok(())));
+                });
+            }
+        }
+        for lane in 0..self.lanes.len() {
+            self.tasks.spawn(Arc::clone(&self).serve(lane));
+        }
+        self.tasks.spawn(duties::run(Arc::clone(&self)));
+        let followed = tokio::select! {
+            () = self.shutdown.cancelled() => Ok(()),
+            followed = follow::run(&self, cursor) => followed,
+        };
+        self.status.set_following(false);
+        self.shutdown.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.config.drain, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                held = self.status.held(),
+                "not everything ended in time; the journal has what is left"
+            );
+        }
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        followed.and(failure.map_or(Ok(()), Err))
+    }
+
+    /// Runs what waits in one lane, and at the end gives back what still does.
+    async fn serve(self: Arc<Self>, lane: usize) {
+        let Lane { queue, slots } = &self.lanes[lane];
+        loop {
+            let next = async {
+                let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+                Some((slot, queue.pop().await))
+            };
+            let (slot, waiting) = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => break,
+                next = next => match next {
+                    Some(next) => next,
+                    None => break,
+                },
+            };
+            let core = Arc::clone(&self);
+            self.tasks.spawn(async move {
+                let Waiting { key, place } = waiting;
+                let handled = core.unless_abandoned(worker::handle(&core, key, slot)).await;
+                core.done(key, handled.unwrap_or(Ok(())));
+                drop(place);
+            });
+        }
+        while let Some(waiting) = queue.try_pop() {
+            let key = waiting.key;
+            let released = self.unless_abandoned(worker::give_back(&self, key)).await;
+            self.done(key, released.map_or(Ok(()), |()| Ok(())));
+        }
+    }
+
+    /// Ledger time, which never goes back here.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.note_time(self.ledger.now_ms())
+    }
+
+    fn note_time(&self, now_ms: u64) -> u64 {
+        self.clock_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+    }
+
+    /// Ledger time as the fastest clock may have it: nothing is begun at or after a lease's end by it.
+    pub(super) fn latest_ms(&self) -> u64 {
+        self.latest_of(self.now_ms())
+    }
+
+    /// The same for a time that was read just now.
+    pub(super) fn latest_of(&self, now_ms: u64) -> u64 {
+        let tolerance = self.config.clock_tolerance.as_millis();
+        self.note_time(now_ms)
+            .saturating_add(u64::try_from(tolerance).unwrap_or(u64::MAX))
+    }
+
+    /// How long until a moment of ledger time.
+    pub(super) fn until(&self, moment_ms: u64) -> Duration {
+        Duration::from_millis(moment_ms.saturating_sub(self.now_ms()))
+    }
+
+    /// A request in the followed state.
+    pub(super) fn look(&self, (token, id): Key) -> Option<Held> {
+        self.view(|snapshot| {
+            let request = snapshot.state.request(token, id)?.clone();
+            let cluster = snapshot.state.cluster(self.cluster)?;
+            Some(Held {
+                has_others: cluster.eligible().any(|entry| entry.id != self.me),
+                ttl_ms: cluster.response_ttl_ms(request.priority),
+                request,
+            })
+        })
+    }
+
+    pub(super) fn view<T>(&self, reader: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        self.ledger.view(|snapshot| {
+            self.note_time(snapshot.now_ms);
+            reader(snapshot)
+        })
+    }
+
+    /// Remembers unanswered requests.
+    pub(super) fn keep(&self, events: impl Iterator<Item = Arc<wire::K8sApiRequest>>) {
+        let mut requests = self.requests();
+        for event in events {
+            if let Ok(id) = crate::types::RequestId::from_bytes(&event.request_id) {
+                requests.unanswered.insert((event.seal_token_id, id), event);
+            }
+        }
+        self.status.unanswered.set(requests.unanswered.len() as u64);
+    }
+
+    /// Forgets requests that ended.
+    pub(super) fn drop_ended(&self, keys: &[Key]) {
+        let mut requests = self.requests();
+        for key in keys {
+            requests.unanswered.remove(key);
+            requests.ignored.remove(key);
+        }
+        self.status.unanswered.set(requests.unanswered.len() as u64);
+    }
+
+    /// A request as it was admitted.
+    pub(super) fn admitted(&self, key: Key) -> Option<Arc<wire::K8sApiRequest>> {
+        self.requests().unanswered.get(&key).cloned()
+    }
+
+    /// All requests that are unanswered as far as was followed, and that no task has.
+    pub(super) fn idle(&self) -> Vec<Key> {
+        let requests = self.requests();
+        let keys = requests.unanswered.keys();
+        keys.filter(|key| !requests.held.contains(*key)).copied().collect()
+    }
+
+    /// Never looks at this assignment again.
+    pub(super) fn ignore(&self, key: Key, epoch: u64) {
+        self.requests().ignored.insert(key, epoch);
+    }
+
+    pub(super) fn is_ignored(&self, key: Key, epoch: u64) -> bool {
+        let requests = self.requests();
+        requests.ignored.get(&key).is_some_and(|last| epoch <= *last)
+    }
+
+    /// Queues a request for execution; waits for a place.
+    pub(super) async fn enqueue(&self, key: Key) {
+        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            self.enqueue_at(key, place);
+        }
+    }
+
+    /// The same, unless there is no place.
+    pub(super) fn try_enqueue(&self, key: Key) -> bool {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return false;
+        };
+        self.enqueue_at(key, place);
+        true
+    }
+
+    fn enqueue_at(&self, key: Key, place: OwnedSemaphorePermit) {
+        let is_watch = self
+            .admitted(key)
+            .is_some_and(|event| event.verb[..] == *b"watch");
+        if self.hold(key) {
+            let lane = &self.lanes[usize::from(is_watch)];
+            lane.queue.push(Waiting { key, place });
+        }
+    }
+
+    /// Whether the caller has the request to itself now.
+    fn hold(&self, key: Key) -> bool {
+        let mut requests = self.requests();
+        let is_new = requests.held.insert(key);
+        self.status.held.set(requests.held.len() as u64);
+        is_new
+    }
+
+    fn done(&self, key: Key, result: Result<(), JournalError>) {
+        let mut requests = self.requests();
+        requests.held.remove(&key);
+        self.status.held.set(requests.held.len() as u64);
+        drop(requests);
+        if let Err(error) = result {
+            self.fail(error.into());
+        }
+    }
+
+    /// Stops everything: nothing may be begun any more.
+    pub(super) fn fail(&self, error: Error) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(error);
+        self.shutdown.cancel();
+    }
+
+    pub(super) async fn unless_abandoned<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.abandon.run_until_cancelled(work).await
+    }
+
+    /// Signs; tries again while the key is out of reach.
+    pub(super) async fn sign<M: Serialize>(
+        &self,
+        kind: IntentKind,
+        token: TokenId,
+        message: &M,
+    ) -> Option<Signature> {
+        let intent = self.deployment.intent(kind, self.cluster, token);
+        let bytes = intent.signed_bytes(message);
+        let mut pause = Pause::default();
+        loop {
+            match self.signer.sign(&bytes).await {
+                Ok(signature) => return Some(signature),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "cannot sign; trying again");
+                    pause.wait().await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot sign");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Gives a request back that certainly did not reach the cluster.
+    pub(super) async fn release(&self, key: Key, held: &Held) -> bool {
+        let (token, id) = key;
+        let request_id = ByteString(id.to_wire());
+        let epoch = held.request.epoch;
+        let message = AssignmentMessage {
+            request_id: request_id.clone(),
+            digest: held.request.digest,
+            epoch,
+        };
+        let Some(signature) = self.sign(IntentKind::Release, token, &message).await else {
+            return false;
+        };
+        let call = Call::ReleaseRequest {
+            cluster: self.cluster,
+            token,
+            request_id,
+            executor: self.me,
+            epoch,
+            signature: HexBytes(signature.as_bytes().to_vec()),
+        };
+        match self.ledger.call(call).await {
+            Ok(_) => {
+                self.status.released.add(1);
+                tracing::info!(%token, request_id = %id, epoch, "released");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%token, request_id = %id, epoch, %error, "not released");
+                false
+            }
+        }
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits longer each time, by chance up to half as long again.
+#[derive(Debug)]
+pub(super) struct Pause {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self::up_to(Duration::from_secs(5))
+    }
+}
+
+impl Pause {
+    pub(super) fn up_to(longest: Duration) -> Self {
+        Self {
+            next: Duration::from_millis(20),
+            longest,
+        }
+    }
+
+    pub(super) async fn wait(&mut self) {
+        tokio::time::sleep(self.next + chance(self.next / 2)).await;
+        self.next = (self.next * 2).min(self.longest);
+    }
+}
+
+/// Anything from nothing to `most`.
+pub(super) fn chance(most: Duration) -> Duration {
+    let mut byte = [0; 1];
+    // Without randomness all wait the same: slower, not wrong.
+    let _ = getrandom::fill(&mut byte);
+    most * u32::from(byte[0]) / 255
+}

@@ -1,0 +1,151 @@
+//! Follows the ledger's events: what is new goes to the journal, then to those who execute.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+
+use super::core::{Core, Pause};
+use super::journal::{Key, Progress};
+use super::{Error, Result};
+use crate::ledger::{self, Cursor, SequencedEvent};
+use crate::types::{ByteString, RequestId, TokenId};
+use crate::wire::Event;
+
+/// Follows from `cursor` until something fails for good.
+pub(super) async fn run(core: &Arc<Core>, mut cursor: Cursor) -> Result<()> {
+    let mut pause = Pause::default();
+    let mut unsaved = Unsaved::new(cursor);
+    core.status.set_cursor(cursor);
+    // What was assigned before and not begun.
+    for key in core.idle() {
+        if core.look(key).is_some_and(|held| held.request.executor == core.me) {
+            core.enqueue(key).await;
+        }
+    }
+    loop {
+        let mut chunks = core.ledger.events(cursor).ready_chunks(CHUNK);
+        core.status.set_following(true);
+        while let Some(chunk) = chunks.next().await {
+            let mut events = Vec::with_capacity(chunk.len());
+            let mut failure = None;
+            for item in chunk {
+                match item {
+                    // A stream that repeats itself is not believed twice.
+                    Ok(event) if event.cursor <= cursor => {}
+                    Ok(event) => {
+                        cursor = event.cursor;
+                        events.push(event);
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            if !events.is_empty() {
+                pause = Pause::default();
+                take(core, &events, &mut unsaved).await?;
+            }
+            match failure {
+                None => {}
+                Some(error @ ledger::Error::Corrupt(_)) => return Err(error.into()),
+                Some(error) => {
+                    tracing::warn!(%error, %cursor, "cannot follow the ledger; trying again");
+                    break;
+                }
+            }
+        }
+        core.status.set_following(false);
+        pause.wait().await;
+    }
+}
+
+/// What was followed and is not in the journal yet.
+struct Unsaved {
+    progress: Progress,
+    since: Instant,
+}
+
+impl Unsaved {
+    fn new(cursor: Cursor) -> Self {
+        Self {
+            progress: Progress {
+                cursor,
+                ..Progress::default()
+            },
+            since: Instant::now(),
+        }
+    }
+}
+
+async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved) -> Result<()> {
+    let Some(last) = events.last() else {
+        return Ok(());
+    };
+    let mut pause = Pause::default();
+    while core.view(|snapshot| snapshot.cursor) < last.cursor {
+        match core.ledger.sync().await {
+            Ok(_) => {}
+            Err(error @ ledger::Error::Corrupt(_)) => return Err(Error::Ledger(error)),
+            Err(error) => tracing::warn!(%error, "cannot bring the ledger's state up to its events"),
+        }
+        pause.wait().await;
+    }
+    let mut assigned = Vec::new();
+    let mut admitted = Vec::new();
+    let mut ended = Vec::new();
+    let ours = events.iter().filter(|event| event.event.cluster() == core.cluster);
+    for event in ours {
+        match &event.event {
+            Event::K8sApiRequest(event) => {
+                let Some(key) = key(event.seal_token_id, &event.request_id) else {
+                    continue;
+                };
+                if core.look(key).is_some_and(|held| held.request.outcome.is_none()) {
+                    admitted.push(Arc::new(event.clone()));
+                    assigned.extend((event.nautilus_endpoint == core.me).then_some(key));
+                }
+            }
+            Event::K8sRequestClaimed(event) if event.executor == core.me => {
+                assigned.extend(key(event.token, &event.request_id));
+            }
+            Event::K8sRequestReleased(event) if event.executor == core.me => {
+                assigned.extend(key(event.token, &event.request_id));
+            }
+            Event::K8sRequestProcessed(event) => ended.extend(key(event.token, &event.request_id)),
+            Event::SessionClosed(event) => ended.extend(key(event.token, &event.request_id)),
+            Event::ResponsesPruned(event) => {
+                ended.extend(event.request_ids.iter().filter_map(|id| key(event.token, id)));
+            }
+            _ => {}
+        }
+    }
+    core.keep(admitted.iter().cloned());
+    core.drop_ended(&ended);
+    unsaved.progress.cursor = last.cursor;
+    unsaved.progress.ended.extend(ended);
+    let is_due = unsaved.since.elapsed() >= SAVE_INTERVAL || unsaved.progress.ended.len() >= CHUNK;
+    if !admitted.is_empty() || is_due {
+        unsaved.progress.admitted = admitted;
+        let progress = std::mem::replace(unsaved, Unsaved::new(last.cursor)).progress;
+        core.journal.advance(progress).await?;
+    }
+    core.status.set_cursor(last.cursor);
+    core.status
+        .lag_ms
+        .set(core.now_ms().saturating_sub(last.timestamp_ms));
+    for key in assigned {
+        core.enqueue(key).await;
+    }
+    Ok(())
+}
+
+fn key(token: TokenId, request_id: &ByteString) -> Option<Key> {
+    RequestId::from_bytes(request_id).ok().map(|id| (token, id))
+}
+
+/// Events that are taken at a time, so that a long history does not cost a commit each.
+const CHUNK: usize = 512;
+/// How long progress that nobody waits for may be unsaved; it is only read again then.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,306 @@
+//! The thread that writes the journal: many orders, one commit.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Begun, Key, Progress, signed, time};
+use crate::wire::to_bcs;
+
+/// Something for the journal, and where to say that it is on disk.
+#[derive(Debug)]
+pub(super) enum Order {
+    Advance {
+        progress: Progress,
+        reply: oneshot::Sender<()>,
+    },
+    Begin {
+        key: Key,
+        epoch: u64,
+        is_read: bool,
+        forget_at_ms: u64,
+        reply: oneshot::Sender<Begun>,
+    },
+    HasBegun {
+        key: Key,
+        reply: oneshot::Sender<bool>,
+    },
+    NotSent {
+        key: Key,
+        epoch: u64,
+        reply: oneshot::Sender<()>,
+    },
+    Answer {
+        key: Key,
+        epoch: u64,
+        call: Vec<u8>,
+        forget_at_ms: u64,
+        reply: oneshot::Sender<Option<Vec<u8>>>,
+    },
+    Signed {
+        key: Key,
+        epoch: u64,
+        reply: oneshot::Sender<Option<Vec<u8>>>,
+    },
+    Settled {
+        key: Key,
+        epoch: u64,
+        forget_at_ms: u64,
+        reply: oneshot::Sender<()>,
+    },
+    Forget {
+        now_ms: u64,
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// Says what was ordered, once it is on disk.
+type Reply = Box<dyn FnOnce() + Send>;
+
+/// It began, and may have reached the cluster.
+pub(super) const BEGUN: i64 = 1;
+/// Its answer is signed.
+pub(super) const ANSWERED: i64 = 2;
+/// Its answer is stored, or never can be.
+pub(super) const SETTLED: i64 = 3;
+/// It began, and certainly did not reach the cluster.
+pub(super) const NOT_SENT: i64 = 4;
+
+/// Starts the thread; it ends with the last sender, or with the first error.
+pub(super) fn start(mut connection: Connection) -> std::io::Result<mpsc::Sender<Order>> {
+    let (sender, mut receiver) = mpsc::channel(QUEUE);
+    let work = move || {
+        let mut orders = Vec::with_capacity(BATCH);
+        while receiver.blocking_recv_many(&mut orders, BATCH) > 0 {
+            match commit(&mut connection, orders.drain(..)) {
+                Ok(replies) => replies.into_iter().for_each(|reply| reply()),
+                // Dropping the receiver tells everyone who waits or comes later.
+                Err(error) => {
+                    tracing::error!(%error, "the journal failed; nothing is begun any more");
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("nautilus-journal".into())
+        .spawn(work)?;
+    Ok(sender)
+}
+
+fn commit(
+    connection: &mut Connection,
+    orders: impl Iterator<Item = Order>,
+) -> rusqlite::Result<Vec<Reply>> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let replies = orders
+        .map(|order| carry_out(&transaction, order))
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    transaction.commit()?;
+    Ok(replies)
+}
+
+fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Reply> {
+    Ok(match order {
+        Order::Advance { progress, reply } => later(reply, advance(transaction, &progress)?),
+        Order::Begin {
+            key,
+            epoch,
+            is_read,
+            forget_at_ms,
+            reply,
+        } => later(
+            reply,
+            begin(transaction, key, epoch, is_read, forget_at_ms)?,
+        ),
+        Order::HasBegun { key, reply } => later(reply, has_begun(transaction, key)?),
+        Order::NotSent { key, epoch, reply } => {
+            later(reply, not_sent(transaction, key, epoch)?)
+        }
+        Order::Answer {
+            key,
+            epoch,
+            call,
+            forget_at_ms,
+            reply,
+        } => later(
+            reply,
+            answer(transaction, key, epoch, &call, forget_at_ms)?,
+        ),
+        Order::Signed { key, epoch, reply } => {
+            later(reply, signed_answer(transaction, key, epoch)?)
+        }
+        Order::Settled {
+            key,
+            epoch,
+            forget_at_ms,
+            reply,
+        } => later(reply, settled(transaction, key, epoch, forget_at_ms)?),
+        Order::Forget { now_ms, reply } => later(reply, forget(transaction, now_ms)?),
+    })
+}
+
+fn later<T: Send + 'static>(reply: oneshot::Sender<T>, value: T) -> Reply {
+    // Whoever does not wait any more does not mind.
+    Box::new(move || drop(reply.send(value)))
+}
+
+fn advance(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO unanswered (token, request, event, prunable_at_ms) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for event in &progress.admitted {
+        insert.execute(params![
+            event.seal_token_id.as_bytes(),
+            event.request_id.to_string(),
+            to_bcs(&**event),
+            time(event.prunable_at_ms)
+        ])?;
+    }
+    let mut delete = transaction
+        .prepare_cached("DELETE FROM unanswered WHERE token = ?1 AND request = ?2")?;
+    for (token, request) in &progress.ended {
+        delete.execute(params![token.as_bytes(), request.to_string()])?;
+    }
+    let mut cursor = transaction.prepare_cached("UPDATE journal SET major = ?1, minor = ?2")?;
+    cursor.execute([
+        signed(progress.cursor.major),
+        signed(progress.cursor.minor),
+    ])?;
+    Ok(())
+}
+
+fn begin(
+    transaction: &Transaction<'_>,
+    key: Key,
+    epoch: u64,
+    is_read: bool,
+    forget_at_ms: u64,
+) -> rusqlite::Result<Begun> {
+    let (token, request) = (key.0.as_bytes(), key.1.to_string());
+    if !is_read && has_begun(transaction, key)? {
+        return Ok(Begun::Before);
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
+         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
+         ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, run = excluded.run
+         WHERE phase IN (?4, ?6) AND (run < excluded.run OR phase = ?6)",
+    )?;
+    let changed = insert.execute(params![
+        token,
+        request,
+        signed(epoch),
+        BEGUN,
+        time(forget_at_ms),
+        NOT_SENT
+    ])?;
+    Ok(if changed == 1 {
+        Begun::Now
+    } else {
+        Begun::Before
+    })
+}
+
+fn has_begun(transaction: &Transaction<'_>, key: Key) -> rusqlite::Result<bool> {
+    let mut select = transaction.prepare_cached(
+        "SELECT 1 FROM assignment WHERE token = ?1 AND request = ?2 AND phase != ?3",
+    )?;
+    select.exists(params![key.0.as_bytes(), key.1.to_string(), NOT_SENT])
+}
+
+fn not_sent(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE assignment SET phase = ?4 WHERE token = ?1 AND request = ?2 AND epoch = ?3 AND phase = ?5",
+    )?;
+    update.execute(params![
+        key.0.as_bytes(),
+        key.1.to_string(),
+        signed(epoch),
+        NOT_SENT,
+        BEGUN
+    ])?;
+    Ok(())
+}
+
+/// The call stays: whoever comes to this assignment again must not sign another answer.
+fn settled(
+    transaction: &Transaction<'_>,
+    key: Key,
+    epoch: u64,
+    forget_at_ms: u64,
+) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE assignment SET phase = ?4, forget_at_ms = ?5
+         WHERE token = ?1 AND request = ?2 AND epoch = ?3",
+    )?;
+    update.execute(params![
+        key.0.as_bytes(),
+        key.1.to_string(),
+        signed(epoch),
+        SETTLED,
+        time(forget_at_ms)
+    ])?;
+    Ok(())
+}
+
+/// The answer that was there before, if one was.
+fn answer(
+    transaction: &Transaction<'_>,
+    key: Key,
+    epoch: u64,
+    call: &[u8],
+    forget_at_ms: u64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    if let Some(earlier) = signed_answer(transaction, key, epoch)? {
+        return Ok(Some(earlier));
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO assignment (token, request, epoch, phase, run, call, forget_at_ms)
+         SELECT ?1, ?2, ?3, ?4, run, ?5, ?6 FROM journal WHERE true
+         ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, call = excluded.call",
+    )?;
+    insert.execute(params![
+        key.0.as_bytes(),
+        key.1.to_string(),
+        signed(epoch),
+        ANSWERED,
+        call,
+        time(forget_at_ms)
+    ])?;
+    Ok(None)
+}
+
+fn signed_answer(
+    transaction: &Transaction<'_>,
+    key: Key,
+    epoch: u64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut select = transaction.prepare_cached(
+        "SELECT call FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
+    )?;
+    let found = select
+        .query_row(
+            params![key.0.as_bytes(), key.1.to_string(), signed(epoch)],
+            |row| row.get::<_, Option<Vec<u8>>>(0),
+        )
+        .optional()?;
+    Ok(found.flatten())
+}
+
+fn forget(transaction: &Transaction<'_>, now_ms: u64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM assignment WHERE forget_at_ms <= ?1",
+        [time(now_ms)],
+    )?;
+    transaction.execute(
+        "DELETE FROM unanswered WHERE prunable_at_ms <= ?1",
+        [time(now_ms)],
+    )?;
+    Ok(())
+}
+
+/// Orders that wait; senders wait beyond it.
+const QUEUE: usize = 1_024;
+/// Orders in one commit.
+const BATCH: usize = 256;

@@ -1,0 +1,506 @@
+//! One assigned request, from the followed state to its signed answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::answer::{self, deliver};
+use super::core::{Core, Held, Pause};
+use super::journal::{Begun, JournalError, Key};
+use super::reply::{Doubt, Refusal, Reply};
+use super::watch::{Frames, Framing};
+use crate::blob::{self, Holder};
+use crate::crypto::{Blob, BlobHash};
+use crate::executor::{Error as Upstream, Response};
+use crate::token::{Authorized, NotAuthorized};
+use crate::types::{K8sApiRequest, Query, Target, Verb};
+use crate::wire::{self, Content, IntentKind, RequestMessage};
+
+/// Does what is to be done about a request now: execute, answer, give back, or nothing.
+///
+/// # Errors
+/// Only those of the journal, without which nothing may go on.
+pub(super) async fn handle(
+    core: &Arc<Core>,
+    key: Key,
+    slot: OwnedSemaphorePermit,
+) -> Result<(), JournalError> {
+    let Some(held) = core.look(key) else {
+        core.drop_ended(&[key]);
+        return Ok(());
+    };
+    let request = &held.request;
+    if request.outcome.is_some() {
+        core.drop_ended(&[key]);
+        return Ok(());
+    }
+    if request.executor != core.me || core.is_ignored(key, request.epoch) {
+        return Ok(());
+    }
+    if let Some(signed) = core.journal.signed(key, request.epoch).await? {
+        drop(slot);
+        return deliver(core, signed).await;
+    }
+    let Some(event) = core.admitted(key) else {
+        return Ok(());
+    };
+    let (decision, target) = decide(core, key, &held, &event).await?;
+    let reply = match decision {
+        Decision::Wait => return Ok(()),
+        Decision::Distrust(why) => {
+            tracing::error!(token = %key.0, request_id = %key.1, epoch = request.epoch, why,
+                "an event is not what the ledger's state says; it is neither executed nor answered");
+            core.status.distrusted.add(1);
+            core.ignore(key, request.epoch);
+            return Ok(());
+        }
+        Decision::GiveBack(refusal) if may_release(core, &held) => {
+            if core.release(key, &held).await {
+                return Ok(());
+            }
+            Err(refusal)
+        }
+        Decision::GiveBack(refusal) | Decision::Refuse(refusal) => Err(refusal),
+        Decision::Execute(authorized) => {
+            if core.shutdown.is_cancelled() {
+                drop(slot);
+                give_back(core, key).await;
+                return Ok(());
+            }
+            match begin_and_execute(core, key, &held, authorized).await? {
+                Executed::Reply(reply) => Ok(reply),
+                Executed::Refused(refusal) => Err(refusal),
+                Executed::NotBegun => return Ok(()),
+                Executed::NotSent(refusal) => {
+                    if may_release(core, &held) && core.release(key, &held).await {
+                        return Ok(());
+                    }
+                    Err(refusal)
+                }
+            }
+        }
+    };
+    drop(slot);
+    answer::answer(core, key, &held, reply, target.as_ref()).await
+}
+
+/// Gives a request back that has not begun, if anybody else can take it; else it stays for the next run.
+pub(super) async fn give_back(core: &Arc<Core>, key: Key) {
+    let Some(held) = core.look(key) else { return };
+    let is_mine = held.request.executor == core.me && held.request.outcome.is_none();
+    // What began in an earlier run is no one else's either.
+    let is_fresh = matches!(core.journal.has_begun(key).await, Ok(false));
+    if is_mine && is_fresh && held.has_others && !held.request.is_claimed_write() {
+        core.release(key, &held).await;
+    }
+}
+
+enum Decision {
+    /// Nothing now; the scan comes back to it.
+    Wait,
+    /// What was followed is not what the ledger's state says.
+    Distrust(&'static str),
+    /// Another executor may manage; else this.
+    GiveBack(Refusal),
+    Refuse(Refusal),
+    Execute(Authorized<K8sApiRequest>),
+}
+
+enum Executed {
+    Reply(Reply),
+    Refused(Refusal),
+    /// Another run or another executor has it.
+    NotBegun,
+    /// Certainly nothing reached the cluster.
+    NotSent(Refusal),
+}
+
+fn may_release(core: &Core, held: &Held) -> bool {
+    let request = &held.request;
+    // Two executors that both cannot reach the cluster must not hand it to each other for ever.
+    held.has_others
+        && request.epoch < core.config.max_releases
+        && !request.is_claimed_write()
+        && core.now_ms() < request.deadline_ms
+}
+
+/// What to do with a request that is assigned here and has no answer, and what it names.
+async fn decide(
+    core: &Arc<Core>,
+    key: Key,
+    held: &Held,
+    event: &wire::K8sApiRequest,
+) -> Result<(Decision, Option<Target>), JournalError> {
+    let request = &held.request;
+    let message = RequestMessage::from(event);
+    let kind = if request.session {
+        IntentKind::SessionOpen
+    } else {
+        IntentKind::Request
+    };
+    let intent = core.deployment.intent(kind, core.cluster, key.0);
+    if event.cluster != core.cluster
+        || event.seal_token_id != key.0
+        || event.session != request.session
+        || intent.digest(&message) != request.digest
+    {
+        return Ok((Decision::Distrust("digest"), None));
+    }
+    let parsed = match K8sApiRequest::try_from(&message) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let refusal = Refusal::NotAuthorized(NotAuthorized::Malformed(error));
+            return Ok((Decision::Refuse(refusal), None));
+        }
+    };
+    let target = parsed.target().clone();
+    let decision = decide_known(core, key, held, event, &parsed).await?;
+    Ok((decision, Some(target)))
+}
+
+async fn decide_known(
+    core: &Arc<Core>,
+    key: Key,
+    held: &Held,
+    event: &wire::K8sApiRequest,
+    parsed: &K8sApiRequest,
+) -> Result<Decision, JournalError> {
+    let request = &held.request;
+    let has_begun = core.journal.has_begun(key).await?;
+    if request.is_claimed_write() {
+        let doubt = if has_begun { Doubt::Restart } else { Doubt::Claimed };
+        return Ok(Decision::Refuse(Refusal::Unknown(doubt)));
+    }
+    if has_begun && !request.is_read {
+        return Ok(Decision::Refuse(Refusal::Unknown(Doubt::Restart)));
+    }
+    if let Some(decision) = too_late(core, held, has_begun) {
+        return Ok(decision);
+    }
+    if request.session || is_stream(parsed) {
+        return Ok(Decision::Refuse(Refusal::Stream));
+    }
+    let patience = core.until(request.lease_ends_ms).min(core.config.blob_patience);
+    let fetched = tokio::try_join!(
+        fetch(core, key, &event.payload, "payload", patience),
+        fetch(core, key, &event.query, "query", patience),
+    );
+    let (payload, query) = match fetched {
+        Ok(fetched) => fetched,
+        Err(refusal @ (Refusal::BlobStore(_) | Refusal::BlobMissing(_))) => {
+            return Ok(Decision::GiveBack(refusal));
+        }
+        Err(refusal) => return Ok(Decision::Refuse(refusal)),
+    };
+    let admitted = core.view(|snapshot| {
+        Authorized::admit(
+            event,
+            snapshot.state,
+            &core.deployment,
+            core.me,
+            payload.as_ref(),
+            query.as_ref(),
+            core.latest_of(snapshot.now_ms),
+        )
+    });
+    Ok(match admitted {
+        Ok(authorized) => Decision::Execute(authorized),
+        // It moved on while the bytes were fetched: whoever has it now answers.
+        Err(NotAuthorized::AlreadyAnswered | NotAuthorized::NotAssigned) => Decision::Wait,
+        Err(NotAuthorized::LeaseOver) => {
+            too_late(core, held, has_begun).unwrap_or(Decision::Wait)
+        }
+        Err(NotAuthorized::ClaimedWrite) => Decision::Refuse(Refusal::Unknown(Doubt::Claimed)),
+        // An answer would be about something that this executor has not seen.
+        Err(NotAuthorized::Unknown(what)) => Decision::Distrust(what),
+        Err(NotAuthorized::Foreign) => Decision::Distrust("chain or cluster"),
+        Err(NotAuthorized::Digest) => Decision::Distrust("digest"),
+        Err(NotAuthorized::Blob(what)) => Decision::Refuse(Refusal::BlobCorrupt(what)),
+        Err(
+            why @ (NotAuthorized::Malformed(_) | NotAuthorized::Target | NotAuthorized::Sealed),
+        ) => Decision::Refuse(Refusal::NotAuthorized(why)),
+    })
+}
+
+/// What remains to be said once nothing may begin any more.
+fn too_late(core: &Core, held: &Held, has_begun: bool) -> Option<Decision> {
+    let request = &held.request;
+    let latest_ms = core.latest_ms();
+    if latest_ms >= request.deadline_ms {
+        Some(Decision::Refuse(match (has_begun, request.is_read) {
+            (false, _) => Refusal::TooLate,
+            (true, true) => Refusal::ReadTimeout,
+            (true, false) => Refusal::Unknown(Doubt::Restart),
+        }))
+    } else if latest_ms >= request.lease_ends_ms {
+        Some(Decision::Wait)
+    } else {
+        None
+    }
+}
+
+/// Whether only a stream between client and cluster can carry it.
+fn is_stream(request: &K8sApiRequest) -> bool {
+    let path = &request.target().path;
+    match path.subresource.as_str() {
+        "exec" | "attach" | "portforward" | "proxy" => true,
+        "log" => match request.query() {
+            Query::Plain(query) => query.split('&').any(is_follow),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether a parameter of a log's query follows it, as Go's `strconv.ParseBool` reads it; what that
+/// does not know may still be taken for true somewhere.
+fn is_follow(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let is_false = matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False");
+    // A name may be spelled with escapes; no parameter of a log has any other reason to.
+    (name == "follow" || name.contains('%')) && !is_false
+}
+
+/// A blob beside the ledger; nothing if the ledger speaks of none.
+async fn fetch(
+    core: &Core,
+    key: Key,
+    content: &Content,
+    what: &'static str,
+    patience: Duration,
+) -> Result<Option<Blob>, Refusal> {
+    let Some(hash) = content.hash32() else {
+        return Ok(None);
+    };
+    let hash = BlobHash(hash);
+    let end = Instant::now() + patience;
+    let mut pause = Pause::up_to(Duration::from_millis(500));
+    loop {
+        let refusal = match core.blobs.fetch(&hash).await {
+            Ok(blob) => return Ok(Some(blob)),
+            Err(error @ blob::Error::Corrupt { .. }) => {
+                tracing::warn!(token = %key.0, request_id = %key.1, what, %error, "damaged");
+                return Err(Refusal::BlobCorrupt(what));
+            }
+            Err(blob::Error::NotFound { .. }) => Refusal::BlobMissing(what),
+            Err(error) => {
+                tracing::warn!(token = %key.0, request_id = %key.1, what, %error, "not fetched");
+                Refusal::BlobStore(what)
+            }
+        };
+        if Instant::now() >= end {
+            return Err(refusal);
+        }
+        pause.wait().await;
+    }
+}
+
+/// Writes down that it begins, sends it, and makes what came back a reply.
+async fn begin_and_execute(
+    core: &Arc<Core>,
+    key: Key,
+    held: &Held,
+    authorized: Authorized<K8sApiRequest>,
+) -> Result<Executed, JournalError> {
+    let (token, id) = key;
+    let request = &held.request;
+    let epoch = authorized.grant().epoch;
+    let is_read = request.is_read;
+    let is_watch = authorized.request().target().verb == Verb::Watch;
+    let begun = core
+        .journal
+        .begin(key, epoch, is_read, request.prunable_at_ms)
+        .await?;
+    if begun == Begun::Before {
+        let unknown = Refusal::Unknown(Doubt::Restart);
+        return Ok(if is_read { Executed::NotBegun } else { Executed::Refused(unknown) });
+    }
+    if core.latest_ms() >= request.lease_ends_ms {
+        core.journal.not_sent(key, epoch).await?;
+        return Ok(Executed::NotBegun);
+    }
+    let target = authorized.request().target();
+    tracing::debug!(%token, request_id = %id, epoch, verb = %target.verb,
+        resource = %target.path.full_resource(), "begins");
+    let started = Instant::now();
+    let deadline = started + core.until(request.deadline_ms);
+    core.status.at_cluster.add(1);
+    let executed = tokio::time::timeout_at(deadline, async {
+        let response = core.executor.execute(authorized).await?;
+        if is_watch && (200..300).contains(&response.status) {
+            let window = watch_window(core, request.lease_ends_ms);
+            return Ok(cut_watch(core, response, started + window, is_read).await);
+        }
+        Ok(read_whole(core, response, is_read).await)
+    })
+    .await;
+    core.status.at_cluster.subtract(1);
+    let executed = match executed {
+        Ok(Ok(executed)) => executed,
+        Ok(Err(Upstream::NotSent { reason })) => {
+            tracing::warn!(%token, request_id = %id, epoch, reason, "nothing was sent to the cluster");
+            core.status.set_cluster(Some(reason));
+            core.journal.not_sent(key, epoch).await?;
+            return Ok(Executed::NotSent(Refusal::ClusterUnreachable));
+        }
+        Ok(Err(Upstream::Unsupported { reason })) => {
+            core.journal.not_sent(key, epoch).await?;
+            return Ok(Executed::Refused(Refusal::Unsupported(reason)));
+        }
+        Ok(Err(Upstream::Interrupted { reason })) => {
+            tracing::warn!(%token, request_id = %id, epoch, reason, "the cluster's answer broke off");
+            Executed::Refused(if is_read {
+                Refusal::Interrupted
+            } else {
+                Refusal::Unknown(Doubt::Interrupted)
+            })
+        }
+        Err(_elapsed) => Executed::Refused(if is_read {
+            Refusal::ReadTimeout
+        } else {
+            Refusal::Unknown(Doubt::Deadline)
+        }),
+    };
+    if let Executed::Reply(reply) = &executed {
+        core.status.executed.add(1);
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%token, request_id = %id, epoch, status = reply.status, elapsed_ms, "executed");
+    }
+    Ok(executed)
+}
+
+/// How long a watch may wait for its first event: its answer must be stored before the lease ends, or
+/// another executor claims it.
+fn watch_window(core: &Core, lease_ends_ms: u64) -> Duration {
+    let lease = core.until(lease_ends_ms);
+    let share = lease.saturating_sub(lease / 4);
+    core.config.watch_window.min(share)
+}
+
+/// The whole body, up to the bound.
+async fn read_whole(core: &Core, response: Response, is_read: bool) -> Executed {
+    let limit = core.config.max_response_bytes;
+    let Response {
+        status,
+        headers,
+        mut body,
+    } = response;
+    if let Some(refusal) = unfit(status, &headers, is_read) {
+        return Executed::Refused(refusal);
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        match piece {
+            Ok(piece) if bytes.len() + piece.len() <= limit => bytes.extend_from_slice(&piece),
+            Ok(_) => {
+                return Executed::Refused(Refusal::TooLarge {
+                    status,
+                    limit,
+                    is_read,
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, status, "the cluster's answer broke off");
+                return Executed::Refused(if is_read {
+                    Refusal::Interrupted
+                } else {
+                    Refusal::Unknown(Doubt::Truncated(status))
+                });
+            }
+        }
+    }
+    Executed::Reply(Reply {
+        status,
+        headers,
+        body: bytes.freeze(),
+    })
+}
+
+/// The first events of a watch: until a moment after the first one, or until the window closes.
+async fn cut_watch(core: &Core, response: Response, window: Instant, is_read: bool) -> Executed {
+    let limit = core.config.max_response_bytes;
+    let Response {
+        status,
+        headers,
+        mut body,
+    } = response;
+    if let Some(refusal) = unfit(status, &headers, is_read) {
+        return Executed::Refused(refusal);
+    }
+    let content_type = header(&headers, "content-type");
+    let Some(framing) = Framing::of(&content_type) else {
+        return Executed::Refused(Refusal::Uncuttable(content_type));
+    };
+    let mut frames = Frames::new(framing);
+    let mut bytes = BytesMut::new();
+    let mut end = window;
+    loop {
+        // An event that has begun to arrive while none is whole yet is worth waiting for.
+        let is_partial = frames.count() == 0 && !bytes.is_empty();
+        let next = if is_partial {
+            Ok(body.next().await)
+        } else {
+            tokio::time::timeout_at(end, body.next()).await
+        };
+        let piece = match next {
+            Err(_closed) => break,
+            Ok(None) => break,
+            Ok(Some(Ok(piece))) => piece,
+            // What arrived whole is true, and the client asks again from there.
+            Ok(Some(Err(_))) if frames.count() > 0 => break,
+            Ok(Some(Err(_))) => return Executed::Refused(Refusal::Interrupted),
+        };
+        if bytes.len() + piece.len() > limit {
+            if frames.count() == 0 {
+                return Executed::Refused(Refusal::TooLarge {
+                    status,
+                    limit,
+                    is_read,
+                });
+            }
+            break;
+        }
+        let had_none = frames.count() == 0;
+        frames.extend(&piece);
+        bytes.extend_from_slice(&piece);
+        if had_none && frames.count() > 0 {
+            end = end.min(Instant::now() + core.config.watch_settle);
+        }
+    }
+    bytes.truncate(frames.whole());
+    Executed::Reply(Reply {
+        status,
+        headers,
+        body: bytes.freeze(),
+    })
+}
+
+/// Why an answer of the cluster cannot go back as it is.
+fn unfit(status: u16, headers: &[(String, Vec<u8>)], is_read: bool) -> Option<Refusal> {
+    if !(200..=599).contains(&status) {
+        return Some(if is_read {
+            Refusal::NoFinalStatus(status)
+        } else {
+            Refusal::Unknown(Doubt::Truncated(status))
+        });
+    }
+    let encoding = header(headers, "content-encoding");
+    let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
+    (!is_plain).then_some(Refusal::Encoded { status, encoding })
+}
+
+fn header(headers: &[(String, Vec<u8>)], name: &str) -> String {
+    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map_or_else(String::new, |(_, value)| {
+        String::from_utf8_lossy(value).into_owned()
+    })
+}
+
+/// What a request's blobs are held for.
+pub(super) fn holder(key: Key) -> Holder {
+    Holder::from(key.1)
+}
