@@ -350,11 +350,7 @@ fn contents(connection: &Connection, table: &str) -> (Vec<String>, Vec<Vec<Value
     let mut statement = connection
         .prepare(&format!("SELECT * FROM {table} ORDER BY 1"))
         .unwrap();
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let count = columns.len();
     let rows = statement
         .query_map([], |row| (0..count).map(|index| row.get(index)).collect())
