@@ -167,8 +167,14 @@ impl Difference {
     pub(super) fn between(before: Option<&Value>, after: Option<&Value>, field: &Field) -> Self {
         let mut difference = Self::default();
         let (changed, removed) = compare(before, after, field, true);
-        difference.changed = changed;
-        difference.removed = removed;
+        difference.changed = Set {
+            member: false,
+            ..changed
+        };
+        difference.removed = Set {
+            member: false,
+            ..removed
+        };
         difference
     }
 }
