@@ -43,7 +43,7 @@ fn documented() -> BTreeMap<String, Vec<String>> {
 /// The structs of the source: `pub struct Name {` and its fields.
 fn declared() -> BTreeMap<String, Vec<String>> {
     let mut structs = BTreeMap::new();
-    for source in SOURCES {
+    for source in SOURCES.into_iter().chain([EVENTS]) {
         let mut name = None;
         for line in source.lines() {
             if let Some(rest) = line.strip_prefix("pub struct ") {
