@@ -8,6 +8,7 @@ mod exit;
 mod model;
 mod oracle;
 mod order;
+mod replay;
 mod requests;
 mod sessions;
 mod stake;

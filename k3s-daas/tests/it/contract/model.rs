@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k3s_daas::contract::{Abort, Call, Code, Effects, Object, Outcome, State, Unbonding};
+use k3s_daas::contract::{
+    Abort, Call, Cluster, Code, Effects, ExecutorState, Object, Outcome, Request, SealToken, State,
+    Unbonding,
+};
 use k3s_daas::crypto::{Signature, sha256};
 use k3s_daas::types::{
     Address, AdminCapId, ByteString, ClusterId, ClusterPolicy, Digest, ExecutorId, HexBytes,
@@ -158,12 +161,56 @@ struct Track {
     ended: bool,
 }
 
+/// The objects as a store would keep them that is told only what was touched.
+#[derive(Default, PartialEq, Debug)]
+struct Kept {
+    clusters: BTreeMap<ClusterId, Cluster>,
+    tokens: BTreeMap<TokenId, SealToken>,
+    executors: BTreeMap<ExecutorId, ExecutorState>,
+    requests: BTreeMap<(TokenId, RequestId), Request>,
+}
+
+impl Kept {
+    fn keep(&mut self, state: &mut State) {
+        let touched = state.take_touched();
+        for id in touched.clusters {
+            self.clusters.insert(id, state.cluster(id).unwrap().clone());
+        }
+        for id in touched.tokens {
+            self.tokens.insert(id, state.token(id).unwrap().clone());
+        }
+        for id in touched.executors {
+            self.executors
+                .insert(id, state.executor(id).unwrap().clone());
+        }
+        for (token, id) in touched.requests {
+            match state.request(token, id) {
+                Some(request) => self.requests.insert((token, id), request.clone()),
+                None => self.requests.remove(&(token, id)),
+            };
+        }
+    }
+
+    fn all(state: &State) -> Self {
+        Self {
+            clusters: state.clusters().map(|c| (c.id, c.clone())).collect(),
+            tokens: state.tokens().map(|t| (t.id, t.clone())).collect(),
+            executors: state.executors().map(|e| (e.id, e.clone())).collect(),
+            requests: state
+                .all_requests()
+                .map(|(token, id, request)| ((token, id), request.clone()))
+                .collect(),
+        }
+    }
+}
+
 struct Model {
     rng: Rng,
     w: World,
     clusters: Vec<Focus>,
     follower: State,
     followed: usize,
+    kept: Kept,
     tracks: BTreeMap<(TokenId, RequestId), Track>,
     admitted: BTreeSet<Digest>,
     answered: BTreeSet<(TokenId, Digest)>,
@@ -182,6 +229,7 @@ impl Model {
             w: World::empty(),
             clusters: Vec::new(),
             follower: State::untracked(),
+            kept: Kept::default(),
             followed: 0,
             tracks: BTreeMap::new(),
             admitted: BTreeSet::new(),
@@ -1253,9 +1301,10 @@ impl Model {
             .clusters()
             .map(|c| (c.id, c.policy.clone()))
             .collect();
-        let clusters: Vec<k3s_daas::contract::Cluster> = self.w.state.clusters().cloned().collect();
+        let clusters: Vec<Cluster> = self.w.state.clusters().cloned().collect();
         let emitted = self.w.events.len();
         let outcome = self.w.call(sender, &call);
+        self.kept.keep(&mut self.w.state);
         let entry = self.seen.calls.entry(call.name()).or_default();
         match &outcome {
             Ok(effects) => {
@@ -1421,7 +1470,7 @@ impl Model {
         &mut self,
         event: &Event,
         call: &Call,
-        cluster: Option<&k3s_daas::contract::Cluster>,
+        cluster: Option<&Cluster>,
         policies: &BTreeMap<ClusterId, ClusterPolicy>,
     ) {
         let now = self.w.now;
@@ -1663,6 +1712,11 @@ impl Model {
             state.load(Object::Request(*token, *id, request));
         }
         assert_eq!(state, self.follower);
+        assert_eq!(
+            self.kept,
+            Kept::all(&self.w.state),
+            "something was not touched"
+        );
     }
 
     /// Invariant 5, second half: from here, the owner gets all stake out.

@@ -43,7 +43,7 @@ fn documented() -> BTreeMap<String, Vec<String>> {
 /// The structs of the source: `pub struct Name {` and its fields.
 fn declared() -> BTreeMap<String, Vec<String>> {
     let mut structs = BTreeMap::new();
-    for source in SOURCES {
+    for source in SOURCES.into_iter().chain([EVENTS]) {
         let mut name = None;
         for line in source.lines() {
             if let Some(rest) = line.strip_prefix("pub struct ") {
@@ -72,7 +72,7 @@ fn declared() -> BTreeMap<String, Vec<String>> {
 fn events() -> Vec<(String, Vec<String>)> {
     let mut events: Vec<(String, Vec<String>)> = Vec::new();
     let body = EVENTS.split_once("\nevents! {").unwrap().1;
-    for line in body.lines() {
+    for line in body.lines().take_while(|line| *line != "}") {
         let line = line.trim();
         if line.starts_with("///") || line.starts_with("#[") {
             continue;
@@ -85,9 +85,6 @@ fn events() -> Vec<(String, Vec<String>)> {
             && let Some(event) = events.last_mut()
         {
             event.1.push(field.to_owned());
-        }
-        if line.starts_with("pub struct") {
-            break;
         }
     }
     events
