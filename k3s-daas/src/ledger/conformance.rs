@@ -86,50 +86,62 @@ impl Fixture {
     pub async fn new(backend: &dyn Backend) -> (Self, Box<dyn Instance>) {
         let keys: [Ed25519Signer; 5] = std::array::from_fn(|_| Ed25519Signer::generate());
         let [admin, owner, gateway, operator, stranger] = &keys;
-        let funds = [(owner.address(), OWNER_MIST), (operator.address(), OWNER_MIST)];
+        let funds = [
+            (owner.address(), OWNER_MIST),
+            (operator.address(), OWNER_MIST),
+        ];
         let instance = backend.fresh(&funds).await;
         let open = |key: &Ed25519Signer| instance.open(Arc::new(key.clone()));
         let (admin, owner) = (open(admin).await, open(owner).await);
         let (gateway, operator) = (open(gateway).await, open(operator).await);
         let stranger = open(stranger).await;
 
-        let created = made(&*admin, Call::CreateCluster {
-            name: "conformance".into(),
-            chain: admin.deployment().chain,
-            policy: ClusterPolicy::default(),
-        })
+        let created = made(
+            &*admin,
+            Call::CreateCluster {
+                name: "conformance".into(),
+                chain: admin.deployment().chain,
+                policy: ClusterPolicy::default(),
+            },
+        )
         .await;
         let Event::ClusterCreated(created) = only(created) else {
             panic!("a cluster is created by one event");
         };
         let (cluster, cap) = (created.cluster, created.admin_cap);
         let executor_key = Ed25519Signer::generate();
-        let registered = made(&*admin, Call::RegisterExecutor {
-            cap,
-            cluster,
-            operator: operator.account(),
-            signing_key: HexBytes(executor_key.public_key().as_bytes().to_vec()),
-            encryption_key: HexBytes(random_array::<32>().to_vec()),
-            attestation: HexBytes::default(),
-        })
+        let registered = made(
+            &*admin,
+            Call::RegisterExecutor {
+                cap,
+                cluster,
+                operator: operator.account(),
+                signing_key: HexBytes(executor_key.public_key().as_bytes().to_vec()),
+                encryption_key: HexBytes(random_array::<32>().to_vec()),
+                attestation: HexBytes::default(),
+            },
+        )
         .await;
         let Event::ExecutorRegistered(registered) = only(registered) else {
             panic!("an executor is registered by one event");
         };
         let expires_at_ms = admin.now_ms() + DAY_MS;
-        let issued = made(&*admin, Call::IssueToken {
-            cap,
-            cluster,
-            owner: owner.account(),
-            rules: vec![pods_in_default()],
-            groups: Vec::new(),
-            not_before_ms: 0,
-            expires_at_ms,
-            delegates: vec![Delegate {
-                delegate: gateway.account(),
+        let issued = made(
+            &*admin,
+            Call::IssueToken {
+                cap,
+                cluster,
+                owner: owner.account(),
+                rules: vec![pods_in_default()],
+                groups: Vec::new(),
+                not_before_ms: 0,
                 expires_at_ms,
-            }],
-        })
+                delegates: vec![Delegate {
+                    delegate: gateway.account(),
+                    expires_at_ms,
+                }],
+            },
+        )
         .await;
         let Event::SealTokenIssued(issued) = only(issued) else {
             panic!("a token is issued by one event");
@@ -259,7 +271,11 @@ async fn a_request_is_admitted_and_answered(backend: &dyn Backend) {
     assert!(held(&fixture.gateway).is_some(), "its own state has it");
 
     let found = fixture.owner.receipt(receipt.call).await;
-    assert_eq!(found.expect("it can be read"), Some(receipt), "others find it");
+    assert_eq!(
+        found.expect("it can be read"),
+        Some(receipt),
+        "others find it"
+    );
     let unknown = fixture.owner.receipt(Digest::new([7; 32])).await;
     assert_eq!(unknown.expect("it can be read"), None);
 
@@ -323,9 +339,12 @@ async fn refusals_change_nothing(backend: &dyn Backend) {
     );
     let after = fixture.owner.sync().await.expect("it can be read");
     assert_eq!(before, after, "a refused call leaves no event");
-    let sequence = fixture
-        .owner
-        .view(|snapshot| snapshot.state.token(fixture.token).map(|token| token.sequence));
+    let sequence = fixture.owner.view(|snapshot| {
+        snapshot
+            .state
+            .token(fixture.token)
+            .map(|token| token.sequence)
+    });
     assert_eq!(sequence, Some(0));
 
     made(&*fixture.gateway, fixture.execute(&read)).await;
@@ -361,17 +380,23 @@ async fn mist_is_conserved(backend: &dyn Backend) {
         unbonding_ms: 0,
         ..ClusterPolicy::default()
     };
-    made(&*fixture.admin, Call::SetPolicy {
-        cap: fixture.cap,
-        cluster: fixture.cluster,
-        policy,
-    })
+    made(
+        &*fixture.admin,
+        Call::SetPolicy {
+            cap: fixture.cap,
+            cluster: fixture.cluster,
+            policy,
+        },
+    )
     .await;
-    made(&*fixture.owner, Call::Unstake {
-        cluster: fixture.cluster,
-        token: fixture.token,
-        amount: 3 * MIST_PER_SUI,
-    })
+    made(
+        &*fixture.owner,
+        Call::Unstake {
+            cluster: fixture.cluster,
+            token: fixture.token,
+            amount: 3 * MIST_PER_SUI,
+        },
+    )
     .await;
     assert_eq!(balance(owner).await, OWNER_MIST - 2 * MIST_PER_SUI);
     let withdraw = Call::WithdrawStake {
@@ -466,7 +491,10 @@ async fn one_of_two_wins(backend: &dyn Backend) {
         fixture.owner.call(fixture.execute(&request)),
     );
     let winners = usize::from(first.is_ok()) + usize::from(second.is_ok());
-    assert_eq!(winners, 1, "a request ID is admitted once: {first:?} {second:?}");
+    assert_eq!(
+        winners, 1,
+        "a request ID is admitted once: {first:?} {second:?}"
+    );
     let lost = if first.is_ok() { second } else { first };
     refused(lost, Code::DuplicateRequest);
 }
@@ -525,3 +553,35 @@ const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Sui finalises within two seconds; everything else is faster.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::memory::MemoryLedger;
+
+    struct Memory;
+
+    #[async_trait]
+    impl Backend for Memory {
+        async fn fresh(&self, funds: &[(Address, u64)]) -> Box<dyn Instance> {
+            let ledger = MemoryLedger::new(Address::ZERO);
+            for (account, mist) in funds {
+                ledger.fund(*account, *mist);
+            }
+            Box::new(ledger)
+        }
+    }
+
+    #[async_trait]
+    impl Instance for MemoryLedger {
+        async fn open(&self, signer: Arc<dyn Signer>) -> Arc<dyn Ledger> {
+            Arc::new(self.as_account(signer.address()))
+        }
+    }
+
+    /// Two backends that have nothing in common but the contract.
+    #[tokio::test]
+    async fn the_ledger_in_memory_conforms() {
+        run(&Memory).await;
+    }
+}

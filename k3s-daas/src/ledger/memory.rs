@@ -243,7 +243,8 @@ impl Inner {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let wall_ms = since.map_or(0, |since| since.as_millis());
         let wall_ms = u64::try_from(wall_ms).unwrap_or(u64::MAX);
-        self.last_ms.max(wall_ms.saturating_add_signed(self.skew_ms))
+        self.last_ms
+            .max(wall_ms.saturating_add_signed(self.skew_ms))
     }
 
     fn cursor(&self) -> Cursor {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use super::kinds::{Registry, Resource};
-use super::request::{Query, Request, ResourceTarget, Target, User};
+use super::request::{Query, Request, ResourceTarget, Target, User, percent_decode};
 use super::server::Reply;
 use super::status::Refusal;
 use super::store::{Store, Transaction, key};
@@ -34,7 +34,10 @@ impl Cluster {
         let (journal, identity) = match &builder.directory {
             Some(directory) => {
                 private_directory(directory)?;
-                (Some(Journal::open(directory)?), Identity::kept(directory, &builder.server_names)?)
+                (
+                    Some(Journal::open(directory)?),
+                    Identity::kept(directory, &builder.server_names)?,
+                )
             }
             None => (None, Identity::ephemeral(&builder.server_names)?),
         };
@@ -56,17 +59,31 @@ impl Cluster {
 
     /// Serves what the stored CustomResourceDefinitions say now.
     pub(super) fn reload_custom_kinds(&self) {
-        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let (_, definitions) = self.store.all(crd::STORAGE, None);
-        let custom = definitions.iter().flat_map(|d| crd::resources(&d.value)).collect();
+        let custom = definitions
+            .iter()
+            .flat_map(|d| crd::resources(&d.value))
+            .collect();
         *registry = Arc::new(Registry::with_custom(custom));
         self.documents.forget();
     }
 
     /// The answer to one request.
-    pub(super) async fn answer(self: Arc<Self>, head: Parts, body: Bytes, shutdown: CancellationToken) -> Reply {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        head: Parts,
+        body: Bytes,
+        shutdown: CancellationToken,
+    ) -> Reply {
         match self.read_request(head, body) {
-            Ok(request) => self.route(request, shutdown).await.unwrap_or_else(Reply::from),
+            Ok(request) => self
+                .route(request, shutdown)
+                .await
+                .unwrap_or_else(Reply::from),
             Err(reply) => *reply,
         }
     }
@@ -78,12 +95,23 @@ impl Cluster {
         let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(refuse)?;
         let target = Target::parse(&path)
             .ok_or_else(|| Box::new(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n")))?;
-        Ok(Request { method: head.method, path, query, headers: head.headers, body, user, target })
+        Ok(Request {
+            method: head.method,
+            path,
+            query,
+            headers: head.headers,
+            body,
+            user,
+            target,
+        })
     }
 
     /// The bearer of the admin token, or whom they impersonate.
     fn authenticate(&self, headers: &HeaderMap) -> Result<User, Refusal> {
-        let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let header = headers
+            .get(AUTHORIZATION)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
         let token = match header.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(Refusal::unauthorized()),
@@ -92,16 +120,28 @@ impl Cluster {
             return Err(Refusal::unauthorized());
         }
         let text = |name: &str| -> Vec<String> {
-            headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect()
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|v| v.to_str().ok())
+                .map(str::to_owned)
+                .collect()
         };
         let mut extra: Vec<(String, Vec<String>)> = Vec::new();
         for name in headers.keys() {
             if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
-                extra.push((percent_decoded(key), text(name.as_str())));
+                extra.push((
+                    percent_decode(key, false).unwrap_or_else(|| key.to_owned()),
+                    text(name.as_str()),
+                ));
             }
         }
         extra.sort();
-        let (names, mut groups, uid) = (text("impersonate-user"), text("impersonate-group"), text("impersonate-uid"));
+        let (names, mut groups, uid) = (
+            text("impersonate-user"),
+            text("impersonate-group"),
+            text("impersonate-uid"),
+        );
         let Some(name) = names.into_iter().next().filter(|n| !n.is_empty()) else {
             if groups.is_empty() && extra.is_empty() && uid.is_empty() {
                 return Ok(administrator());
@@ -111,26 +151,42 @@ impl Cluster {
         };
         // What kube-apiserver adds: a service account's groups, and that it is somebody.
         if groups.is_empty()
-            && let Some((namespace, _)) =
-                name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+            && let Some((namespace, _)) = name
+                .strip_prefix("system:serviceaccount:")
+                .and_then(|rest| rest.split_once(':'))
         {
             groups.push("system:serviceaccounts".into());
             groups.push(format!("system:serviceaccounts:{namespace}"));
         }
-        let known = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+        let known = if name == "system:anonymous" {
+            "system:unauthenticated"
+        } else {
+            "system:authenticated"
+        };
         if !groups.iter().any(|g| g == known) {
             groups.push(known.into());
         }
-        Ok(User { name, uid: uid.into_iter().next().unwrap_or_default(), groups, extra })
+        Ok(User {
+            name,
+            uid: uid.into_iter().next().unwrap_or_default(),
+            groups,
+            extra,
+        })
     }
 
-    async fn route(self: &Arc<Self>, request: Request, shutdown: CancellationToken) -> Result<Reply, Refusal> {
+    async fn route(
+        self: &Arc<Self>,
+        request: Request,
+        shutdown: CancellationToken,
+    ) -> Result<Reply, Refusal> {
         rbac::check(self, &request)?;
         match &request.target {
             Target::NonResource => self.non_resource(&request),
             Target::Resource(target) => {
                 let registry = self.registry();
-                let Some(resource) = registry.find(&target.group, &target.version, &target.resource) else {
+                let Some(resource) =
+                    registry.find(&target.group, &target.version, &target.resource)
+                else {
                     return Ok(no_route(&registry, target));
                 };
                 let resource = Arc::clone(resource);
@@ -144,7 +200,11 @@ impl Cluster {
             return Err(Refusal::method_not_allowed());
         }
         let path = request.path.trim_end_matches('/');
-        let health = |path: &str| ["/livez", "/readyz", "/healthz"].iter().any(|p| path == *p || path.starts_with(&format!("{p}/")));
+        let health = |path: &str| {
+            ["/livez", "/readyz", "/healthz"]
+                .iter()
+                .any(|p| path == *p || path.starts_with(&format!("{p}/")))
+        };
         match path {
             "/version" => Ok(Reply::json(StatusCode::OK, &version())),
             path if health(path) => Ok(Reply::text(StatusCode::OK, "ok")),
@@ -159,7 +219,9 @@ impl Cluster {
         resource: Arc<Resource>,
         shutdown: CancellationToken,
     ) -> Result<Reply, Refusal> {
-        let Target::Resource(target) = request.target.clone() else { return Err(Refusal::no_such_resource()) };
+        let Target::Resource(target) = request.target.clone() else {
+            return Err(Refusal::no_such_resource());
+        };
         check_scope(&resource, &target)?;
         if resource.is_virtual() {
             return match (request.method.as_str(), &target.name) {
@@ -171,9 +233,14 @@ impl Cluster {
         let Some(name) = &target.name else {
             return match request.method.as_str() {
                 "GET" | "HEAD" => self.list_or_watch(&request, &resource, &target, shutdown),
-                "POST" if resource.namespaced && target.namespace.is_none() => Err(Refusal::method_not_allowed()),
+                "POST" if resource.namespaced && target.namespace.is_none() => {
+                    Err(Refusal::method_not_allowed())
+                }
                 "POST" => self.create(request, resource, target).await,
-                "DELETE" if resource.has_verb("deletecollection") && (!resource.namespaced || target.namespace.is_some()) => {
+                "DELETE"
+                    if resource.has_verb("deletecollection")
+                        && (!resource.namespaced || target.namespace.is_some()) =>
+                {
                     self.delete_collection(request, resource, target).await
                 }
                 _ => Err(Refusal::method_not_allowed()),
@@ -196,7 +263,8 @@ impl Cluster {
                     return Err(Refusal::no_such_resource());
                 }
                 let subresource = subresource.to_owned();
-                self.subresource(request, resource, target, name, &subresource).await
+                self.subresource(request, resource, target, name, &subresource)
+                    .await
             }
         }
     }
@@ -224,7 +292,9 @@ impl Cluster {
             }
             ("exec" | "attach" | "portforward", "GET" | "POST") => {
                 self.found(&resource, &target, &name)?;
-                Err(Refusal::bad_request(format!("pod {name} does not have a host assigned")))
+                Err(Refusal::bad_request(format!(
+                    "pod {name} does not have a host assigned"
+                )))
             }
             ("eviction", "POST") => self.evict(request, resource, target, name).await,
             ("binding", "POST") => self.bind(request, resource, target, name).await,
@@ -256,13 +326,24 @@ fn administrator() -> User {
 /// A namespaced path of a cluster-wide resource and the like lead nowhere.
 fn check_scope(resource: &Resource, target: &ResourceTarget) -> Result<(), Refusal> {
     let namespace = target.namespace.is_some() && !resource.is("", "namespaces");
-    let wrong = if resource.namespaced { target.name.is_some() && !namespace } else { namespace };
-    if wrong { Err(Refusal::no_such_resource()) } else { Ok(()) }
+    let wrong = if resource.namespaced {
+        target.name.is_some() && !namespace
+    } else {
+        namespace
+    };
+    if wrong {
+        Err(Refusal::no_such_resource())
+    } else {
+        Ok(())
+    }
 }
 
 /// 404 as the API of a known group version answers, or as the server does outside of any.
 fn no_route(registry: &Registry, target: &ResourceTarget) -> Reply {
-    if registry.of_version(&target.group, &target.version).is_empty() {
+    if registry
+        .of_version(&target.group, &target.version)
+        .is_empty()
+    {
         return Reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
     }
     Refusal::no_such_resource().into()
@@ -272,7 +353,10 @@ fn no_route(registry: &Registry, target: &ResourceTarget) -> Reply {
 fn seed(transaction: &mut Transaction<'_>) {
     let mut ensure = |storage: &str, object: Value| {
         let metadata = &object["metadata"];
-        let key = key(metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default());
+        let key = key(
+            metadata["namespace"].as_str(),
+            metadata["name"].as_str().unwrap_or_default(),
+        );
         if transaction.get(storage, &key).is_none() {
             let mut object = object;
             write::stamp_new(&mut object);
@@ -280,7 +364,8 @@ fn seed(transaction: &mut Transaction<'_>) {
         }
     };
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-        let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let mut namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         super::defaults::for_create(("", "namespaces"), &mut namespace);
         ensure("namespaces", namespace);
     }
@@ -296,7 +381,11 @@ fn seed(transaction: &mut Transaction<'_>) {
             "status": {"loadBalancer": {}}}),
     );
     for object in rbac::bootstrap_objects() {
-        let plural = if object["kind"] == "ClusterRole" { "clusterroles" } else { "clusterrolebindings" };
+        let plural = if object["kind"] == "ClusterRole" {
+            "clusterroles"
+        } else {
+            "clusterrolebindings"
+        };
         ensure(&format!("{plural}.rbac.authorization.k8s.io"), object);
     }
 }
@@ -305,12 +394,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     // Digests of equal length: the time says nothing of where they differ.
     use sha2::{Digest as _, Sha256};
     let (a, b) = (Sha256::digest(a), Sha256::digest(b));
-    a.iter().zip(b.iter()).fold(0_u8, |difference, (a, b)| difference | (a ^ b)) == 0
-}
-
-fn percent_decoded(text: &str) -> String {
-    match Target::parse(&format!("/api/v1/{text}")) {
-        Some(Target::Resource(target)) => target.resource,
-        _ => text.to_owned(),
-    }
+    a.iter()
+        .zip(b.iter())
+        .fold(0_u8, |difference, (a, b)| difference | (a ^ b))
+        == 0
 }

@@ -42,11 +42,20 @@ pub(super) fn resources(definition: &Value) -> Vec<Resource> {
     let names = &spec["names"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| -> Vec<String> {
-        value.as_array().map(|v| v.iter().map(text).collect()).unwrap_or_default()
+        value
+            .as_array()
+            .map(|v| v.iter().map(text).collect())
+            .unwrap_or_default()
     };
-    let (group, plural, kind) = (text(&spec["group"]), text(&names["plural"]), text(&names["kind"]));
-    let mut versions: Vec<&Value> =
-        spec["versions"].as_array().map(|v| v.iter().collect()).unwrap_or_default();
+    let (group, plural, kind) = (
+        text(&spec["group"]),
+        text(&names["plural"]),
+        text(&names["kind"]),
+    );
+    let mut versions: Vec<&Value> = spec["versions"]
+        .as_array()
+        .map(|v| v.iter().collect())
+        .unwrap_or_default();
     versions.retain(|v| v["served"].as_bool() == Some(true));
     versions.sort_by_key(|v| v["storage"].as_bool() != Some(true));
     versions
@@ -64,9 +73,13 @@ pub(super) fn resources(definition: &Value) -> Vec<Resource> {
                 group: group.clone(),
                 version: number.clone(),
                 kind: kind.clone(),
-                list_kind: names["listKind"].as_str().map_or_else(|| format!("{kind}List"), str::to_owned),
+                list_kind: names["listKind"]
+                    .as_str()
+                    .map_or_else(|| format!("{kind}List"), str::to_owned),
                 plural: plural.clone(),
-                singular: names["singular"].as_str().map_or_else(|| kind.to_lowercase(), str::to_owned),
+                singular: names["singular"]
+                    .as_str()
+                    .map_or_else(|| kind.to_lowercase(), str::to_owned),
                 short_names: list(&names["shortNames"]),
                 categories: list(&names["categories"]),
                 namespaced: spec["scope"] == "Namespaced",
@@ -110,9 +123,24 @@ pub(super) fn at_path<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
 /// Where the definitions themselves lie.
 pub(super) const STORAGE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
-const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
 
-fn subresource_list(group: &str, version: &str, kind: &str, status: bool, scale: bool) -> Vec<Subresource> {
+fn subresource_list(
+    group: &str,
+    version: &str,
+    kind: &str,
+    status: bool,
+    scale: bool,
+) -> Vec<Subresource> {
     let verbs: Vec<String> = ["get", "patch", "update"].map(str::to_owned).into();
     let mut all = Vec::new();
     if status {
@@ -159,7 +187,10 @@ fn columns(columns: &Value) -> Vec<CustomColumn> {
         priority: column["priority"].as_i64().unwrap_or(0),
         path: text(&column["jsonPath"]),
     };
-    columns.as_array().map(|c| c.iter().map(parse).collect()).unwrap_or_default()
+    columns
+        .as_array()
+        .map(|c| c.iter().map(parse).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

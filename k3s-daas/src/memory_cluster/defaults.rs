@@ -11,17 +11,25 @@ pub(super) fn for_create(key: (&str, &str), object: &mut Value) {
         }
         ("", "namespaces") => {
             object["status"] = json!({"phase": "Active"});
-            let finalizers = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+            let finalizers = object["spec"]["finalizers"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             if !finalizers.iter().any(|f| f == "kubernetes") {
-                object["spec"]["finalizers"] = [finalizers, vec![json!("kubernetes")]].concat().into();
+                object["spec"]["finalizers"] =
+                    [finalizers, vec![json!("kubernetes")]].concat().into();
             }
             let name = object["metadata"]["name"].clone();
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
         ("", "services") => object["status"] = json!({"loadBalancer": {}}),
         ("networking.k8s.io", "ingresses") => object["status"] = json!({"loadBalancer": {}}),
-        ("", "persistentvolumes" | "persistentvolumeclaims") => object["status"] = json!({"phase": "Pending"}),
-        ("apps", "deployments") | ("batch", "cronjobs") | ("", "resourcequotas") => object["status"] = json!({}),
+        ("", "persistentvolumes" | "persistentvolumeclaims") => {
+            object["status"] = json!({"phase": "Pending"})
+        }
+        ("apps", "deployments") | ("batch", "cronjobs") | ("", "resourcequotas") => {
+            object["status"] = json!({})
+        }
         ("batch", "jobs") => {
             object["status"] = json!({});
             job_selector(object);
@@ -42,6 +50,7 @@ pub(super) fn for_create(key: (&str, &str), object: &mut Value) {
         _ => {}
     }
     for_any(key, object);
+    admit(key, object);
 }
 
 /// Defaults of new and of changed objects.
@@ -64,18 +73,24 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
             fold_string_data(object);
         }
         ("", "endpoints") => {
-            each(&mut object["subsets"], |s| each(&mut s["ports"], |p| set(p, "protocol", json!("TCP"))));
+            each(&mut object["subsets"], |s| {
+                each(&mut s["ports"], |p| set(p, "protocol", json!("TCP")))
+            });
         }
         ("", "persistentvolumes") => {
-            set(&mut object["spec"], "persistentVolumeReclaimPolicy", json!("Retain"));
+            set(
+                &mut object["spec"],
+                "persistentVolumeReclaimPolicy",
+                json!("Retain"),
+            );
             set(&mut object["spec"], "volumeMode", json!("Filesystem"));
         }
-        ("", "persistentvolumeclaims") => set(&mut object["spec"], "volumeMode", json!("Filesystem")),
-        ("", "nodes") => {
-            if object["status"]["capacity"].is_object() {
-                let capacity = object["status"]["capacity"].clone();
-                set(&mut object["status"], "allocatable", capacity);
-            }
+        ("", "persistentvolumeclaims") => {
+            set(&mut object["spec"], "volumeMode", json!("Filesystem"))
+        }
+        ("", "nodes") if object["status"]["capacity"].is_object() => {
+            let capacity = object["status"]["capacity"].clone();
+            set(&mut object["status"], "allocatable", capacity);
         }
         ("apps", _) => workload(key.1, &mut object["spec"]),
         ("batch", "jobs") => job(object),
@@ -85,13 +100,21 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
             set(spec, "suspend", json!(false));
             set(spec, "successfulJobsHistoryLimit", json!(3));
             set(spec, "failedJobsHistoryLimit", json!(1));
-            set(&mut spec["jobTemplate"]["spec"]["template"], "metadata", json!({}));
+            set(
+                &mut spec["jobTemplate"]["spec"]["template"],
+                "metadata",
+                json!({}),
+            );
             set(&mut spec["jobTemplate"], "metadata", json!({}));
             pod_template(&mut spec["jobTemplate"]["spec"]["template"]);
         }
         ("networking.k8s.io", "networkpolicies") => network_policy(&mut object["spec"]),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
-            set(&mut object["roleRef"], "apiGroup", json!("rbac.authorization.k8s.io"));
+            set(
+                &mut object["roleRef"],
+                "apiGroup",
+                json!("rbac.authorization.k8s.io"),
+            );
             each(&mut object["subjects"], |subject| {
                 if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
                     set(subject, "apiGroup", json!("rbac.authorization.k8s.io"));
@@ -110,25 +133,59 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
             set(object, "reclaimPolicy", json!("Delete"));
             set(object, "volumeBindingMode", json!("Immediate"));
         }
-        ("scheduling.k8s.io", "priorityclasses") => set(object, "preemptionPolicy", json!("PreemptLowerPriority")),
+        ("scheduling.k8s.io", "priorityclasses") => {
+            set(object, "preemptionPolicy", json!("PreemptLowerPriority"))
+        }
         ("discovery.k8s.io", "endpointslices") => {
             each(&mut object["ports"], |port| {
                 set(port, "name", json!(""));
                 set(port, "protocol", json!("TCP"));
             });
         }
-        ("apiextensions.k8s.io", "customresourcedefinitions") => custom_definition(&mut object["spec"]),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            custom_definition(&mut object["spec"])
+        }
         _ => {}
+    }
+}
+
+/// What kube-apiserver's admission plugins add (Priority, DefaultTolerationSeconds): fields
+/// that no manager owns.
+pub(super) fn admit(key: (&str, &str), object: &mut Value) {
+    if key != ("", "pods") {
+        return;
+    }
+    let spec = &mut object["spec"];
+    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    set(spec, "priority", json!(0));
+    for key in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
+        let list = spec["tolerations"].as_array().cloned().unwrap_or_default();
+        let tolerated = |t: &Value| {
+            (t["key"] == key || t["key"].is_null())
+                && (t["effect"] == "NoExecute" || t["effect"].is_null())
+        };
+        if !list.iter().any(tolerated) {
+            let added = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+            spec["tolerations"] = [list, vec![added]].concat().into();
+        }
     }
 }
 
 /// Moves `stringData` into `data`, as a Secret's strategy does.
 fn fold_string_data(object: &mut Value) {
     use base64::Engine as _;
-    let Some(Value::Object(strings)) = object.as_object_mut().and_then(|o| o.remove("stringData")) else { return };
+    let Some(Value::Object(strings)) = object.as_object_mut().and_then(|o| o.remove("stringData"))
+    else {
+        return;
+    };
     for (key, value) in strings {
         let text = value.as_str().unwrap_or_default();
-        object["data"][key] = base64::engine::general_purpose::STANDARD.encode(text).into();
+        object["data"][key] = base64::engine::general_purpose::STANDARD
+            .encode(text)
+            .into();
     }
 }
 
@@ -138,8 +195,16 @@ fn workload(plural: &str, spec: &mut Value) {
             set(spec, "replicas", json!(1));
             set(&mut spec["strategy"], "type", json!("RollingUpdate"));
             if spec["strategy"]["type"] == "RollingUpdate" {
-                set(&mut spec["strategy"]["rollingUpdate"], "maxUnavailable", json!("25%"));
-                set(&mut spec["strategy"]["rollingUpdate"], "maxSurge", json!("25%"));
+                set(
+                    &mut spec["strategy"]["rollingUpdate"],
+                    "maxUnavailable",
+                    json!("25%"),
+                );
+                set(
+                    &mut spec["strategy"]["rollingUpdate"],
+                    "maxSurge",
+                    json!("25%"),
+                );
             }
             set(spec, "revisionHistoryLimit", json!(10));
             set(spec, "progressDeadlineSeconds", json!(600));
@@ -150,7 +215,11 @@ fn workload(plural: &str, spec: &mut Value) {
             set(spec, "podManagementPolicy", json!("OrderedReady"));
             set(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
             if spec["updateStrategy"]["type"] == "RollingUpdate" {
-                set(&mut spec["updateStrategy"]["rollingUpdate"], "partition", json!(0));
+                set(
+                    &mut spec["updateStrategy"]["rollingUpdate"],
+                    "partition",
+                    json!(0),
+                );
             }
             let policy = &mut spec["persistentVolumeClaimRetentionPolicy"];
             set(policy, "whenDeleted", json!("Retain"));
@@ -166,8 +235,16 @@ fn workload(plural: &str, spec: &mut Value) {
         "daemonsets" => {
             set(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
             if spec["updateStrategy"]["type"] == "RollingUpdate" {
-                set(&mut spec["updateStrategy"]["rollingUpdate"], "maxUnavailable", json!(1));
-                set(&mut spec["updateStrategy"]["rollingUpdate"], "maxSurge", json!(0));
+                set(
+                    &mut spec["updateStrategy"]["rollingUpdate"],
+                    "maxUnavailable",
+                    json!(1),
+                );
+                set(
+                    &mut spec["updateStrategy"]["rollingUpdate"],
+                    "maxSurge",
+                    json!(0),
+                );
             }
             set(spec, "revisionHistoryLimit", json!(10));
         }
@@ -186,11 +263,19 @@ fn job(object: &mut Value) {
         spec["completions"] = json!(1);
     }
     set(spec, "parallelism", json!(1));
-    let limit = if spec["backoffLimitPerIndex"].is_null() { 6 } else { i32::MAX };
+    let limit = if spec["backoffLimitPerIndex"].is_null() {
+        6
+    } else {
+        i32::MAX
+    };
     set(spec, "backoffLimit", json!(limit));
     set(spec, "completionMode", json!("NonIndexed"));
     set(spec, "suspend", json!(false));
-    let replacement = if spec["podFailurePolicy"].is_null() { "TerminatingOrFailed" } else { "Failed" };
+    let replacement = if spec["podFailurePolicy"].is_null() {
+        "TerminatingOrFailed"
+    } else {
+        "Failed"
+    };
     set(spec, "podReplacementPolicy", json!(replacement));
     set(spec, "manualSelector", json!(false));
     pod_template(&mut spec["template"]);
@@ -201,7 +286,10 @@ fn job_selector(object: &mut Value) {
     if object["spec"]["manualSelector"] == true {
         return;
     }
-    let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+    let (uid, name) = (
+        object["metadata"]["uid"].clone(),
+        object["metadata"]["name"].clone(),
+    );
     let labels = &mut object["spec"]["template"]["metadata"]["labels"];
     for (key, value) in [
         ("batch.kubernetes.io/controller-uid", &uid),
@@ -212,7 +300,8 @@ fn job_selector(object: &mut Value) {
         labels[key] = value.clone();
     }
     if object["spec"]["selector"].is_null() {
-        object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+        object["spec"]["selector"] =
+            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
     }
 }
 
@@ -220,7 +309,11 @@ fn service(object: &mut Value) {
     let spec = &mut object["spec"];
     set(spec, "sessionAffinity", json!("None"));
     if spec["sessionAffinity"] == "ClientIP" {
-        set(&mut spec["sessionAffinityConfig"]["clientIP"], "timeoutSeconds", json!(10_800));
+        set(
+            &mut spec["sessionAffinityConfig"]["clientIP"],
+            "timeoutSeconds",
+            json!(10_800),
+        );
     }
     set(spec, "type", json!("ClusterIP"));
     each(&mut spec["ports"], |port| {
@@ -244,17 +337,28 @@ fn service(object: &mut Value) {
 }
 
 fn network_policy(spec: &mut Value) {
-    let types = if spec["egress"].is_array() { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    let types = if spec["egress"].is_array() {
+        json!(["Ingress", "Egress"])
+    } else {
+        json!(["Ingress"])
+    };
     set(spec, "policyTypes", types);
     for direction in ["ingress", "egress"] {
         if spec[direction].is_array() {
-            each(&mut spec[direction], |rule| each(&mut rule["ports"], |port| set(port, "protocol", json!("TCP"))));
+            each(&mut spec[direction], |rule| {
+                each(&mut rule["ports"], |port| {
+                    set(port, "protocol", json!("TCP"))
+                })
+            });
         }
     }
 }
 
 fn custom_definition(spec: &mut Value) {
-    let kind = spec["names"]["kind"].as_str().unwrap_or_default().to_owned();
+    let kind = spec["names"]["kind"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     set(&mut spec["names"], "singular", json!(kind.to_lowercase()));
     set(&mut spec["names"], "listKind", json!(format!("{kind}List")));
     set(&mut spec["conversion"], "strategy", json!("None"));
@@ -264,23 +368,16 @@ fn pod(object: &mut Value) {
     let spec = &mut object["spec"];
     for list in ["containers", "initContainers"] {
         each(&mut spec[list], |container| {
-            let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
+            let limits = container["resources"]["limits"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             for (resource, limit) in limits {
                 set(&mut container["resources"]["requests"], &resource, limit);
             }
         });
     }
     set(spec, "enableServiceLinks", json!(true));
-    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-    set(spec, "priority", json!(0));
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        let list = spec["tolerations"].as_array().cloned().unwrap_or_default();
-        let tolerated = |t: &Value| (t["key"] == key || t["key"].is_null()) && (t["effect"] == "NoExecute" || t["effect"].is_null());
-        if !list.iter().any(tolerated) {
-            let added = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
-            spec["tolerations"] = [list, vec![added]].concat().into();
-        }
-    }
     pod_spec(spec);
     if spec["hostNetwork"] == true {
         for list in ["containers", "initContainers"] {
@@ -328,10 +425,16 @@ fn container(container: &mut Value) {
         _ => "IfNotPresent",
     };
     set(container, "imagePullPolicy", json!(policy));
-    set(container, "terminationMessagePath", json!("/dev/termination-log"));
+    set(
+        container,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
     set(container, "terminationMessagePolicy", json!("File"));
     set(container, "resources", json!({}));
-    each(&mut container["ports"], |port| set(port, "protocol", json!("TCP")));
+    each(&mut container["ports"], |port| {
+        set(port, "protocol", json!("TCP"))
+    });
     each(&mut container["env"], |env| {
         if env["valueFrom"]["fieldRef"].is_object() {
             set(&mut env["valueFrom"]["fieldRef"], "apiVersion", json!("v1"));
@@ -340,7 +443,12 @@ fn container(container: &mut Value) {
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let probe = &mut container[probe];
         if probe.is_object() {
-            for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+            for (key, value) in [
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ] {
                 if probe[key].is_null() || probe[key] == 0 {
                     probe[key] = value.into();
                 }
@@ -367,7 +475,10 @@ fn http_get(action: &mut Value) {
 }
 
 fn volume(volume: &mut Value) {
-    if volume.as_object().is_some_and(|v| v.keys().all(|k| k == "name")) {
+    if volume
+        .as_object()
+        .is_some_and(|v| v.keys().all(|k| k == "name"))
+    {
         volume["emptyDir"] = json!({});
     }
     for source in ["secret", "configMap", "downwardAPI", "projected"] {
@@ -385,7 +496,11 @@ fn volume(volume: &mut Value) {
                     set(&mut item["fieldRef"], "apiVersion", json!("v1"));
                 }
                 if item["serviceAccountToken"].is_object() {
-                    set(&mut item["serviceAccountToken"], "expirationSeconds", json!(3600));
+                    set(
+                        &mut item["serviceAccountToken"],
+                        "expirationSeconds",
+                        json!(3600),
+                    );
                 }
                 if item["downwardAPI"].is_object() {
                     each(&mut item["downwardAPI"]["items"], |item| {
@@ -405,18 +520,29 @@ fn image_tag(image: &str) -> &str {
     if image.contains('@') {
         return "";
     }
-    match image.rsplit('/').next().and_then(|last| last.split_once(':')) {
+    match image
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.split_once(':'))
+    {
         Some((_, tag)) => tag,
         None => "latest",
     }
 }
 
 fn qos_class(spec: &Value) -> &'static str {
-    let containers = || ["containers", "initContainers"].into_iter().flat_map(|l| spec[l].as_array().into_iter().flatten());
+    let containers = || {
+        ["containers", "initContainers"]
+            .into_iter()
+            .flat_map(|l| spec[l].as_array().into_iter().flatten())
+    };
     let (mut any, mut guaranteed) = (false, true);
     for container in containers() {
         for resource in ["cpu", "memory"] {
-            let (limit, request) = (&container["resources"]["limits"][resource], &container["resources"]["requests"][resource]);
+            let (limit, request) = (
+                &container["resources"]["limits"][resource],
+                &container["resources"]["requests"][resource],
+            );
             any |= limit.is_string() || request.is_string();
             guaranteed &= limit.is_string() && (request.is_null() || request == limit);
         }
@@ -436,8 +562,12 @@ fn set(object: &mut Value, key: &str, value: Value) {
         let absent = match map.get(key) {
             None | Some(Value::Null) => true,
             // What Go leaves out when it is empty.
-            Some(Value::String(text)) => text.is_empty() && value.as_str().is_some_and(|v| !v.is_empty()),
-            Some(Value::Object(empty)) => empty.is_empty() && value.as_object().is_some_and(|v| !v.is_empty()),
+            Some(Value::String(text)) => {
+                text.is_empty() && value.as_str().is_some_and(|v| !v.is_empty())
+            }
+            Some(Value::Object(empty)) => {
+                empty.is_empty() && value.as_object().is_some_and(|v| !v.is_empty())
+            }
             Some(_) => false,
         };
         if absent {
@@ -448,7 +578,9 @@ fn set(object: &mut Value, key: &str, value: Value) {
 
 fn each(list: &mut Value, change: impl FnMut(&mut Value)) {
     if let Some(list) = list.as_array_mut() {
-        list.iter_mut().filter(|item| item.is_object()).for_each(change);
+        list.iter_mut()
+            .filter(|item| item.is_object())
+            .for_each(change);
     }
 }
 
@@ -473,18 +605,37 @@ mod tests {
         let template = json!({"spec": {"containers": [{"name": "a", "image": "a:1", "ports": [{"containerPort": 80}],
             "readinessProbe": {"httpGet": {"port": 80}}}], "volumes": [{"name": "v"}, {"name": "s", "secret": {"secretName": "x"}}]}});
         for (key, object) in [
-            (("", "pods"), json!({"metadata": {"name": "x"}, "spec": template["spec"]})),
-            (("apps", "deployments"), json!({"metadata": {}, "spec": {"template": template}})),
-            (("apps", "statefulsets"), json!({"metadata": {}, "spec": {"template": template}})),
-            (("batch", "jobs"), json!({"metadata": {"uid": "u", "name": "x"}, "spec": {"template": template}})),
-            (("batch", "cronjobs"), json!({"metadata": {}, "spec": {"jobTemplate": {"spec": {"template": template}}}})),
-            (("", "services"), json!({"spec": {"ports": [{"port": 80}], "type": "NodePort"}})),
+            (
+                ("", "pods"),
+                json!({"metadata": {"name": "x"}, "spec": template["spec"]}),
+            ),
+            (
+                ("apps", "deployments"),
+                json!({"metadata": {}, "spec": {"template": template}}),
+            ),
+            (
+                ("apps", "statefulsets"),
+                json!({"metadata": {}, "spec": {"template": template}}),
+            ),
+            (
+                ("batch", "jobs"),
+                json!({"metadata": {"uid": "u", "name": "x"}, "spec": {"template": template}}),
+            ),
+            (
+                ("batch", "cronjobs"),
+                json!({"metadata": {}, "spec": {"jobTemplate": {"spec": {"template": template}}}}),
+            ),
+            (
+                ("", "services"),
+                json!({"spec": {"ports": [{"port": 80}], "type": "NodePort"}}),
+            ),
         ] {
             let mut once = object;
             for_create(key, &mut once);
             drop_nulls(&mut once);
             let mut twice = once.clone();
             for_any(key, &mut twice);
+            admit(key, &mut twice);
             drop_nulls(&mut twice);
             assert_eq!(once, twice, "{key:?}");
         }
@@ -492,7 +643,12 @@ mod tests {
 
     #[test]
     fn images_without_a_tag_are_always_pulled() {
-        for (image, tag) in [("nginx", "latest"), ("nginx:1.2", "1.2"), ("host:5000/nginx", "latest"), ("a@sha256:0", "")] {
+        for (image, tag) in [
+            ("nginx", "latest"),
+            ("nginx:1.2", "1.2"),
+            ("host:5000/nginx", "latest"),
+            ("a@sha256:0", ""),
+        ] {
             assert_eq!(image_tag(image), tag);
         }
     }

@@ -20,17 +20,26 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
             if let View::Discovery { beta } = accepted.view {
                 return Ok(aggregated(&registry, core, beta));
             }
-            if core { core_versions() } else { groups(&registry) }
+            if core {
+                core_versions()
+            } else {
+                groups(&registry)
+            }
         }
         ["api", version] => match resources(&registry, "", version) {
             Some(document) => document,
             None => return Ok(nothing()),
         },
-        ["apis", group] => match registry.groups().into_iter().find(|(name, _)| name == group && !name.is_empty()) {
+        ["apis", group] => match registry
+            .groups()
+            .into_iter()
+            .find(|(name, _)| name == group && !name.is_empty())
+        {
             Some((name, versions)) => headed("APIGroup", group_value(&name, &versions)),
             None => return Ok(nothing()),
         },
-        ["apis", group, version] if !group.is_empty() => match resources(&registry, group, version) {
+        ["apis", group, version] if !group.is_empty() => match resources(&registry, group, version)
+        {
             Some(document) => document,
             None => return Ok(nothing()),
         },
@@ -38,7 +47,11 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
         _ => return Ok(nothing()),
     };
     let accepted = request.accepted(|_| false)?;
-    Ok(Reply::encoded(StatusCode::OK, accepted.yaml, document.to_string().into_bytes()))
+    Ok(Reply::encoded(
+        StatusCode::OK,
+        accepted.yaml,
+        document.to_string().into_bytes(),
+    ))
 }
 
 fn nothing() -> Reply {
@@ -51,7 +64,17 @@ fn root(registry: &Registry) -> Value {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|v| format!("/apis/{group}/{v}")));
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        [
+            "/healthz",
+            "/livez",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/readyz",
+            "/version",
+        ]
+        .map(str::to_owned),
+    );
     json!({ "paths": paths })
 }
 
@@ -70,8 +93,10 @@ fn groups(registry: &Registry) -> Value {
 }
 
 fn group_value(name: &str, versions: &[String]) -> Value {
-    let versions: Vec<Value> =
-        versions.iter().map(|v| json!({"groupVersion": group_version(name, v), "version": v})).collect();
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|v| json!({"groupVersion": group_version(name, v), "version": v}))
+        .collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
 }
 
@@ -114,16 +139,27 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Option<Value> {
 fn aggregated(registry: &Registry, core: bool, beta: bool) -> Reply {
     let version = if beta { "v2beta1" } else { "v2" };
     let mut items = Vec::new();
-    for (group, versions) in registry.groups().into_iter().filter(|(name, _)| name.is_empty() == core) {
+    for (group, versions) in registry
+        .groups()
+        .into_iter()
+        .filter(|(name, _)| name.is_empty() == core)
+    {
         let versions: Vec<Value> = versions
             .iter()
             .map(|version| {
-                let rows: Vec<Value> =
-                    registry.of_version(&group, version).into_iter().map(|r| aggregated_resource(r)).collect();
+                let rows: Vec<Value> = registry
+                    .of_version(&group, version)
+                    .into_iter()
+                    .map(|r| aggregated_resource(r))
+                    .collect();
                 json!({"version": version, "freshness": "Current", "resources": rows})
             })
             .collect();
-        let metadata = if core { json!({"creationTimestamp": null}) } else { json!({"name": group, "creationTimestamp": null}) };
+        let metadata = if core {
+            json!({"creationTimestamp": null})
+        } else {
+            json!({"name": group, "creationTimestamp": null})
+        };
         items.push(json!({"metadata": metadata, "versions": versions}));
     }
     let document = json!({"kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
@@ -135,7 +171,9 @@ fn aggregated(registry: &Registry, core: bool, beta: bool) -> Reply {
     };
     let mut reply = Reply::json(StatusCode::OK, &document);
     reply.content_type = content_type;
-    reply.headers.push((http::header::VARY, http::HeaderValue::from_static("Accept")));
+    reply
+        .headers
+        .push((http::header::VARY, http::HeaderValue::from_static("Accept")));
     reply
 }
 
@@ -152,7 +190,11 @@ fn aggregated_resource(resource: &Resource) -> Value {
         row["categories"] = json!(resource.categories);
     }
     if !resource.subresources.is_empty() {
-        row["subresources"] = resource.subresources.iter().map(|s| aggregated_subresource(resource, s)).collect();
+        row["subresources"] = resource
+            .subresources
+            .iter()
+            .map(|s| aggregated_subresource(resource, s))
+            .collect();
     }
     row
 }

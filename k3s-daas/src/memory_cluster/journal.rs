@@ -27,17 +27,22 @@ impl Journal {
     /// - [`Error::Foreign`]: the file is no cluster, or of a newer version.
     pub(super) fn open(directory: &Path) -> Result<Self, Error> {
         let path = directory.join("cluster.db");
-        super::tls::create_private(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+        super::tls::create_private(&path).map_err(|source| Error::File {
+            path: path.clone(),
+            source,
+        })?;
         let connection = Connection::open(&path)?;
         connection.busy_timeout(Duration::from_secs(2))?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        let (application, version): (i32, i32) = connection
-            .query_row("SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let (application, version): (i32, i32) = connection.query_row(
+            "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, version, tables) {
             (0, 0, 0) => connection.execute_batch(&format!(
                 "BEGIN EXCLUSIVE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};
@@ -63,27 +68,46 @@ impl Journal {
             .connection
             .query_row("SELECT resource_version FROM clock", [], |row| row.get(0))
             .optional()?;
-        let mut statement =
-            self.connection.prepare("SELECT storage, key, resource_version, body FROM object ORDER BY storage, key")?;
+        let mut statement = self.connection.prepare(
+            "SELECT storage, key, resource_version, body FROM object ORDER BY storage, key",
+        )?;
         let mut rows = statement.query([])?;
         let mut objects = Vec::new();
         while let Some(row) = rows.next()? {
-            let (storage, key, version): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let value: Value = serde_json::from_slice(row.get_ref(3)?.as_blob().unwrap_or_default())
-                .map_err(|source| Error::Damaged { key: format!("{storage}/{key}"), source })?;
-            objects.push((storage, key, Stored::new(value, version.try_into().unwrap_or_default())));
+            let (storage, key, version): (String, String, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let value: Value = serde_json::from_slice(
+                row.get_ref(3)?.as_blob().unwrap_or_default(),
+            )
+            .map_err(|source| Error::Damaged {
+                key: format!("{storage}/{key}"),
+                source,
+            })?;
+            objects.push((
+                storage,
+                key,
+                Stored::new(value, version.try_into().unwrap_or_default()),
+            ));
         }
-        Ok((resource_version.unwrap_or(0).try_into().unwrap_or_default(), objects))
+        Ok((
+            resource_version.unwrap_or(0).try_into().unwrap_or_default(),
+            objects,
+        ))
     }
 
     /// Writes a batch; all of it or nothing.
-    pub(super) fn commit(&mut self, resource_version: u64, changes: &[(Arc<str>, Change)]) -> Result<(), Error> {
+    pub(super) fn commit(
+        &mut self,
+        resource_version: u64,
+        changes: &[(Arc<str>, Change)],
+    ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
         {
             let mut put = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO object (storage, key, resource_version, body) VALUES (?1, ?2, ?3, ?4)",
             )?;
-            let mut remove = transaction.prepare_cached("DELETE FROM object WHERE storage = ?1 AND key = ?2")?;
+            let mut remove =
+                transaction.prepare_cached("DELETE FROM object WHERE storage = ?1 AND key = ?2")?;
             for (storage, change) in changes {
                 if change.deleted {
                     remove.execute(params![&**storage, change.key])?;

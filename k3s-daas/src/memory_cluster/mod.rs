@@ -60,7 +60,11 @@ impl MemoryCluster {
     ///
     /// # Errors
     /// [`Error::Accept`] if the listener breaks.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
         server::serve(self.cluster, listener, shutdown).await
     }
 
@@ -105,7 +109,11 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let server_names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-        Self { directory: None, server_names, authorization: true }
+        Self {
+            directory: None,
+            server_names,
+            authorization: true,
+        }
     }
 }
 
@@ -144,7 +152,9 @@ impl Builder {
     /// - [`Error::Journal`], [`Error::File`]: it cannot be used, or another process holds it.
     /// - [`Error::Identity`]: a server name is no name, or a key is unreadable.
     pub fn build(self) -> Result<MemoryCluster, Error> {
-        Ok(MemoryCluster { cluster: Arc::new(Cluster::open(self)?) })
+        Ok(MemoryCluster {
+            cluster: Arc::new(Cluster::open(self)?),
+        })
     }
 }
 

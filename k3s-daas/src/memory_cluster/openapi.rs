@@ -1,5 +1,7 @@
 //! OpenAPI v3 by group version, and v2 for those who read JSON.
 
+mod protobuf;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,11 +29,19 @@ struct Document {
 
 impl Documents {
     pub(super) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     fn of(&self, key: &str, build: impl FnOnce() -> Value) -> Arc<Document> {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+        if let Some(known) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+        {
             return Arc::clone(known);
         }
         let body = Bytes::from(build().to_string());
@@ -47,6 +57,10 @@ impl Documents {
 pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result<Reply, Refusal> {
     let registry = cluster.registry();
     let document = match path {
+        "/openapi/v2" if wants_protobuf(request) => {
+            let body = protobuf::document(&registry);
+            return Ok(Reply::bytes(StatusCode::OK, protobuf::MEDIA_TYPES[1], body));
+        }
         "/openapi/v2" => {
             accept_json(request)?;
             cluster.documents.of(path, || version_2(&registry))
@@ -56,7 +70,10 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
             for (group, versions) in registry.groups() {
                 for version in versions {
                     let relative = relative_path(&group, &version);
-                    let url = format!("/openapi/v3/{relative}?hash={}", index_hash(&registry, &group, &version));
+                    let url = format!(
+                        "/openapi/v3/{relative}?hash={}",
+                        index_hash(&registry, &group, &version)
+                    );
                     paths.insert(relative, json!({"serverRelativeURL": url}));
                 }
             }
@@ -73,11 +90,16 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
                 return Ok(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
             }
             accept_json(request)?;
-            cluster.documents.of(relative, || version_3(&registry, &group, &version))
+            cluster
+                .documents
+                .of(relative, || version_3(&registry, &group, &version))
         }
     };
     let etag = format!("\"{}\"", document.hash);
-    let known = request.headers.get("if-none-match").and_then(|v| v.to_str().ok());
+    let known = request
+        .headers
+        .get("if-none-match")
+        .and_then(|v| v.to_str().ok());
     let mut reply = if known == Some(etag.as_str()) {
         Reply::bytes(StatusCode::NOT_MODIFIED, "application/json", Bytes::new())
     } else {
@@ -86,17 +108,30 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
     if let Ok(etag) = http::HeaderValue::from_str(&etag) {
         reply.headers.push((http::header::ETAG, etag));
     }
-    reply.headers.push((http::header::VARY, http::HeaderValue::from_static("Accept")));
+    reply
+        .headers
+        .push((http::header::VARY, http::HeaderValue::from_static("Accept")));
     Ok(reply)
 }
 
-/// Protobuf is not spoken; clients that ask for it alone fall back.
+fn wants_protobuf(request: &Request) -> bool {
+    let accepted = request.headers.get_all(http::header::ACCEPT).iter();
+    accepted
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| protobuf::MEDIA_TYPES.iter().any(|t| v.contains(t)))
+}
+
+/// OpenAPI v3 is JSON only; clients that ask for protobuf alone fall back.
 fn accept_json(request: &Request) -> Result<(), Refusal> {
     request.accepted(|_| false).map(drop)
 }
 
 fn relative_path(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+    if group.is_empty() {
+        format!("api/{version}")
+    } else {
+        format!("apis/{group}/{version}")
+    }
 }
 
 /// Names a version of a document without building it: it follows from its kinds.
@@ -122,7 +157,7 @@ fn version_3(registry: &Registry, group: &str, version: &str) -> Value {
         add_paths(resource, &mut paths);
     }
     close_over(wanted, &mut schemas);
-    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.35.2"},
+    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths, "components": {"schemas": schemas}})
 }
 
@@ -135,7 +170,7 @@ fn version_2(registry: &Registry) -> Value {
         add_paths(resource, &mut paths);
     }
     close_over(wanted, &mut schemas);
-    let mut document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.35.2"},
+    let mut document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths, "definitions": schemas});
     downgrade(&mut document);
     document
@@ -161,7 +196,11 @@ fn describe(resource: &Resource, schemas: &mut BTreeMap<String, Value>) -> Vec<S
             "x-kubernetes-group-version-kind": gvk(&resource.list_kind)});
         schemas.insert(format!("{name}List"), list);
         schemas.insert(name, schema);
-        return vec![format!("{META}.ObjectMeta"), format!("{META}.ListMeta"), SCALE.to_owned()];
+        return vec![
+            format!("{META}.ObjectMeta"),
+            format!("{META}.ListMeta"),
+            SCALE.to_owned(),
+        ];
     }
     let definition = definition_of(resource);
     let mut wanted = vec![format!("{definition}List"), definition];
@@ -178,7 +217,12 @@ fn describe(resource: &Resource, schemas: &mut BTreeMap<String, Value>) -> Vec<S
 fn definition_of(resource: &Resource) -> String {
     resource.definition.clone().unwrap_or_else(|| {
         let reversed: Vec<&str> = resource.group.split('.').rev().collect();
-        format!("{}.{}.{}", reversed.join("."), resource.version, resource.kind)
+        format!(
+            "{}.{}.{}",
+            reversed.join("."),
+            resource.version,
+            resource.kind
+        )
     })
 }
 
@@ -199,7 +243,10 @@ fn references(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                match value.as_str().and_then(|v| v.strip_prefix("#/components/schemas/")) {
+                match value
+                    .as_str()
+                    .and_then(|v| v.strip_prefix("#/components/schemas/"))
+                {
                     Some(name) if key == "$ref" => found.push(name.to_owned()),
                     _ => references(value, found),
                 }
@@ -217,13 +264,21 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     };
     let namespaced = format!("{root}/namespaces/{{namespace}}/{}", resource.plural);
     let wide = format!("{root}/{}", resource.plural);
-    let collection = if resource.namespaced { &namespaced } else { &wide };
+    let collection = if resource.namespaced {
+        &namespaced
+    } else {
+        &wide
+    };
     let name = definition_of(resource);
     let gvk = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     let operation = |verb: &str, answer: &str| operation(verb, answer, &name, &gvk);
     let mut on_collection = json!({});
     let list = format!("{name}List");
-    for (verb, method, answer) in [("list", "get", &list), ("create", "post", &name), ("deletecollection", "delete", &list)] {
+    for (verb, method, answer) in [
+        ("list", "get", &list),
+        ("create", "post", &name),
+        ("deletecollection", "delete", &list),
+    ] {
         if resource.has_verb(verb) {
             on_collection[method] = operation(verb, answer);
         }
@@ -246,7 +301,12 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
         all
     };
     let mut on_object = json!({ "parameters": parameters() });
-    for (verb, method) in [("get", "get"), ("update", "put"), ("patch", "patch"), ("delete", "delete")] {
+    for (verb, method) in [
+        ("get", "get"),
+        ("update", "put"),
+        ("patch", "patch"),
+        ("delete", "delete"),
+    ] {
         if resource.has_verb(verb) {
             on_object[method] = operation(verb, &name);
         }
@@ -254,7 +314,10 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     paths.insert(format!("{collection}/{{name}}"), on_object);
     for subresource in &resource.subresources {
         let (definition, gvk) = match subresource.kind.as_str() {
-            "Scale" => (SCALE.to_owned(), json!({"group": "autoscaling", "version": "v1", "kind": "Scale"})),
+            "Scale" => (
+                SCALE.to_owned(),
+                json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
+            ),
             kind if kind == resource.kind => (name.clone(), gvk.clone()),
             _ => continue,
         };
@@ -293,14 +356,28 @@ fn operation(verb: &str, answer: &str, body: &str, gvk: &Value) -> Value {
             operation["requestBody"] = json!({"required": true, "content": {
                 "application/json-patch+json": patch, "application/merge-patch+json": patch,
                 "application/strategic-merge-patch+json": patch, "application/apply-patch+yaml": patch}});
-            operation["parameters"] = query(&["dryRun", "fieldManager", "fieldValidation", "force"]);
+            operation["parameters"] =
+                query(&["dryRun", "fieldManager", "fieldValidation", "force"]);
         }
         "delete" | "deletecollection" => {
-            operation["requestBody"] = json!({"content": {"*/*": schema(&format!("{META}.DeleteOptions"))}});
-            operation["parameters"] = query(&["dryRun", "gracePeriodSeconds", "orphanDependents", "propagationPolicy"]);
+            operation["requestBody"] =
+                json!({"content": {"*/*": schema(&format!("{META}.DeleteOptions"))}});
+            operation["parameters"] = query(&[
+                "dryRun",
+                "gracePeriodSeconds",
+                "orphanDependents",
+                "propagationPolicy",
+            ]);
         }
         "list" => {
-            operation["parameters"] = query(&["labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "watch"]);
+            operation["parameters"] = query(&[
+                "labelSelector",
+                "fieldSelector",
+                "limit",
+                "continue",
+                "resourceVersion",
+                "watch",
+            ]);
         }
         _ => {}
     }
@@ -318,23 +395,42 @@ fn downgrade(value: &mut Value) {
             if let Some(Value::String(reference)) = map.get_mut("$ref") {
                 *reference = reference.replace("#/components/schemas/", "#/definitions/");
             }
-            if let Some(wrapped) = map.get("allOf").and_then(|a| a[0]["$ref"].as_str()).map(str::to_owned) {
+            if let Some(wrapped) = map
+                .get("allOf")
+                .and_then(|a| a[0]["$ref"].as_str())
+                .map(str::to_owned)
+            {
                 map.remove("allOf");
-                map.insert("$ref".into(), wrapped.replace("#/components/schemas/", "#/definitions/").into());
+                map.insert(
+                    "$ref".into(),
+                    wrapped
+                        .replace("#/components/schemas/", "#/definitions/")
+                        .into(),
+                );
             }
             if map.get("format") == Some(&json!("int-or-string")) {
                 map.remove("oneOf");
                 map.insert("type".into(), "string".into());
             }
             if let Some(body) = map.remove("requestBody") {
-                let schema = body["content"].as_object().and_then(|c| c.values().next()).map(|c| c["schema"].clone());
+                let schema = body["content"]
+                    .as_object()
+                    .and_then(|c| c.values().next())
+                    .map(|c| c["schema"].clone());
                 let parameter = json!({"name": "body", "in": "body", "schema": schema});
-                if let Some(list) = map.entry("parameters").or_insert_with(|| json!([])).as_array_mut() {
+                if let Some(list) = map
+                    .entry("parameters")
+                    .or_insert_with(|| json!([]))
+                    .as_array_mut()
+                {
                     list.push(parameter);
                 }
             }
             if let Some(content) = map.remove("content") {
-                map.insert("schema".into(), content["application/json"]["schema"].clone());
+                map.insert(
+                    "schema".into(),
+                    content["application/json"]["schema"].clone(),
+                );
             }
             let in_query = map.get("in").is_some_and(|place| place != "body");
             if in_query && let Some(schema) = map.remove("schema") {
@@ -347,6 +443,8 @@ fn downgrade(value: &mut Value) {
     }
 }
 
+/// What the documents say of themselves: the API they describe.
+const VERSION: &str = "v1.35.2";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 const COMMON: [&str; 3] = [
@@ -354,7 +452,8 @@ const COMMON: [&str; 3] = [
     "io.k8s.apimachinery.pkg.apis.meta.v1.Patch",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
 ];
-const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object.";
+const API_VERSION: &str =
+    "APIVersion defines the versioned schema of this representation of an object.";
 const KIND: &str = "Kind is a string value representing the REST resource this object represents.";
 
 #[cfg(test)]
@@ -371,7 +470,10 @@ mod tests {
                 references(&document, &mut found);
                 assert!(!found.is_empty());
                 for name in found {
-                    assert!(document["components"]["schemas"].get(&name).is_some(), "{group}/{version}: {name}");
+                    assert!(
+                        document["components"]["schemas"].get(&name).is_some(),
+                        "{group}/{version}: {name}"
+                    );
                 }
             }
         }

@@ -28,19 +28,31 @@ impl Patch {
     pub(super) fn parse(content_type: &str, body: &[u8], builtin: bool) -> Result<Self, Refusal> {
         let object = |body: &[u8]| -> Result<Value, Refusal> {
             let value: Value = serde_json::from_slice(body).map_err(|e| bad_patch(&e))?;
-            if value.is_object() { Ok(value) } else { Err(bad_patch(&"the patch is not an object")) }
+            if value.is_object() {
+                Ok(value)
+            } else {
+                Err(bad_patch(&"the patch is not an object"))
+            }
         };
         match content_type {
             "application/json-patch+json" => json::parse(body).map(Self::Json),
             "application/merge-patch+json" => object(body).map(Self::Merge),
-            "application/strategic-merge-patch+json" if builtin => object(body).map(Self::Strategic),
+            "application/strategic-merge-patch+json" if builtin => {
+                object(body).map(Self::Strategic)
+            }
             "application/apply-patch+yaml" => {
                 let value: Value = serde_yaml_ng::from_slice(body)
                     .map_err(|e| Refusal::bad_request(format!("error decoding YAML: {e}")))?;
-                if value.is_object() { Ok(Self::Apply(value)) } else { Err(bad_patch(&"the patch is not an object")) }
+                if value.is_object() {
+                    Ok(Self::Apply(value))
+                } else {
+                    Err(bad_patch(&"the patch is not an object"))
+                }
             }
             _ if builtin => Err(Refusal::unsupported_media_type(&TYPES)),
-            _ => Err(Refusal::unsupported_media_type(&[TYPES[0], TYPES[1], TYPES[3]])),
+            _ => Err(Refusal::unsupported_media_type(&[
+                TYPES[0], TYPES[1], TYPES[3],
+            ])),
         }
     }
 

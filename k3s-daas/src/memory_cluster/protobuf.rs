@@ -16,7 +16,9 @@ use super::kinds::definition_name;
 /// # Errors
 /// What is wrong with the bytes, or that the kind is not known.
 pub(super) fn decode(body: &[u8]) -> Result<Value, String> {
-    let unknown = body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+    let unknown = body
+        .strip_prefix(MAGIC)
+        .ok_or("provided data does not appear to be a protobuf message")?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     for field in Fields(unknown) {
         match field? {
@@ -30,7 +32,9 @@ pub(super) fn decode(body: &[u8]) -> Result<Value, String> {
                 }
             }
             (2, Wire::Bytes(bytes)) => raw = bytes,
-            (3, Wire::Bytes(encoding)) if !encoding.is_empty() => return Err("the content is encoded".into()),
+            (3, Wire::Bytes(encoding)) if !encoding.is_empty() => {
+                return Err("the content is encoded".into());
+            }
             _ => {}
         }
     }
@@ -48,14 +52,23 @@ pub(super) fn decode(body: &[u8]) -> Result<Value, String> {
     Ok(Value::Object(object))
 }
 
-fn message(name: &str, bytes: &[u8], object: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
+fn message(
+    name: &str,
+    bytes: &[u8],
+    object: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err("the message is nested too deeply".into());
     }
-    let rows = MESSAGES.get(name).ok_or_else(|| format!("no kind {name:?} is registered for protobuf"))?;
+    let rows = MESSAGES
+        .get(name)
+        .ok_or_else(|| format!("no kind {name:?} is registered for protobuf"))?;
     for field in Fields(bytes) {
         let (number, wire) = field?;
-        let Some((_, json_name, code)) = rows.iter().find(|(n, _, _)| *n == number) else { continue };
+        let Some((_, json_name, code)) = rows.iter().find(|(n, _, _)| *n == number) else {
+            continue;
+        };
         let (code, keeps_zero) = match code.strip_suffix('!') {
             Some(code) => (code, true),
             None => (code.as_str(), false),
@@ -76,7 +89,8 @@ fn message(name: &str, bytes: &[u8], object: &mut Map<String, Value>, depth: usi
             object.entry(json_name.clone()).or_insert_with(|| json!({}))[key] = value;
         } else {
             let value = scalar(code, wire, depth)?;
-            let zero = value.is_null() || value == json!("") || value == json!(0) || value == json!(false);
+            let zero =
+                value.is_null() || value == json!("") || value == json!(0) || value == json!(false);
             if !zero || (keeps_zero && !value.is_null()) {
                 object.insert(json_name.clone(), value);
             }
@@ -100,7 +114,9 @@ fn repeated(code: &str, wire: Wire<'_>, depth: usize) -> Result<Vec<Value>, Stri
 }
 
 fn entry(code: &str, wire: Wire<'_>, depth: usize) -> Result<(String, Value), String> {
-    let Wire::Bytes(bytes) = wire else { return Err("a map entry is no message".into()) };
+    let Wire::Bytes(bytes) = wire else {
+        return Err("a map entry is no message".into());
+    };
     let (mut key, mut value) = (String::new(), None);
     for field in Fields(bytes) {
         match field? {
@@ -165,7 +181,11 @@ fn time(bytes: &[u8], micro: bool) -> Result<Value, String> {
     }
     let text = clock::format_seconds(seconds);
     Ok(match micro {
-        true => json!(format!("{}.{:06}Z", text.trim_end_matches('Z'), nanoseconds / 1000)),
+        true => json!(format!(
+            "{}.{:06}Z",
+            text.trim_end_matches('Z'),
+            nanoseconds / 1000
+        )),
         false => json!(text),
     })
 }
@@ -180,7 +200,11 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
             _ => {}
         }
     }
-    Ok(if kind == 0 { json!(number) } else { json!(text) })
+    Ok(if kind == 0 {
+        json!(number)
+    } else {
+        json!(text)
+    })
 }
 
 fn first_text(bytes: &[u8]) -> Result<String, String> {
@@ -271,7 +295,8 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
 type Messages = HashMap<String, Vec<(u64, String, String)>>;
 
 static MESSAGES: LazyLock<Messages> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("data/protobuf.json")).expect("the embedded messages are well-formed")
+    serde_json::from_str(include_str!("data/protobuf.json"))
+        .expect("the embedded messages are well-formed")
 });
 
 const MAGIC: &[u8] = b"k8s\0";
@@ -300,8 +325,17 @@ mod tests {
 
     #[test]
     fn objects_are_read_by_field_number() {
-        let meta = [field(1, b"x"), field(2, b""), field(8, b""), field(11, &[field(1, b"k"), field(2, b"v")].concat())];
-        let raw = [field(1, &meta.concat()), field(2, &[field(1, b"a"), field(2, b"\x01\x02")].concat()), field(3, b"Opaque")];
+        let meta = [
+            field(1, b"x"),
+            field(2, b""),
+            field(8, b""),
+            field(11, &[field(1, b"k"), field(2, b"v")].concat()),
+        ];
+        let raw = [
+            field(1, &meta.concat()),
+            field(2, &[field(1, b"a"), field(2, b"\x01\x02")].concat()),
+            field(3, b"Opaque"),
+        ];
         assert_eq!(
             decode(&unknown("v1", "Secret", &raw.concat())).unwrap(),
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {"k": "v"}},

@@ -32,13 +32,20 @@ pub(super) struct Decision {
 pub(super) fn check(cluster: &Cluster, request: &Request) -> Result<(), Refusal> {
     let attributes = Attributes::of(request);
     let decision = decide(cluster, &request.user, &attributes);
-    if decision.allowed { Ok(()) } else { Err(refusal(&request.user, &attributes)) }
+    if decision.allowed {
+        Ok(())
+    } else {
+        Err(refusal(&request.user, &attributes))
+    }
 }
 
 /// Whether `user` may do what `attributes` say.
 pub(super) fn decide(cluster: &Cluster, user: &User, attributes: &Attributes) -> Decision {
     if !cluster.authorization || user.in_group(MASTERS) {
-        return Decision { allowed: true, reason: String::new() };
+        return Decision {
+            allowed: true,
+            reason: String::new(),
+        };
     }
     let mut grounds = None;
     visit_rules(cluster, user, &attributes.namespace, &mut |grant, rule| {
@@ -47,7 +54,10 @@ pub(super) fn decide(cluster: &Cluster, user: &User, attributes: &Attributes) ->
         }
         grounds.is_none()
     });
-    Decision { allowed: grounds.is_some(), reason: grounds.unwrap_or_default() }
+    Decision {
+        allowed: grounds.is_some(),
+        reason: grounds.unwrap_or_default(),
+    }
 }
 
 /// Every rule that applies to `user` in `namespace` (all of the cluster when it is empty).
@@ -71,12 +81,13 @@ pub(super) fn check_escalation(
     cluster: &Cluster,
     user: &User,
     resource: &Resource,
+    namespace: Option<&str>,
     object: &Value,
 ) -> Result<(), Refusal> {
     if resource.group != GROUP || !cluster.authorization || user.in_group(MASTERS) {
         return Ok(());
     }
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let namespace = namespace.unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let may = |verb: &str, resource: &str, name: &str| {
         let wanted = Attributes {
@@ -98,8 +109,15 @@ pub(super) fn check_escalation(
         }
         _ => {
             let reference = &object["roleRef"];
-            let (kind, role) = (reference["kind"].as_str().unwrap_or_default(), reference["name"].as_str().unwrap_or_default());
-            let plural = if kind == "ClusterRole" { "clusterroles" } else { "roles" };
+            let (kind, role) = (
+                reference["kind"].as_str().unwrap_or_default(),
+                reference["name"].as_str().unwrap_or_default(),
+            );
+            let plural = if kind == "ClusterRole" {
+                "clusterroles"
+            } else {
+                "roles"
+            };
             if may("bind", plural, role) {
                 return Ok(());
             }
@@ -107,7 +125,11 @@ pub(super) fn check_escalation(
         }
     };
     let held = rules(cluster, user, namespace);
-    let missing: Vec<String> = granted.iter().filter(|rule| !covered(rule, &held)).map(compact).collect();
+    let missing: Vec<String> = granted
+        .iter()
+        .filter(|rule| !covered(rule, &held))
+        .map(compact)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -125,12 +147,14 @@ pub(super) fn check_escalation(
 
 /// The default ClusterRoles and their bindings.
 pub(super) fn bootstrap_objects() -> Vec<Value> {
-    let mut objects: Vec<Value> =
-        serde_json::from_str(include_str!("data/bootstrap.json")).expect("the embedded roles are well-formed");
+    let mut objects: Vec<Value> = serde_json::from_str(include_str!("data/bootstrap.json"))
+        .expect("the embedded roles are well-formed");
     // Kubernetes has a controller that fills aggregated roles; here they are computed when
     // they are asked about, and stored filled so that they read the same.
-    let filled: Vec<Option<Vec<Value>>> =
-        objects.iter().map(|role| aggregated(role, objects.iter())).collect();
+    let filled: Vec<Option<Vec<Value>>> = objects
+        .iter()
+        .map(|role| aggregated(role, objects.iter()))
+        .collect();
     for (object, rules) in objects.iter_mut().zip(filled) {
         if let Some(rules) = rules {
             object["rules"] = rules.into();
@@ -143,8 +167,16 @@ impl Attributes {
     fn of(request: &Request) -> Self {
         let method = request.method.as_str();
         let Target::Resource(target) = &request.target else {
-            let verb = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
-            return Self { verb, path: Some(request.path.clone()), ..Self::default() };
+            let verb = if method == "HEAD" {
+                "get".to_owned()
+            } else {
+                method.to_lowercase()
+            };
+            return Self {
+                verb,
+                path: Some(request.path.clone()),
+                ..Self::default()
+            };
         };
         let watch = request.query.flag("watch");
         let verb = match (method, target.name.is_some()) {
@@ -157,40 +189,87 @@ impl Attributes {
             (_, true) => "get",
             (_, false) => "list",
         };
-        let named = request.query.one("fieldSelector").and_then(|f| f.strip_prefix("metadata.name="));
-        let ResourceTarget { group, namespace, resource, name, subresource, .. } = target.clone();
+        let named = request
+            .query
+            .one("fieldSelector")
+            .and_then(|f| f.strip_prefix("metadata.name="));
+        let ResourceTarget {
+            group,
+            namespace,
+            resource,
+            name,
+            subresource,
+            ..
+        } = target.clone();
         Self {
             verb: verb.into(),
             group,
             resource,
             subresource: subresource.unwrap_or_default(),
             namespace: namespace.unwrap_or_default(),
-            name: name.or_else(|| named.filter(|n| !n.contains(',')).map(str::to_owned)).unwrap_or_default(),
+            name: name
+                .or_else(|| named.filter(|n| !n.contains(',')).map(str::to_owned))
+                .unwrap_or_default(),
             path: None,
         }
     }
 }
 
 fn refusal(user: &User, attributes: &Attributes) -> Refusal {
-    let Attributes { verb, group, resource, subresource, namespace, name, path } = attributes;
+    let Attributes {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        path,
+    } = attributes;
     let who = &user.name;
     if let Some(path) = path {
-        return Refusal::forbidden_named("", "", "", format!("User {who:?} cannot {verb} path {path:?}"));
+        return Refusal::forbidden_named(
+            "",
+            "",
+            "",
+            format!("User {who:?} cannot {verb} path {path:?}"),
+        );
     }
-    let full = if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
-    let scope =
-        if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
-    let why = format!("User {who:?} cannot {verb} resource {full:?} in API group {group:?} {scope}");
+    let full = if subresource.is_empty() {
+        resource.clone()
+    } else {
+        format!("{resource}/{subresource}")
+    };
+    let scope = if namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace {namespace:?}")
+    };
+    let why =
+        format!("User {who:?} cannot {verb} resource {full:?} in API group {group:?} {scope}");
     Refusal::forbidden_named(group, resource, name, why)
 }
 
 /// Calls `visit` with each rule and what grants it, until it says stop.
-fn visit_rules(cluster: &Cluster, user: &User, namespace: &str, visit: &mut dyn FnMut(&str, &Value) -> bool) {
-    let (_, cluster_bindings) = cluster.store.all("clusterrolebindings.rbac.authorization.k8s.io", None);
+fn visit_rules(
+    cluster: &Cluster,
+    user: &User,
+    namespace: &str,
+    visit: &mut dyn FnMut(&str, &Value) -> bool,
+) {
+    let (_, cluster_bindings) = cluster
+        .store
+        .all("clusterrolebindings.rbac.authorization.k8s.io", None);
     for binding in &cluster_bindings {
-        let Some(subject) = subject_of(&binding.value, user, "") else { continue };
-        let role = binding.value["roleRef"]["name"].as_str().unwrap_or_default();
-        let grant = format!("RBAC: allowed by ClusterRoleBinding {:?} of ClusterRole {role:?} to {subject}", binding.name());
+        let Some(subject) = subject_of(&binding.value, user, "") else {
+            continue;
+        };
+        let role = binding.value["roleRef"]["name"]
+            .as_str()
+            .unwrap_or_default();
+        let grant = format!(
+            "RBAC: allowed by ClusterRoleBinding {:?} of ClusterRole {role:?} to {subject}",
+            binding.name()
+        );
         for rule in role_rules(cluster, "ClusterRole", role, "") {
             if !visit(&grant, &rule) {
                 return;
@@ -200,14 +279,21 @@ fn visit_rules(cluster: &Cluster, user: &User, namespace: &str, visit: &mut dyn 
     if namespace.is_empty() {
         return;
     }
-    let (_, bindings) = cluster.store.all("rolebindings.rbac.authorization.k8s.io", Some(namespace));
+    let (_, bindings) = cluster
+        .store
+        .all("rolebindings.rbac.authorization.k8s.io", Some(namespace));
     for binding in &bindings {
-        let Some(subject) = subject_of(&binding.value, user, namespace) else { continue };
+        let Some(subject) = subject_of(&binding.value, user, namespace) else {
+            continue;
+        };
         let reference = &binding.value["roleRef"];
-        let (kind, role) =
-            (reference["kind"].as_str().unwrap_or_default(), reference["name"].as_str().unwrap_or_default());
+        let (kind, role) = (
+            reference["kind"].as_str().unwrap_or_default(),
+            reference["name"].as_str().unwrap_or_default(),
+        );
         let place = format!("{}/{namespace}", binding.name());
-        let grant = format!("RBAC: allowed by RoleBinding {place:?} of {kind} {role:?} to {subject}");
+        let grant =
+            format!("RBAC: allowed by RoleBinding {place:?} of {kind} {role:?} to {subject}");
         for rule in role_rules(cluster, kind, role, namespace) {
             if !visit(&grant, &rule) {
                 return;
@@ -218,10 +304,17 @@ fn visit_rules(cluster: &Cluster, user: &User, namespace: &str, visit: &mut dyn 
 
 fn role_rules(cluster: &Cluster, kind: &str, name: &str, namespace: &str) -> Vec<Value> {
     if kind == "Role" {
-        let role = cluster.store.one("roles.rbac.authorization.k8s.io", &format!("{namespace}/{name}"));
-        return role.and_then(|r| r.value["rules"].as_array().cloned()).unwrap_or_default();
+        let role = cluster.store.one(
+            "roles.rbac.authorization.k8s.io",
+            &format!("{namespace}/{name}"),
+        );
+        return role
+            .and_then(|r| r.value["rules"].as_array().cloned())
+            .unwrap_or_default();
     }
-    let Some(role) = cluster.store.one(CLUSTER_ROLES, name) else { return Vec::new() };
+    let Some(role) = cluster.store.one(CLUSTER_ROLES, name) else {
+        return Vec::new();
+    };
     if role.value["aggregationRule"].is_object() {
         let (_, roles) = cluster.store.all(CLUSTER_ROLES, None);
         return aggregated(&role.value, roles.iter().map(|r| &r.value)).unwrap_or_default();
@@ -230,7 +323,10 @@ fn role_rules(cluster: &Cluster, kind: &str, name: &str, namespace: &str) -> Vec
 }
 
 /// The rules an aggregated role collects, also through other aggregated roles.
-fn aggregated<'a>(role: &Value, roles: impl Iterator<Item = &'a Value> + Clone) -> Option<Vec<Value>> {
+fn aggregated<'a>(
+    role: &Value,
+    roles: impl Iterator<Item = &'a Value> + Clone,
+) -> Option<Vec<Value>> {
     let mut rules = Vec::new();
     let mut seen: Vec<&str> = vec![role["metadata"]["name"].as_str().unwrap_or_default()];
     let mut open: Vec<LabelSelector> = selectors(role)?;
@@ -269,7 +365,10 @@ fn subject_of(binding: &Value, user: &User, namespace: &str) -> Option<String> {
             _ => false,
         };
         if found {
-            return Some(format!("{} {name:?}", subject["kind"].as_str().unwrap_or_default()));
+            return Some(format!(
+                "{} {name:?}",
+                subject["kind"].as_str().unwrap_or_default()
+            ));
         }
     }
     None
@@ -290,9 +389,11 @@ fn allows(rule: &Value, wanted: &Attributes) -> bool {
         false => format!("{}/{}", wanted.resource, wanted.subresource),
     };
     let any_of_subresource = format!("*/{}", wanted.subresource);
-    let resource = list(rule, "resources")
-        .any(|r| r == "*" || r == full || (!wanted.subresource.is_empty() && r == any_of_subresource));
-    let named = list(rule, "resourceNames").next().is_none() || list(rule, "resourceNames").any(|n| n == wanted.name);
+    let resource = list(rule, "resources").any(|r| {
+        r == "*" || r == full || (!wanted.subresource.is_empty() && r == any_of_subresource)
+    });
+    let named = list(rule, "resourceNames").next().is_none()
+        || list(rule, "resourceNames").any(|n| n == wanted.name);
     resource && named && has(rule, "apiGroups", &wanted.group)
 }
 
@@ -304,7 +405,9 @@ fn covered(rule: &Value, held: &[Value]) -> bool {
             verbs.iter().all(|verb| {
                 held.iter().any(|h| {
                     has(h, "verbs", verb)
-                        && list(h, "nonResourceURLs").any(|u| u == url || u.strip_suffix('*').is_some_and(|p| url.starts_with(p)))
+                        && list(h, "nonResourceURLs").any(|u| {
+                            u == url || u.strip_suffix('*').is_some_and(|p| url.starts_with(p))
+                        })
                 })
             })
         });
@@ -317,9 +420,13 @@ fn covered(rule: &Value, held: &[Value]) -> bool {
                     let subresource = resource.split_once('/').map(|(_, s)| format!("*/{s}"));
                     has(h, "verbs", verb)
                         && has(h, "apiGroups", group)
-                        && list(h, "resources").any(|r| r == "*" || r == resource || Some(r) == subresource.as_deref())
+                        && list(h, "resources")
+                            .any(|r| r == "*" || r == resource || Some(r) == subresource.as_deref())
                         && (list(h, "resourceNames").next().is_none()
-                            || (!names.is_empty() && names.iter().all(|n| list(h, "resourceNames").any(|x| x == *n))))
+                            || (!names.is_empty()
+                                && names
+                                    .iter()
+                                    .all(|n| list(h, "resourceNames").any(|x| x == *n))))
                 })
             })
         })
@@ -327,7 +434,12 @@ fn covered(rule: &Value, held: &[Value]) -> bool {
 }
 
 fn compact(rule: &Value) -> String {
-    let quoted = |key: &str| list(rule, key).map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
+    let quoted = |key: &str| {
+        list(rule, key)
+            .map(|v| format!("{v:?}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let mut parts = Vec::new();
     for (label, key) in [
         ("APIGroups", "apiGroups"),
@@ -348,7 +460,11 @@ fn has(rule: &Value, key: &str, wanted: &str) -> bool {
 }
 
 fn list<'a>(rule: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
-    rule[key].as_array().into_iter().flatten().filter_map(Value::as_str)
+    rule[key]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 const MASTERS: &str = "system:masters";
@@ -387,21 +503,41 @@ mod tests {
             assert_eq!(allows(&rule, &wanted), expected, "{wanted:?}");
         }
         let urls = json!({"nonResourceURLs": ["/healthz", "/api/*"], "verbs": ["get"]});
-        for (path, expected) in [("/healthz", true), ("/healthz/x", false), ("/api/v1", true), ("/apis", false)] {
-            let wanted = Attributes { verb: "get".into(), path: Some(path.into()), ..Attributes::default() };
+        for (path, expected) in [
+            ("/healthz", true),
+            ("/healthz/x", false),
+            ("/api/v1", true),
+            ("/apis", false),
+        ] {
+            let wanted = Attributes {
+                verb: "get".into(),
+                path: Some(path.into()),
+                ..Attributes::default()
+            };
             assert_eq!(allows(&urls, &wanted), expected, "{path}");
         }
-        assert!(!allows(&json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}), &Attributes { verb: "get".into(), path: Some("/".into()), ..Attributes::default() }));
+        assert!(!allows(
+            &json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}),
+            &Attributes {
+                verb: "get".into(),
+                path: Some("/".into()),
+                ..Attributes::default()
+            }
+        ));
     }
 
     #[test]
     fn the_default_roles_are_filled() {
         let roles = bootstrap_objects();
         let rules = |name: &str| {
-            let role = roles.iter().find(|r| r["kind"] == "ClusterRole" && r["metadata"]["name"] == name);
-            role.and_then(|r| r["rules"].as_array().cloned()).unwrap_or_default()
+            let role = roles
+                .iter()
+                .find(|r| r["kind"] == "ClusterRole" && r["metadata"]["name"] == name);
+            role.and_then(|r| r["rules"].as_array().cloned())
+                .unwrap_or_default()
         };
-        let can = |role: &str, wanted: &Attributes| rules(role).iter().any(|rule| allows(rule, wanted));
+        let can =
+            |role: &str, wanted: &Attributes| rules(role).iter().any(|rule| allows(rule, wanted));
         assert!(can("view", &wants("list", "", "pods", "", "")));
         assert!(!can("view", &wants("get", "", "secrets", "", "x")));
         assert!(!can("view", &wants("create", "", "pods", "", "")));
@@ -415,9 +551,21 @@ mod tests {
     #[test]
     fn grants_are_measured_against_what_is_held() {
         let held = [json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]})];
-        assert!(covered(&json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": ["a"]}), &held));
-        assert!(!covered(&json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}), &held));
-        assert!(!covered(&json!({"apiGroups": ["*"], "resources": ["pods"], "verbs": ["get"]}), &held));
-        assert!(!covered(&json!({"nonResourceURLs": ["/"], "verbs": ["get"]}), &held));
+        assert!(covered(
+            &json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": ["a"]}),
+            &held
+        ));
+        assert!(!covered(
+            &json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}),
+            &held
+        ));
+        assert!(!covered(
+            &json!({"apiGroups": ["*"], "resources": ["pods"], "verbs": ["get"]}),
+            &held
+        ));
+        assert!(!covered(
+            &json!({"nonResourceURLs": ["/"], "verbs": ["get"]}),
+            &held
+        ));
     }
 }

@@ -24,7 +24,12 @@ use super::table;
 
 impl Cluster {
     /// The object a path names.
-    pub(super) fn found(&self, resource: &Resource, target: &ResourceTarget, name: &str) -> Result<Arc<Stored>, Refusal> {
+    pub(super) fn found(
+        &self,
+        resource: &Resource,
+        target: &ResourceTarget,
+        name: &str,
+    ) -> Result<Arc<Stored>, Refusal> {
         self.store
             .one(&resource.storage, &object_key(resource, target, name))
             .ok_or_else(|| Refusal::not_found(resource, name))
@@ -55,7 +60,12 @@ impl Cluster {
         self.list(request, resource, &filter)
     }
 
-    fn list(&self, request: &Request, resource: &Resource, filter: &Filter) -> Result<Reply, Refusal> {
+    fn list(
+        &self,
+        request: &Request,
+        resource: &Resource,
+        filter: &Filter,
+    ) -> Result<Reply, Refusal> {
         let accepted = request.accepted(|v| matches!(v, View::Table { .. } | View::PartialList))?;
         let page = self.page(&request.query, resource, filter)?;
         let metadata = page.metadata();
@@ -80,7 +90,11 @@ impl Cluster {
 
     fn page(&self, query: &Query, resource: &Resource, filter: &Filter) -> Result<Page, Refusal> {
         let limit = query.number("limit")?.unwrap_or(0);
-        let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        let limit = if limit == 0 {
+            usize::MAX
+        } else {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        };
         let asked = check_version(&self.store, query)?;
         let exact = query.one("resourceVersionMatch") == Some("Exact");
         let namespace = filter.namespace.as_deref();
@@ -97,15 +111,28 @@ impl Cluster {
             Some(0) => {
                 let (version, all) = self.store.all(&resource.storage, namespace);
                 let start = start.unwrap_or_default();
-                (version, all.into_iter().filter(|o| key(o.namespace(), o.name()) >= start).collect())
+                (
+                    version,
+                    all.into_iter()
+                        .filter(|o| key(o.namespace(), o.name()) >= start)
+                        .collect(),
+                )
             }
             Some(version) => match self.store.all_at(&resource.storage, namespace, version) {
                 Ok(all) => {
                     let start = start.unwrap_or_default();
-                    (version, all.into_iter().filter(|(key, _)| *key >= start).map(|(_, o)| o).collect())
+                    (
+                        version,
+                        all.into_iter()
+                            .filter(|(key, _)| *key >= start)
+                            .map(|(_, o)| o)
+                            .collect(),
+                    )
                 }
                 Err(old) => {
-                    let Some(start) = start else { return Err(old.refusal()) };
+                    let Some(start) = start else {
+                        return Err(old.refusal());
+                    };
                     let mut refusal = Refusal::expired(CONTINUE_EXPIRED);
                     refusal.resume = Some(write_token(0, &start));
                     return Err(refusal);
@@ -113,11 +140,19 @@ impl Cluster {
             },
             None => self.store.all(&resource.storage, namespace),
         };
-        let mut page = Page { resource_version, objects: Vec::new(), resume: None, remaining: None };
+        let mut page = Page {
+            resource_version,
+            objects: Vec::new(),
+            resume: None,
+            remaining: None,
+        };
         let mut matching = objects.into_iter().filter(|o| filter.matches(&o.value));
         for object in matching.by_ref() {
             if page.objects.len() == limit {
-                page.resume = Some(write_token(resource_version, &key(object.namespace(), object.name())));
+                page.resume = Some(write_token(
+                    resource_version,
+                    &key(object.namespace(), object.name()),
+                ));
                 // Kubernetes counts only what needs no selector to count.
                 page.remaining = filter.is_everything().then(|| matching.count() + 1);
                 break;
@@ -130,7 +165,10 @@ impl Cluster {
 
 /// The key under which the object of a path lies.
 pub(super) fn object_key(resource: &Resource, target: &ResourceTarget, name: &str) -> String {
-    key(target.namespace.as_deref().filter(|_| resource.namespaced), name)
+    key(
+        target.namespace.as_deref().filter(|_| resource.namespaced),
+        name,
+    )
 }
 
 /// An object as the caller wants it.
@@ -145,7 +183,8 @@ pub(super) fn render(
     let body = match accepted.view {
         View::Table { beta } => {
             let include = table::Include::parse(&request.query)?;
-            let mut table = table::table(resource, beta, include, std::slice::from_ref(&stored), true);
+            let mut table =
+                table::table(resource, beta, include, std::slice::from_ref(&stored), true);
             table["metadata"] = json!({"resourceVersion": stored.resource_version.to_string()});
             serde_json::to_vec(&table).unwrap_or_default()
         }
@@ -174,7 +213,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn of(request: &Request, resource: &Resource, target: &ResourceTarget) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        request: &Request,
+        resource: &Resource,
+        target: &ResourceTarget,
+    ) -> Result<Self, Refusal> {
         let query = &request.query;
         Ok(Self {
             namespace: target.namespace.clone().filter(|_| resource.namespaced),
@@ -190,17 +233,23 @@ impl Filter {
 
     pub(super) fn matches(&self, object: &Value) -> bool {
         let metadata = &object["metadata"];
-        self.name.as_ref().is_none_or(|name| metadata["name"] == name.as_str())
+        self.name
+            .as_ref()
+            .is_none_or(|name| metadata["name"] == name.as_str())
             && self.labels.matches(&metadata["labels"])
             && self.fields.matches(object)
     }
 
     fn is_everything(&self) -> bool {
-        self.name.is_none() && self.labels == LabelSelector::default() && self.fields == FieldSelector::default()
+        self.name.is_none()
+            && self.labels == LabelSelector::default()
+            && self.fields == FieldSelector::default()
     }
 
     fn covers(&self, change: &Change) -> bool {
-        self.namespace.as_deref().is_none_or(|n| change.after.namespace() == Some(n))
+        self.namespace
+            .as_deref()
+            .is_none_or(|n| change.after.namespace() == Some(n))
     }
 }
 
@@ -253,7 +302,8 @@ fn check_version(store: &Store, query: &Query) -> Result<Option<u64>, Refusal> {
 }
 
 fn write_token(resource_version: u64, start: &str) -> String {
-    URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": resource_version, "start": start}).to_string())
+    URL_SAFE_NO_PAD
+        .encode(json!({"v": "meta.k8s.io/v1", "rv": resource_version, "start": start}).to_string())
 }
 
 fn read_token(token: &str) -> Result<(u64, String), Refusal> {
@@ -262,7 +312,9 @@ fn read_token(token: &str) -> Result<(u64, String), Refusal> {
     value
         .filter(|v| v["v"] == "meta.k8s.io/v1")
         .and_then(|v| Some((v["rv"].as_u64()?, v["start"].as_str()?.to_owned())))
-        .ok_or_else(|| Refusal::bad_request("continue key is not valid: unable to decode the continue token"))
+        .ok_or_else(|| {
+            Refusal::bad_request("continue key is not valid: unable to decode the continue token")
+        })
 }
 
 /// Appends an object; `headed` with its kind and version, as everywhere but in lists.
@@ -274,7 +326,9 @@ pub(super) fn write_object(out: &mut Vec<u8>, resource: &Resource, stored: &Stor
         out.extend_from_slice(format!("\"kind\":{kind},\"apiVersion\":{version},").as_bytes());
     }
     match convert::to_served(resource, &stored.value) {
-        Some(converted) => out.extend_from_slice(&Stored::new(converted, stored.resource_version).rest),
+        Some(converted) => {
+            out.extend_from_slice(&Stored::new(converted, stored.resource_version).rest)
+        }
         None => out.extend_from_slice(&stored.rest),
     }
 }
@@ -282,9 +336,13 @@ pub(super) fn write_object(out: &mut Vec<u8>, resource: &Resource, stored: &Stor
 fn list_bytes(resource: &Resource, metadata: &Value, objects: &[Arc<Stored>]) -> Vec<u8> {
     let size: usize = objects.iter().map(|o| o.rest.len() + 64).sum();
     let mut body = Vec::with_capacity(size + 256);
-    let (kind, version) = (Value::from(resource.list_kind.as_str()), Value::from(resource.api_version()));
+    let (kind, version) = (
+        Value::from(resource.list_kind.as_str()),
+        Value::from(resource.api_version()),
+    );
     body.extend_from_slice(
-        format!("{{\"kind\":{kind},\"apiVersion\":{version},\"metadata\":{metadata},\"items\":[").as_bytes(),
+        format!("{{\"kind\":{kind},\"apiVersion\":{version},\"metadata\":{metadata},\"items\":[")
+            .as_bytes(),
     );
     for (index, object) in objects.iter().enumerate() {
         if index > 0 {
@@ -303,10 +361,13 @@ fn watch(
     filter: Filter,
     shutdown: CancellationToken,
 ) -> Result<Reply, Refusal> {
-    let accepted = request.accepted(|v| matches!(v, View::Table { .. } | View::Partial | View::PartialList))?;
+    let accepted = request
+        .accepted(|v| matches!(v, View::Table { .. } | View::Partial | View::PartialList))?;
     let query = &request.query;
     let asked = check_version(store, query)?;
-    let initial = query.one("sendInitialEvents").map(|_| query.flag("sendInitialEvents"));
+    let initial = query
+        .one("sendInitialEvents")
+        .map(|_| query.flag("sendInitialEvents"));
     if initial.is_some() && query.one("resourceVersionMatch") != Some("NotOlderThan") {
         return Err(Refusal::bad_request(
             "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
@@ -330,7 +391,8 @@ fn watch(
         printer,
         reached: 0,
         pending: VecDeque::new(),
-        bookmarks: bookmarks.then(|| tokio::time::interval_at(tokio::time::Instant::now() + BOOKMARK, BOOKMARK)),
+        bookmarks: bookmarks
+            .then(|| tokio::time::interval_at(tokio::time::Instant::now() + BOOKMARK, BOOKMARK)),
         ended: false,
     };
     match (initial, asked) {
@@ -374,7 +436,9 @@ struct Watcher {
 
 impl Watcher {
     fn begin_with_current(&mut self) {
-        let (version, objects) = self.store.all(&self.printer.resource.storage, self.filter.namespace());
+        let (version, objects) = self
+            .store
+            .all(&self.printer.resource.storage, self.filter.namespace());
         for object in objects.iter().filter(|o| self.filter.matches(&o.value)) {
             let line = self.printer.event("ADDED", object);
             self.pending.push_back(line);
@@ -392,7 +456,11 @@ impl Watcher {
                 return None;
             }
             self.wake.borrow_and_update();
-            match self.store.changes(&self.printer.resource.storage, self.reached, CHANGES_AT_ONCE) {
+            match self.store.changes(
+                &self.printer.resource.storage,
+                self.reached,
+                CHANGES_AT_ONCE,
+            ) {
                 Ok((reached, changes)) => {
                     self.reached = reached;
                     for change in &changes {
@@ -404,7 +472,8 @@ impl Watcher {
                 }
                 Err(old) => {
                     let status = old.refusal().to_value();
-                    self.pending.push_back(line(&json!({"type": "ERROR", "object": status})));
+                    self.pending
+                        .push_back(line(&json!({"type": "ERROR", "object": status})));
                     self.ended = true;
                     continue;
                 }
@@ -444,7 +513,10 @@ impl Watcher {
         if !self.filter.covers(change) {
             return;
         }
-        let before = change.before.as_ref().is_some_and(|b| self.filter.matches(&b.value));
+        let before = change
+            .before
+            .as_ref()
+            .is_some_and(|b| self.filter.matches(&b.value));
         let after = !change.deleted && self.filter.matches(&change.after.value);
         let event = match (before, after) {
             (false, true) => self.printer.event("ADDED", &change.after),
@@ -494,12 +566,12 @@ impl Printer {
     }
 
     fn bookmark(&mut self, resource_version: u64, initial_end: bool) -> Vec<u8> {
-        let mut metadata = json!({"resourceVersion": resource_version.to_string(), "creationTimestamp": null});
+        let mut metadata =
+            json!({"resourceVersion": resource_version.to_string(), "creationTimestamp": null});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let mut object =
-            json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata});
+        let mut object = json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata});
         match self.view {
             View::Table { beta } => {
                 let stored = Arc::new(Stored::new(object, resource_version));

@@ -59,7 +59,12 @@ impl Target {
         for segment in path.trim_matches('/').split('/') {
             segments.push(percent_decode(segment, false)?);
         }
-        let (group, version, rest) = match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        let (group, version, rest) = match segments
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             ["api", version, _, ..] => (String::new(), (*version).to_owned(), 2),
             ["apis", group, version, _, ..] => ((*group).to_owned(), (*version).to_owned(), 3),
             _ => return Some(Self::NonResource),
@@ -67,9 +72,16 @@ impl Target {
         if segments.iter().any(|s| s.is_empty() || s.contains('/')) {
             return None;
         }
-        let mut target = ResourceTarget { group, version, ..ResourceTarget::default() };
+        let mut target = ResourceTarget {
+            group,
+            version,
+            ..ResourceTarget::default()
+        };
         let mut rest = segments.drain(rest..).collect::<Vec<_>>();
-        if rest[0] == "namespaces" && rest.len() > 2 && !matches!(rest[2].as_str(), "status" | "finalize") {
+        if rest[0] == "namespaces"
+            && rest.len() > 2
+            && !matches!(rest[2].as_str(), "status" | "finalize")
+        {
             target.namespace = Some(rest[1].clone());
             rest.drain(..2);
         }
@@ -98,7 +110,11 @@ impl Query {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (percent_decode(key, true), percent_decode(value, true)) {
                 (Some(key), Some(value)) => pairs.push((key, value)),
-                _ => return Err(Refusal::bad_request(format!("invalid URL escape in query {pair:?}"))),
+                _ => {
+                    return Err(Refusal::bad_request(format!(
+                        "invalid URL escape in query {pair:?}"
+                    )));
+                }
             }
         }
         Ok(Self(pairs))
@@ -106,22 +122,36 @@ impl Query {
 
     /// The first non-empty value.
     pub(super) fn one(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(k, v)| k == key && !v.is_empty())
+            .map(|(_, v)| v.as_str())
     }
 
     pub(super) fn all(&self, key: &str) -> Vec<&str> {
-        self.0.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str()).collect()
+        self.0
+            .iter()
+            .filter(|(k, _)| k == key)
+            .map(|(_, v)| v.as_str())
+            .collect()
     }
 
     /// Go's reading of a boolean option: present and not `0` or `false`.
     pub(super) fn flag(&self, key: &str) -> bool {
-        self.0.iter().find(|(k, _)| k == key).is_some_and(|(_, v)| !matches!(v.to_lowercase().as_str(), "0" | "false"))
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .is_some_and(|(_, v)| !matches!(v.to_lowercase().as_str(), "0" | "false"))
     }
 
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>, Refusal> {
-        let Some(text) = self.one(key) else { return Ok(None) };
+        let Some(text) = self.one(key) else {
+            return Ok(None);
+        };
         text.parse().map(Some).map_err(|_| {
-            Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+            Refusal::bad_request(format!(
+                "strconv.ParseInt: parsing {text:?}: invalid syntax"
+            ))
         })
     }
 }
@@ -138,29 +168,48 @@ pub(super) struct Accepted {
 pub(super) enum View {
     Object,
     /// `as=Table`, of `meta.k8s.io/v1` or `v1beta1`.
-    Table { beta: bool },
+    Table {
+        beta: bool,
+    },
     Partial,
     PartialList,
     /// Aggregated discovery, v2 or v2beta1.
-    Discovery { beta: bool },
+    Discovery {
+        beta: bool,
+    },
 }
 
 impl Request {
     /// Picks the first clause of `Accept` that can be served; `views` says which
     /// transformations make sense here.
     pub(super) fn accepted(&self, views: fn(View) -> bool) -> Result<Accepted, Refusal> {
-        let plain = Accepted { yaml: false, view: View::Object };
-        let header: Vec<&str> = self.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+        let plain = Accepted {
+            yaml: false,
+            view: View::Object,
+        };
+        let header: Vec<&str> = self
+            .headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .collect();
         let header = header.join(",");
         if header.trim().is_empty() {
             return Ok(plain);
         }
-        header.split(',').find_map(|clause| parse_clause(clause, views)).ok_or_else(|| Refusal::not_acceptable(&ANSWERS))
+        header
+            .split(',')
+            .find_map(|clause| parse_clause(clause, views))
+            .ok_or_else(|| Refusal::not_acceptable(&ANSWERS))
     }
 
     /// The media type of the body, without parameters; JSON if it is not named.
     pub(super) fn content_type(&self) -> String {
-        let header = self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let header = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
         match header.split(';').next().unwrap_or_default().trim() {
             "" => "application/json".into(),
             media => media.to_ascii_lowercase(),
@@ -177,19 +226,37 @@ impl Request {
         if let Some(manager) = self.query.one("fieldManager") {
             return manager.to_owned();
         }
-        let agent = self.headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let program: String = agent.split('/').next().unwrap_or_default().chars().take(128).collect();
-        if program.is_empty() { "unknown".into() } else { program }
+        let agent = self
+            .headers
+            .get(USER_AGENT)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let program: String = agent
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(128)
+            .collect();
+        if program.is_empty() {
+            "unknown".into()
+        } else {
+            program
+        }
     }
 }
 
 /// Reads a JSON, YAML or protobuf body.
 pub(super) fn decode(body: &[u8], content_type: &str) -> Result<Value, Refusal> {
     match content_type {
-        "application/json" => serde_json::from_slice(body)
-            .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: json parse error: {e}"))),
-        "application/yaml" => serde_yaml_ng::from_slice(body)
-            .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: yaml: {e}"))),
+        "application/json" => serde_json::from_slice(body).map_err(|e| {
+            Refusal::bad_request(format!(
+                "the object provided is unrecognized: json parse error: {e}"
+            ))
+        }),
+        "application/yaml" => serde_yaml_ng::from_slice(body).map_err(|e| {
+            Refusal::bad_request(format!("the object provided is unrecognized: yaml: {e}"))
+        }),
         "application/vnd.kubernetes.protobuf" => super::protobuf::decode(body)
             .map_err(|e| Refusal::bad_request(format!("the object provided is unrecognized: {e}"))),
         _ => Err(Refusal::unsupported_media_type(&BODIES)),
@@ -199,7 +266,11 @@ pub(super) fn decode(body: &[u8], content_type: &str) -> Result<Value, Refusal> 
 /// Media types of answers.
 const ANSWERS: [&str; 2] = ["application/json", "application/yaml"];
 /// Media types of bodies that are objects.
-const BODIES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const BODIES: [&str; 3] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 fn parse_clause(clause: &str, views: fn(View) -> bool) -> Option<Accepted> {
     let mut parts = clause.split(';').map(str::trim);
@@ -220,18 +291,21 @@ fn parse_clause(clause: &str, views: fn(View) -> bool) -> Option<Accepted> {
     }
     let view = match (kind, group, version) {
         ("", _, _) => View::Object,
-        ("Table", "meta.k8s.io", "v1" | "v1beta1") => View::Table { beta: version == "v1beta1" },
+        ("Table", "meta.k8s.io", "v1" | "v1beta1") => View::Table {
+            beta: version == "v1beta1",
+        },
         ("PartialObjectMetadata", "meta.k8s.io", "v1") => View::Partial,
         ("PartialObjectMetadataList", "meta.k8s.io", "v1") => View::PartialList,
-        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2" | "v2beta1") => {
-            View::Discovery { beta: version == "v2beta1" }
-        }
+        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2" | "v2beta1") => View::Discovery {
+            beta: version == "v2beta1",
+        },
         _ => return None,
     };
     (view == View::Object || views(view)).then_some(Accepted { yaml, view })
 }
 
-fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
+/// Decodes `%41`; nothing for a broken escape or what is not UTF-8 then.
+pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -263,15 +337,47 @@ mod tests {
     #[test]
     fn paths_read_as_request_info() {
         let pod = target("/api/v1/namespaces/a/pods/x/log");
-        assert_eq!((pod.group.as_str(), pod.version.as_str(), pod.namespace.as_deref()), ("", "v1", Some("a")));
-        assert_eq!((pod.resource.as_str(), pod.name.as_deref(), pod.subresource.as_deref()), ("pods", Some("x"), Some("log")));
+        assert_eq!(
+            (
+                pod.group.as_str(),
+                pod.version.as_str(),
+                pod.namespace.as_deref()
+            ),
+            ("", "v1", Some("a"))
+        );
+        assert_eq!(
+            (
+                pod.resource.as_str(),
+                pod.name.as_deref(),
+                pod.subresource.as_deref()
+            ),
+            ("pods", Some("x"), Some("log"))
+        );
         let namespace = target("/api/v1/namespaces/a/finalize");
-        assert_eq!((namespace.resource.as_str(), namespace.subresource.as_deref()), ("namespaces", Some("finalize")));
+        assert_eq!(
+            (
+                namespace.resource.as_str(),
+                namespace.subresource.as_deref()
+            ),
+            ("namespaces", Some("finalize"))
+        );
         let list = target("/apis/apps/v1/deployments");
-        assert_eq!((list.group.as_str(), list.resource.as_str(), list.namespace), ("apps", "deployments", None));
-        assert_eq!(target("/api/v1/nodes/system%3Anode").name.as_deref(), Some("system:node"));
+        assert_eq!(
+            (list.group.as_str(), list.resource.as_str(), list.namespace),
+            ("apps", "deployments", None)
+        );
+        assert_eq!(
+            target("/api/v1/nodes/system%3Anode").name.as_deref(),
+            Some("system:node")
+        );
         assert_eq!(Target::parse("/apis/apps/v1"), Some(Target::NonResource));
-        for bad in ["/api/v1/namespaces/a/pods/x/log/y", "/api/v1/pods/a%2fb", "/api/v1/pods/%ff", "/api/v1/pods/%4", "/api/v1//pods"] {
+        for bad in [
+            "/api/v1/namespaces/a/pods/x/log/y",
+            "/api/v1/pods/a%2fb",
+            "/api/v1/pods/%ff",
+            "/api/v1/pods/%4",
+            "/api/v1//pods",
+        ] {
             assert_eq!(Target::parse(bad), None, "{bad}");
         }
     }
@@ -280,10 +386,18 @@ mod tests {
     fn the_first_acceptable_clause_wins() {
         let clause = |text: &str| parse_clause(text, |_| true);
         assert_eq!(clause("application/vnd.kubernetes.protobuf"), None);
-        assert_eq!(clause(" application/json;as=Table;v=v1;g=meta.k8s.io").unwrap().view, View::Table { beta: false });
+        assert_eq!(
+            clause(" application/json;as=Table;v=v1;g=meta.k8s.io")
+                .unwrap()
+                .view,
+            View::Table { beta: false }
+        );
         assert_eq!(clause("application/json;as=Table;v=v2;g=meta.k8s.io"), None);
         assert_eq!(clause("*/*").unwrap().view, View::Object);
-        assert_eq!(parse_clause("application/json;as=Table;v=v1;g=meta.k8s.io", |_| false), None);
+        assert_eq!(
+            parse_clause("application/json;as=Table;v=v1;g=meta.k8s.io", |_| false),
+            None
+        );
         assert!(clause("application/yaml").unwrap().yaml);
     }
 

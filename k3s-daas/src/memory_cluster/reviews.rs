@@ -21,8 +21,14 @@ pub(super) fn answer(
 ) -> Result<Reply, Refusal> {
     let mut review = request.decode_body()?;
     let version = resource.api_version();
-    if !review.is_object() || review["kind"] != resource.kind.as_str() || review["apiVersion"] != version.as_str() {
-        return Err(Refusal::bad_request(format!("the body is not a {} of {version}", resource.kind)));
+    if !review.is_object()
+        || review["kind"] != resource.kind.as_str()
+        || review["apiVersion"] != version.as_str()
+    {
+        return Err(Refusal::bad_request(format!(
+            "the body is not a {} of {version}",
+            resource.kind
+        )));
     }
     let findings = schema_of(resource).prune(&mut review);
     if let Some(mismatch) = findings.mismatch {
@@ -40,7 +46,13 @@ pub(super) fn answer(
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
             let spec = &review["spec"];
             let texts = |value: &Value| -> Vec<String> {
-                value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+                value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
             };
             let user = User {
                 name: spec["user"].as_str().unwrap_or_default().to_owned(),
@@ -48,14 +60,22 @@ pub(super) fn answer(
                 ..User::default()
             };
             if user.name.is_empty() && user.groups.is_empty() {
-                let cause = Cause::invalid("spec.user", &json!(""), "at least one of user or group must be specified");
+                let cause = Cause::invalid(
+                    "spec.user",
+                    &json!(""),
+                    "at least one of user or group must be specified",
+                );
                 return Err(Refusal::invalid(resource, "", &[cause]));
             }
             if let Some(namespace) = &target.namespace
                 && spec["resourceAttributes"]["namespace"] != namespace.as_str()
             {
                 let given = &spec["resourceAttributes"]["namespace"];
-                let cause = Cause::invalid("spec.resourceAttributes.namespace", given, "must match metadata.namespace");
+                let cause = Cause::invalid(
+                    "spec.resourceAttributes.namespace",
+                    given,
+                    "must match metadata.namespace",
+                );
                 return Err(Refusal::invalid(resource, "", &[cause]));
             }
             access(cluster, resource, &user, spec)?
@@ -74,10 +94,19 @@ pub(super) fn answer(
         review["metadata"] = json!({});
     }
     let accepted = request.accepted(|_| false)?;
-    Ok(Reply::encoded(StatusCode::CREATED, accepted.yaml, review.to_string().into_bytes()))
+    Ok(Reply::encoded(
+        StatusCode::CREATED,
+        accepted.yaml,
+        review.to_string().into_bytes(),
+    ))
 }
 
-fn access(cluster: &Cluster, resource: &Resource, user: &User, spec: &Value) -> Result<Value, Refusal> {
+fn access(
+    cluster: &Cluster,
+    resource: &Resource,
+    user: &User,
+    spec: &Value,
+) -> Result<Value, Refusal> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (wanted, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     let attributes = match (wanted.is_object(), path.is_object()) {
@@ -90,9 +119,14 @@ fn access(cluster: &Cluster, resource: &Resource, user: &User, spec: &Value) -> 
             name: text(&wanted["name"]),
             path: None,
         },
-        (false, true) => Attributes { verb: text(&path["verb"]), path: Some(text(&path["path"])), ..Attributes::default() },
+        (false, true) => Attributes {
+            verb: text(&path["verb"]),
+            path: Some(text(&path["path"])),
+            ..Attributes::default()
+        },
         _ => {
-            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let why =
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             let cause = Cause::invalid("spec.resourceAttributes", wanted, why);
             return Err(Refusal::invalid(resource, "", &[cause]));
         }
@@ -109,7 +143,8 @@ fn rules(cluster: &Cluster, user: &User, namespace: &str) -> Value {
     let (mut resource_rules, mut path_rules) = (Vec::new(), Vec::new());
     for rule in rbac::rules(cluster, user, namespace) {
         if rule["nonResourceURLs"].is_array() {
-            path_rules.push(json!({"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]}));
+            path_rules
+                .push(json!({"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]}));
             continue;
         }
         let mut row = json!({"verbs": rule["verbs"], "apiGroups": rule["apiGroups"], "resources": rule["resources"]});

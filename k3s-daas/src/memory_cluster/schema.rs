@@ -147,7 +147,11 @@ impl Field {
     /// Drops what the schema does not know, and empties that Go would not write back.
     pub(super) fn prune(&self, value: &mut Value) -> Findings {
         let mut findings = Findings::default();
-        let mut walk = Walk { findings: &mut findings, path: String::new(), go_path: String::new() };
+        let mut walk = Walk {
+            findings: &mut findings,
+            path: String::new(),
+            go_path: String::new(),
+        };
         walk.visit(self, value, "");
         findings
     }
@@ -185,7 +189,9 @@ impl Walk<'_> {
             }
             (Shape::Quantity, Value::String(text)) => {
                 if !is_quantity(text) {
-                    self.mismatch(format!("quantities must match the regular expression '{QUANTITY}'"));
+                    self.mismatch(format!(
+                        "quantities must match the regular expression '{QUANTITY}'"
+                    ));
                 }
             }
             (Shape::Time, Value::String(text)) => {
@@ -198,13 +204,18 @@ impl Walk<'_> {
             }
             (Shape::Bytes, Value::String(text)) => {
                 use base64::Engine as _;
-                if base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).is_err() {
+                if base64::engine::general_purpose::STANDARD
+                    .decode(text.as_bytes())
+                    .is_err()
+                {
                     self.mismatch("illegal base64 data at input byte 0".to_owned());
                 }
             }
-            (Shape::String | Shape::IntOrString, Value::String(_)) | (Shape::Bool, Value::Bool(_)) => {}
+            (Shape::String | Shape::IntOrString, Value::String(_))
+            | (Shape::Bool, Value::Bool(_)) => {}
             (Shape::Double, Value::Number(_)) => {}
-            (Shape::Int32, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
+            (Shape::Int32, Value::Number(n))
+                if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
             (Shape::Int64, Value::Number(n)) if n.is_i64() => {}
             (Shape::Int32 | Shape::Int64, Value::Number(n)) if whole(n).is_some() => {
                 if let Some(n) = whole(n) {
@@ -229,11 +240,17 @@ impl Walk<'_> {
 
     fn visit_struct(&mut self, fields: &Struct, map: &mut Map<String, Value>) {
         if !fields.open {
-            let unknown: Vec<String> = map.keys().filter(|k| !fields.fields.contains_key(*k)).cloned().collect();
+            let unknown: Vec<String> = map
+                .keys()
+                .filter(|k| !fields.fields.contains_key(*k))
+                .cloned()
+                .collect();
             for key in unknown {
                 map.remove(&key);
                 let dot = if self.path.is_empty() { "" } else { "." };
-                self.findings.unknown.push(format!("{}{dot}{key}", self.path));
+                self.findings
+                    .unknown
+                    .push(format!("{}{dot}{key}", self.path));
             }
         }
         map.retain(|_, value| !value.is_null());
@@ -305,7 +322,12 @@ pub(super) fn parse_schema(schema: &Value, go_name: &str) -> Field {
             schema
                 .get("x-kubernetes-list-map-keys")
                 .and_then(Value::as_array)
-                .map(|keys| keys.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                .map(|keys| {
+                    keys.iter()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned)
+                        .collect()
+                })
                 .unwrap_or_default(),
         ),
         _ => ListKind::Atomic,
@@ -331,24 +353,45 @@ fn parse_shape(schema: &Value, go_name: &str) -> Shape {
         (Some("integer"), _) => Shape::Int64,
         (Some("number"), _) => Shape::Double,
         (Some("boolean"), _) => Shape::Bool,
-        (Some("array"), _) => {
-            Shape::List(Box::new(schema.get("items").map_or_else(|| Field::of(Shape::Any), |s| parse_schema(s, go_name))))
-        }
-        (Some("object") | None, _) => parse_object(schema, go_name, flag("x-kubernetes-preserve-unknown-fields")),
+        (Some("array"), _) => Shape::List(Box::new(
+            schema
+                .get("items")
+                .map_or_else(|| Field::of(Shape::Any), |s| parse_schema(s, go_name)),
+        )),
+        (Some("object") | None, _) => parse_object(
+            schema,
+            go_name,
+            flag("x-kubernetes-preserve-unknown-fields"),
+        ),
         _ => Shape::Any,
     }
 }
 
 fn parse_object(schema: &Value, go_name: &str, open: bool) -> Shape {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
-        let fields = properties.iter().map(|(key, schema)| (key.clone(), parse_schema(schema, key))).collect();
+        let fields = properties
+            .iter()
+            .map(|(key, schema)| (key.clone(), parse_schema(schema, key)))
+            .collect();
         let required = schema
             .get("required")
             .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .map(|names| {
+                names
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            })
             .unwrap_or_default();
         let atomic = schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic");
-        return Shape::Struct(Arc::new(Struct { name: go_name.to_owned(), fields, required, atomic, open }));
+        return Shape::Struct(Arc::new(Struct {
+            name: go_name.to_owned(),
+            fields,
+            required,
+            atomic,
+            open,
+        }));
     }
     match schema.get("additionalProperties") {
         Some(values) if values.is_object() => Shape::Map(Box::new(parse_schema(values, go_name))),
@@ -358,8 +401,17 @@ fn parse_object(schema: &Value, go_name: &str, open: bool) -> Shape {
 
 fn reference(schema: &Value) -> Option<&str> {
     let direct = schema.get("$ref").and_then(Value::as_str);
-    let wrapped = || schema.get("allOf")?.as_array()?.first()?.get("$ref")?.as_str();
-    direct.or_else(wrapped)?.strip_prefix("#/components/schemas/")
+    let wrapped = || {
+        schema
+            .get("allOf")?
+            .as_array()?
+            .first()?
+            .get("$ref")?
+            .as_str()
+    };
+    direct
+        .or_else(wrapped)?
+        .strip_prefix("#/components/schemas/")
 }
 
 struct Definitions {
@@ -389,16 +441,25 @@ const QUANTITY: &str = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$";
 
 fn is_quantity(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let digits = unsigned.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let digits = unsigned
+        .bytes()
+        .take_while(|b| b.is_ascii_digit() || *b == b'.')
+        .count();
     let number = &unsigned[..digits];
     if digits == 0 || number == "." || number.matches('.').count() > 1 {
         return false;
     }
     let suffix = &unsigned[digits..];
-    if ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].contains(&suffix) {
+    if [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ]
+    .contains(&suffix)
+    {
         return true;
     }
-    let exponent = suffix.strip_prefix(['e', 'E']).map(|s| s.strip_prefix(['+', '-']).unwrap_or(s));
+    let exponent = suffix
+        .strip_prefix(['e', 'E'])
+        .map(|s| s.strip_prefix(['+', '-']).unwrap_or(s));
     exponent.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -458,16 +519,25 @@ mod tests {
         let mut value = json!({"kind": "Deployment", "bogus": 1, "spec": {"replicas": 2, "template": {"spec": {
             "containers": [{"name": "a", "imagee": "x"}], "nodeSelector": {}, "securityContext": {}}}}});
         let findings = deployment().prune(&mut value);
-        assert_eq!(findings.unknown, ["bogus", "spec.template.spec.containers[0].imagee"]);
+        assert_eq!(
+            findings.unknown,
+            ["bogus", "spec.template.spec.containers[0].imagee"]
+        );
         assert!(findings.mismatch.is_none());
-        assert_eq!(value["spec"]["template"]["spec"], json!({"containers": [{"name": "a"}], "securityContext": {}}));
+        assert_eq!(
+            value["spec"]["template"]["spec"],
+            json!({"containers": [{"name": "a"}], "securityContext": {}})
+        );
     }
 
     #[test]
     fn wrong_types_read_as_go_says_them() {
         let mut value = json!({"spec": {"replicas": "two"}});
         let found = deployment().prune(&mut value).mismatch.unwrap_or_default();
-        assert_eq!(found, "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32");
+        assert_eq!(
+            found,
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        );
         let mut value = json!({"spec": {"template": {"spec": {"containers": [{"env": [{"name": "A", "value": 1}]}]}}}});
         let found = deployment().prune(&mut value).mismatch.unwrap_or_default();
         assert_eq!(
@@ -493,7 +563,10 @@ mod tests {
         assert_eq!(volumes.merge_key.as_deref(), Some("name"));
         assert!(volumes.merges && volumes.retains_keys);
         let ports = pod.child_or_any("containers").items().child_or_any("ports");
-        assert_eq!(ports.list, ListKind::Map(vec!["containerPort".into(), "protocol".into()]));
+        assert_eq!(
+            ports.list,
+            ListKind::Map(vec!["containerPort".into(), "protocol".into()])
+        );
         assert!(pod.child_or_any("nodeSelector").is_atomic());
         assert!(!pod.child_or_any("containers").is_atomic());
     }

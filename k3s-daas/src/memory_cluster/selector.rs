@@ -39,9 +39,17 @@ impl LabelSelector {
         let mut all = Vec::new();
         for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
             let values = vec![value.as_str().unwrap_or_default().to_owned()];
-            all.push(Requirement { key: key.clone(), operator: Operator::In, values });
+            all.push(Requirement {
+                key: key.clone(),
+                operator: Operator::In,
+                values,
+            });
         }
-        for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        for expression in selector["matchExpressions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             let operator = match expression["operator"].as_str() {
                 Some("In") => Operator::In,
                 Some("NotIn") => Operator::NotIn,
@@ -52,14 +60,19 @@ impl LabelSelector {
             all.push(Requirement {
                 key: expression["key"].as_str().unwrap_or_default().to_owned(),
                 operator,
-                values: values.filter_map(Value::as_str).map(str::to_owned).collect(),
+                values: values
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
             });
         }
         Self(all)
     }
 
     pub(super) fn matches(&self, labels: &Value) -> bool {
-        self.0.iter().all(|r| r.matches(labels.get(&r.key).and_then(Value::as_str)))
+        self.0
+            .iter()
+            .all(|r| r.matches(labels.get(&r.key).and_then(Value::as_str)))
     }
 }
 
@@ -67,7 +80,10 @@ impl Requirement {
     fn matches(&self, label: Option<&str>) -> bool {
         let compare = |order: std::cmp::Ordering| {
             let number = |text: &str| text.parse::<i64>().ok();
-            match (label.and_then(number), self.values.first().and_then(|v| number(v))) {
+            match (
+                label.and_then(number),
+                self.values.first().and_then(|v| number(v)),
+            ) {
                 (Some(label), Some(value)) => label.cmp(&value) == order,
                 _ => false,
             }
@@ -91,7 +107,10 @@ impl FieldSelector {
     /// Reads `metadata.name=x,status.phase!=Running`; the fields must be ones `resource` has.
     pub(super) fn parse(text: &str, resource: &Resource) -> Result<Self, Refusal> {
         let mut terms = Vec::new();
-        for term in split_unescaped(text, ',').into_iter().filter(|t| !t.is_empty()) {
+        for term in split_unescaped(text, ',')
+            .into_iter()
+            .filter(|t| !t.is_empty())
+        {
             let (field, value, equal) = if let Some((field, value)) = term.split_once("!=") {
                 (field, value, false)
             } else if let Some((field, value)) = term.split_once("==") {
@@ -104,7 +123,9 @@ impl FieldSelector {
                 )));
             };
             if !supports(resource, field) {
-                return Err(Refusal::bad_request(format!("field label not supported: {field}")));
+                return Err(Refusal::bad_request(format!(
+                    "field label not supported: {field}"
+                )));
             }
             terms.push((field.to_owned(), unescape(value), equal));
         }
@@ -112,18 +133,29 @@ impl FieldSelector {
     }
 
     pub(super) fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|(field, value, equal)| (field_text(object, field) == *value) == *equal)
+        self.0
+            .iter()
+            .all(|(field, value, equal)| (field_text(object, field) == *value) == *equal)
     }
 }
 
 fn supports(resource: &Resource, field: &str) -> bool {
-    if field == "metadata.name" || (field == "metadata.namespace" && (resource.namespaced || resource.group.is_empty())) {
+    if field == "metadata.name"
+        || (field == "metadata.namespace" && (resource.namespaced || resource.group.is_empty()))
+    {
         return true;
     }
     let known: &[&str] = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => &[
-            "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-            "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
         ],
         ("", "nodes") => &["spec.unschedulable"],
         ("", "namespaces") => &["status.phase"],
@@ -133,13 +165,29 @@ fn supports(resource: &Resource, field: &str) -> bool {
         ("apps", "replicasets") => &["status.replicas"],
         ("batch", "jobs") => &["status.successful"],
         ("", "events") => &[
-            "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
-            "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
-            "reason", "reportingComponent", "source", "type",
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
         ],
         ("events.k8s.io", "events") => &[
-            "regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
-            "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type",
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reason",
+            "reportingController",
+            "type",
         ],
         _ => &[],
     };
@@ -211,12 +259,18 @@ fn parse_term(term: &str) -> Result<Requirement, String> {
         return match words.as_slice() {
             [key, "in"] => requirement(key, Operator::In, values),
             [key, "notin"] => requirement(key, Operator::NotIn, values),
-            _ => Err(format!("found '{term}', expected: in, notin, =, ==, !=, gt, lt")),
+            _ => Err(format!(
+                "found '{term}', expected: in, notin, =, ==, !=, gt, lt"
+            )),
         };
     }
-    for (sign, operator) in
-        [("!=", Operator::NotIn), ("==", Operator::In), ("=", Operator::In), (">", Operator::Greater), ("<", Operator::Less)]
-    {
+    for (sign, operator) in [
+        ("!=", Operator::NotIn),
+        ("==", Operator::In),
+        ("=", Operator::In),
+        (">", Operator::Greater),
+        ("<", Operator::Less),
+    ] {
         if let Some((key, value)) = term.split_once(sign) {
             return requirement(key, operator, vec![value.trim().to_owned()]);
         }
@@ -232,13 +286,19 @@ fn requirement(key: &str, operator: Operator, values: Vec<String>) -> Result<Req
     for value in &values {
         if matches!(operator, Operator::Greater | Operator::Less) {
             if value.parse::<i64>().is_err() {
-                return Err(format!("values[0][{key}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"));
+                return Err(format!(
+                    "values[0][{key}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+                ));
             }
         } else if let Some(why) = super::validation::label_value_problem(value) {
             return Err(format!("values[0][{key}]: Invalid value: {value:?}: {why}"));
         }
     }
-    Ok(Requirement { key: key.to_owned(), operator, values })
+    Ok(Requirement {
+        key: key.to_owned(),
+        operator,
+        values,
+    })
 }
 
 fn split_unescaped(text: &str, at: char) -> Vec<String> {
@@ -259,7 +319,11 @@ fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        plain.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+        plain.push(if c == '\\' {
+            chars.next().unwrap_or('\\')
+        } else {
+            c
+        });
     }
     plain
 }
@@ -290,9 +354,21 @@ mod tests {
             ("n>5", false),
             ("app in (api),tier", false),
         ] {
-            assert_eq!(LabelSelector::parse(selector).unwrap().matches(&labels), expected, "{selector}");
+            assert_eq!(
+                LabelSelector::parse(selector).unwrap().matches(&labels),
+                expected,
+                "{selector}"
+            );
         }
-        for bad in ["=x", "a b", "app in web", "app in (web", "a=b c", "n>x", "-a=b"] {
+        for bad in [
+            "=x",
+            "a b",
+            "app in web",
+            "app in (web",
+            "a=b c",
+            "n>x",
+            "-a=b",
+        ] {
             assert!(LabelSelector::parse(bad).is_err(), "{bad}");
         }
     }
@@ -303,7 +379,9 @@ mod tests {
         let pods = registry.find("", "v1", "pods").unwrap();
         let pod = json!({"metadata": {"name": "x"}, "status": {"phase": "Pending"}});
         let selects = |text: &str| FieldSelector::parse(text, pods).unwrap().matches(&pod);
-        assert!(selects("metadata.name=x,status.phase!=Running,spec.nodeName="));
+        assert!(selects(
+            "metadata.name=x,status.phase!=Running,spec.nodeName="
+        ));
         assert!(!selects("status.phase=Running"));
         assert!(FieldSelector::parse("spec.bogus=1", pods).is_err());
         assert!(FieldSelector::parse("metadata.name", pods).is_err());

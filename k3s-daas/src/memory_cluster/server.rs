@@ -43,8 +43,18 @@ pub(super) enum Payload {
 }
 
 impl Reply {
-    pub(super) fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, payload: Payload::Whole(body.into()), warnings: Vec::new(), headers: Vec::new() }
+    pub(super) fn bytes(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            status,
+            content_type,
+            payload: Payload::Whole(body.into()),
+            warnings: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub(super) fn json(status: StatusCode, value: &Value) -> Self {
@@ -61,7 +71,11 @@ impl Reply {
     pub(super) fn encoded(status: StatusCode, yaml: bool, json: Vec<u8>) -> Self {
         if yaml {
             let value: Value = serde_json::from_slice(&json).unwrap_or_default();
-            return Self::bytes(status, "application/yaml", serde_yaml_ng::to_string(&value).unwrap_or_default());
+            return Self::bytes(
+                status,
+                "application/yaml",
+                serde_yaml_ng::to_string(&value).unwrap_or_default(),
+            );
         }
         Self::bytes(status, "application/json", json)
     }
@@ -130,8 +144,13 @@ async fn connection(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
-    let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(250);
+    let serving = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
     watcher.watch(serving).await
 }
 
@@ -155,8 +174,13 @@ async fn answer(
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    headers.insert("cache-control", HeaderValue::from_static("no-cache, private"));
-    let audit = uuid::Builder::from_random_bytes(super::write::random_bytes()).into_uuid().to_string();
+    headers.insert(
+        "cache-control",
+        HeaderValue::from_static("no-cache, private"),
+    );
+    let audit = uuid::Builder::from_random_bytes(super::write::random_bytes())
+        .into_uuid()
+        .to_string();
     if let Ok(audit) = HeaderValue::from_str(&audit) {
         headers.insert("audit-id", audit);
     }
@@ -176,13 +200,18 @@ async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large(MAX_BODY)),
-        Err(error) => Err(Refusal::bad_request(format!("unable to read the request body: {error}"))),
+        Err(error) => Err(Refusal::bad_request(format!(
+            "unable to read the request body: {error}"
+        ))),
     }
 }
 
 fn is_about_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
 }
 
 /// kube-apiserver's limit.

@@ -26,7 +26,13 @@ pub(super) struct Cause {
 
 impl Refusal {
     pub(super) fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, resume: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+            resume: None,
+        }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -54,8 +60,11 @@ impl Refusal {
     }
 
     pub(super) fn namespace_not_found(name: &str) -> Self {
-        let mut refusal =
-            Self::new(StatusCode::NOT_FOUND, "NotFound", format!("namespaces {name:?} not found"));
+        let mut refusal = Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            format!("namespaces {name:?} not found"),
+        );
         refusal.details = Some(json!({"name": name, "kind": "namespaces"}));
         refusal
     }
@@ -83,11 +92,20 @@ impl Refusal {
 
     pub(super) fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", resource.qualified());
-        Self::about(StatusCode::CONFLICT, "AlreadyExists", message, resource, name)
+        Self::about(
+            StatusCode::CONFLICT,
+            "AlreadyExists",
+            message,
+            resource,
+            name,
+        )
     }
 
     pub(super) fn conflict(resource: &Resource, name: &str, why: impl std::fmt::Display) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified());
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            resource.qualified()
+        );
         Self::about(StatusCode::CONFLICT, "Conflict", message, resource, name)
     }
 
@@ -100,8 +118,17 @@ impl Refusal {
     }
 
     /// As [`Refusal::forbidden`] for a resource that may not exist.
-    pub(super) fn forbidden_named(group: &str, resource: &str, name: &str, why: impl std::fmt::Display) -> Self {
-        let qualified = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    pub(super) fn forbidden_named(
+        group: &str,
+        resource: &str,
+        name: &str,
+        why: impl std::fmt::Display,
+    ) -> Self {
+        let qualified = if group.is_empty() {
+            resource.to_owned()
+        } else {
+            format!("{resource}.{group}")
+        };
         let message = match (resource.is_empty(), name.is_empty()) {
             (true, _) => format!("forbidden: {why}"),
             (false, true) => format!("{qualified} is forbidden: {why}"),
@@ -165,11 +192,20 @@ impl Refusal {
         Self::new(
             StatusCode::NOT_ACCEPTABLE,
             "NotAcceptable",
-            format!("only the following media types are accepted: {}", accepted.join(", ")),
+            format!(
+                "only the following media types are accepted: {}",
+                accepted.join(", ")
+            ),
         )
     }
 
-    fn about(code: StatusCode, reason: &'static str, message: String, resource: &Resource, name: &str) -> Self {
+    fn about(
+        code: StatusCode,
+        reason: &'static str,
+        message: String,
+        resource: &Resource,
+        name: &str,
+    ) -> Self {
         let mut refusal = Self::new(code, reason, message);
         refusal.details = Some(details(&resource.group, &resource.plural, name));
         refusal
@@ -197,14 +233,29 @@ impl Refusal {
 
 impl Cause {
     pub(super) fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message =
-            if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
-        Self { reason: "FieldValueRequired", message, field: field.into() }
+        let message = if detail.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {detail}")
+        };
+        Self {
+            reason: "FieldValueRequired",
+            message,
+            field: field.into(),
+        }
     }
 
-    pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: impl std::fmt::Display) -> Self {
+    pub(super) fn invalid(
+        field: impl Into<String>,
+        value: &Value,
+        detail: impl std::fmt::Display,
+    ) -> Self {
         let message = format!("Invalid value: {}: {detail}", shown(value));
-        Self { reason: "FieldValueInvalid", message, field: field.into() }
+        Self {
+            reason: "FieldValueInvalid",
+            message,
+            field: field.into(),
+        }
     }
 
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
@@ -216,20 +267,32 @@ impl Cause {
     }
 
     pub(super) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self { reason: "FieldValueForbidden", message: format!("Forbidden: {detail}"), field: field.into() }
+        Self {
+            reason: "FieldValueForbidden",
+            message: format!("Forbidden: {detail}"),
+            field: field.into(),
+        }
     }
 
     pub(super) fn unsupported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let quoted: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         Self {
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {}: supported values: {}", shown(value), quoted.join(", ")),
+            message: format!(
+                "Unsupported value: {}: supported values: {}",
+                shown(value),
+                quoted.join(", ")
+            ),
             field: field.into(),
         }
     }
 
     fn text(&self) -> String {
-        if self.field.is_empty() { self.message.clone() } else { format!("{}: {}", self.field, self.message) }
+        if self.field.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.field, self.message)
+        }
     }
 }
 

@@ -29,7 +29,11 @@ impl Stored {
     pub(super) fn new(value: Value, resource_version: u64) -> Self {
         let mut rest = serde_json::to_vec(&Headless(&value)).unwrap_or_default();
         rest.remove(0);
-        Self { value, rest: rest.into(), resource_version }
+        Self {
+            value,
+            rest: rest.into(),
+            resource_version,
+        }
     }
 
     pub(super) fn meta(&self, key: &str) -> Option<&str> {
@@ -102,11 +106,18 @@ impl Store {
             }
         }
         let mut changes = Vec::new();
-        seed(&mut Transaction { objects: &mut objects, changes: &mut changes });
+        seed(&mut Transaction {
+            objects: &mut objects,
+            changes: &mut changes,
+            dry_run: false,
+        });
         if let Some(journal) = &mut journal {
             journal.commit(objects.resource_version, &changes)?;
         }
-        let mut shared = Shared { resource_version: objects.resource_version, ..Shared::default() };
+        let mut shared = Shared {
+            resource_version: objects.resource_version,
+            ..Shared::default()
+        };
         shared.started_at = objects.resource_version;
         for (storage, map) in &objects.maps {
             shared.collection(storage).objects = map.clone();
@@ -131,11 +142,16 @@ impl Store {
     ) -> Result<T, Refusal> {
         let (answer, outcome) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
-            let start = transaction.changes.len();
+            let (start, version) = (
+                transaction.changes.len(),
+                transaction.objects.resource_version,
+            );
+            transaction.dry_run = dry_run;
             let result = work(transaction);
             if dry_run || result.is_err() {
-                transaction.undo(start);
+                transaction.undo(start, version);
             }
+            transaction.dry_run = false;
             Box::new(move |committed: Result<(), &Refusal>| {
                 let _ = answer.send(match committed {
                     Ok(()) => result,
@@ -143,8 +159,13 @@ impl Store {
                 });
             })
         });
-        self.jobs.send(job).await.map_err(|_| Refusal::internal("the store has stopped"))?;
-        outcome.await.map_err(|_| Refusal::internal("the store has stopped"))?
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| Refusal::internal("the store has stopped"))?;
+        outcome
+            .await
+            .map_err(|_| Refusal::internal("the store has stopped"))?
     }
 
     /// The newest resource version.
@@ -153,7 +174,12 @@ impl Store {
     }
 
     pub(super) fn one(&self, storage: &str, key: &str) -> Option<Arc<Stored>> {
-        self.read().collections.get(storage)?.objects.get(key).cloned()
+        self.read()
+            .collections
+            .get(storage)?
+            .objects
+            .get(key)
+            .cloned()
     }
 
     /// All objects of a collection, or of one namespace in it, with the resource version.
@@ -162,7 +188,11 @@ impl Store {
         let objects = shared
             .collections
             .get(storage)
-            .map(|c| range(&c.objects, namespace).map(|(_, o)| Arc::clone(o)).collect())
+            .map(|c| {
+                range(&c.objects, namespace)
+                    .map(|(_, o)| Arc::clone(o))
+                    .collect()
+            })
             .unwrap_or_default();
         (shared.resource_version, objects)
     }
@@ -175,10 +205,13 @@ impl Store {
         resource_version: u64,
     ) -> Result<Vec<(String, Arc<Stored>)>, TooOld> {
         let shared = self.read();
-        let Some(collection) = shared.collections.get(storage) else { return Ok(Vec::new()) };
+        let Some(collection) = shared.collections.get(storage) else {
+            return Ok(Vec::new());
+        };
         shared.check_age(collection, resource_version)?;
-        let mut objects: BTreeMap<String, Arc<Stored>> =
-            range(&collection.objects, namespace).map(|(k, o)| (k.clone(), Arc::clone(o))).collect();
+        let mut objects: BTreeMap<String, Arc<Stored>> = range(&collection.objects, namespace)
+            .map(|(k, o)| (k.clone(), Arc::clone(o)))
+            .collect();
         for change in collection.history.iter().rev() {
             if change.resource_version() <= resource_version {
                 break;
@@ -206,16 +239,31 @@ impl Store {
 
     /// At most `limit` changes of a collection after `resource_version`, oldest first, and
     /// the resource version up to which they are complete.
-    pub(super) fn changes(&self, storage: &str, resource_version: u64, limit: usize) -> Result<(u64, Vec<Change>), TooOld> {
+    pub(super) fn changes(
+        &self,
+        storage: &str,
+        resource_version: u64,
+        limit: usize,
+    ) -> Result<(u64, Vec<Change>), TooOld> {
         let shared = self.read();
         let Some(collection) = shared.collections.get(storage) else {
             return Ok((shared.resource_version, Vec::new()));
         };
         shared.check_age(collection, resource_version)?;
-        let start = collection.history.partition_point(|c| c.resource_version() <= resource_version);
-        let changes: Vec<Change> = collection.history.iter().skip(start).take(limit).cloned().collect();
+        let start = collection
+            .history
+            .partition_point(|c| c.resource_version() <= resource_version);
+        let changes: Vec<Change> = collection
+            .history
+            .iter()
+            .skip(start)
+            .take(limit)
+            .cloned()
+            .collect();
         let reached = match changes.last() {
-            Some(last) if start + changes.len() < collection.history.len() => last.resource_version(),
+            Some(last) if start + changes.len() < collection.history.len() => {
+                last.resource_version()
+            }
             _ => shared.resource_version,
         };
         Ok((reached, changes))
@@ -235,7 +283,10 @@ pub(super) struct TooOld {
 
 impl TooOld {
     pub(super) fn refusal(&self) -> Refusal {
-        Refusal::expired(format!("too old resource version: {} ({})", self.asked, self.oldest))
+        Refusal::expired(format!(
+            "too old resource version: {} ({})",
+            self.asked, self.oldest
+        ))
     }
 }
 
@@ -243,6 +294,7 @@ impl TooOld {
 pub(super) struct Transaction<'a> {
     objects: &'a mut Objects,
     changes: &'a mut Vec<(Arc<str>, Change)>,
+    dry_run: bool,
 }
 
 impl Transaction<'_> {
@@ -252,7 +304,8 @@ impl Transaction<'_> {
 
     pub(super) fn list(&self, storage: &str, namespace: Option<&str>) -> Vec<Arc<Stored>> {
         let map = self.objects.maps.get(storage);
-        map.map(|m| range(m, namespace).map(|(_, o)| Arc::clone(o)).collect()).unwrap_or_default()
+        map.map(|m| range(m, namespace).map(|(_, o)| Arc::clone(o)).collect())
+            .unwrap_or_default()
     }
 
     /// Every object in `namespace`, with its collection.
@@ -270,7 +323,9 @@ impl Transaction<'_> {
 
     /// Objects that name `uid` among their owners.
     pub(super) fn dependents(&self, uid: &str) -> Vec<(Arc<str>, Arc<Stored>)> {
-        let Some(places) = self.objects.dependents.get(uid) else { return Vec::new() };
+        let Some(places) = self.objects.dependents.get(uid) else {
+            return Vec::new();
+        };
         places
             .iter()
             .filter_map(|(storage, key)| Some((Arc::clone(storage), self.get(storage, key)?)))
@@ -278,9 +333,15 @@ impl Transaction<'_> {
     }
 
     /// An object by its UID, looked for in `namespace` and among the cluster-wide ones.
-    pub(super) fn by_uid(&self, uid: &str, namespace: Option<&str>) -> Option<(Arc<str>, Arc<Stored>)> {
+    pub(super) fn by_uid(
+        &self,
+        uid: &str,
+        namespace: Option<&str>,
+    ) -> Option<(Arc<str>, Arc<Stored>)> {
         for (storage, map) in &self.objects.maps {
-            let found = map.values().find(|o| o.uid() == uid && (o.namespace().is_none() || o.namespace() == namespace));
+            let found = map.values().find(|o| {
+                o.uid() == uid && (o.namespace().is_none() || o.namespace() == namespace)
+            });
             if let Some(found) = found {
                 return Some((Arc::clone(storage), Arc::clone(found)));
             }
@@ -297,8 +358,15 @@ impl Transaction<'_> {
         let resource_version = self.next(&mut value);
         let stored = Arc::new(Stored::new(value, resource_version));
         let key = key(stored.namespace(), stored.name());
-        let before = self.objects.insert(storage, key.clone(), Arc::clone(&stored));
-        let change = Change { key, before, after: Arc::clone(&stored), deleted: false };
+        let before = self
+            .objects
+            .insert(storage, key.clone(), Arc::clone(&stored));
+        let change = Change {
+            key,
+            before,
+            after: Arc::clone(&stored),
+            deleted: false,
+        };
         self.changes.push((Arc::clone(storage), change));
         stored
     }
@@ -309,18 +377,26 @@ impl Transaction<'_> {
         let mut value = before.value.clone();
         let resource_version = self.next(&mut value);
         let after = Arc::new(Stored::new(value, resource_version));
-        let change = Change { key: key.to_owned(), before: Some(before), after: Arc::clone(&after), deleted: true };
+        let change = Change {
+            key: key.to_owned(),
+            before: Some(before),
+            after: Arc::clone(&after),
+            deleted: true,
+        };
         self.changes.push((Arc::clone(storage), change));
         Some(after)
     }
 
     fn next(&mut self, value: &mut Value) -> u64 {
-        self.objects.resource_version += 1;
-        value["metadata"]["resourceVersion"] = self.objects.resource_version.to_string().into();
+        // What is not stored gets no version of its own: an object keeps the one it has.
+        if !self.dry_run {
+            self.objects.resource_version += 1;
+            value["metadata"]["resourceVersion"] = self.objects.resource_version.to_string().into();
+        }
         self.objects.resource_version
     }
 
-    fn undo(&mut self, start: usize) {
+    fn undo(&mut self, start: usize, resource_version: u64) {
         while self.changes.len() > start {
             if let Some((storage, change)) = self.changes.pop() {
                 match change.before {
@@ -331,9 +407,9 @@ impl Transaction<'_> {
                         self.objects.remove(&storage, &change.key);
                     }
                 }
-                self.objects.resource_version -= 1;
             }
         }
+        self.objects.resource_version = resource_version;
     }
 }
 
@@ -350,13 +426,24 @@ struct Objects {
 }
 
 impl Objects {
-    fn insert(&mut self, storage: &Arc<str>, key: String, stored: Arc<Stored>) -> Option<Arc<Stored>> {
+    fn insert(
+        &mut self,
+        storage: &Arc<str>,
+        key: String,
+        stored: Arc<Stored>,
+    ) -> Option<Arc<Stored>> {
         let before = self.remove(storage, &key);
         for owner in owner_uids(&stored.value) {
-            self.dependents.entry(owner.to_owned()).or_default().insert((Arc::clone(storage), key.clone()));
+            self.dependents
+                .entry(owner.to_owned())
+                .or_default()
+                .insert((Arc::clone(storage), key.clone()));
         }
         self.uids.insert(stored.uid().to_owned());
-        self.maps.entry(Arc::clone(storage)).or_default().insert(key, stored);
+        self.maps
+            .entry(Arc::clone(storage))
+            .or_default()
+            .insert(key, stored);
         before
     }
 
@@ -391,7 +478,11 @@ impl Shared {
 
     fn check_age(&self, collection: &Collection, asked: u64) -> Result<(), TooOld> {
         let oldest = collection.forgotten.max(self.started_at);
-        if asked < oldest { Err(TooOld { asked, oldest }) } else { Ok(()) }
+        if asked < oldest {
+            Err(TooOld { asked, oldest })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -410,11 +501,14 @@ impl Collection {
         if change.deleted {
             self.objects.remove(&change.key);
         } else {
-            self.objects.insert(change.key.clone(), Arc::clone(&change.after));
+            self.objects
+                .insert(change.key.clone(), Arc::clone(&change.after));
         }
         self.history_bytes += change.after.rest.len();
         self.history.push_back(change);
-        while self.history.len() > MAX_HISTORY || (self.history_bytes > MAX_HISTORY_BYTES && self.history.len() > 1) {
+        while self.history.len() > MAX_HISTORY
+            || (self.history_bytes > MAX_HISTORY_BYTES && self.history.len() > 1)
+        {
             if let Some(oldest) = self.history.pop_front() {
                 self.history_bytes -= oldest.after.rest.len();
                 self.forgotten = oldest.resource_version();
@@ -430,15 +524,26 @@ fn commit_loop(
     shared: &RwLock<Shared>,
 ) {
     while let Some(first) = queue.blocking_recv() {
+        let version = objects.resource_version;
         let mut changes = Vec::new();
         let mut done = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            done.push(job(&mut Transaction { objects: &mut objects, changes: &mut changes }));
-            next = if done.len() < MAX_BATCH { queue.try_recv().ok() } else { None };
+            done.push(job(&mut Transaction {
+                objects: &mut objects,
+                changes: &mut changes,
+                dry_run: false,
+            }));
+            next = if done.len() < MAX_BATCH {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         let committed = match &mut journal {
-            Some(journal) if !changes.is_empty() => journal.commit(objects.resource_version, &changes),
+            Some(journal) if !changes.is_empty() => {
+                journal.commit(objects.resource_version, &changes)
+            }
             _ => Ok(()),
         };
         match committed {
@@ -448,7 +553,12 @@ fn commit_loop(
             }
             Err(error) => {
                 tracing::error!(%error, "the memory cluster could not write its journal");
-                Transaction { objects: &mut objects, changes: &mut changes }.undo(0);
+                Transaction {
+                    objects: &mut objects,
+                    changes: &mut changes,
+                    dry_run: false,
+                }
+                .undo(0, version);
                 let refusal = Refusal::internal("the journal could not be written");
                 done.into_iter().for_each(|done| done(Err(&refusal)));
             }
@@ -467,7 +577,10 @@ fn publish(shared: &RwLock<Shared>, resource_version: u64, changes: Vec<(Arc<str
         }
     }
     for storage in touched {
-        shared.collection(&storage).newest.send_replace(resource_version);
+        shared
+            .collection(&storage)
+            .newest
+            .send_replace(resource_version);
     }
 }
 
@@ -480,15 +593,23 @@ fn range<'a>(
         Some(namespace) => (format!("{namespace}/"), Some(format!("{namespace}0"))),
         None => (String::new(), None),
     };
-    map.range(from..).take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to))
+    map.range(from..)
+        .take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to))
 }
 
 fn in_namespace(key: &str, namespace: Option<&str>) -> bool {
-    namespace.is_none_or(|n| key.strip_prefix(n).is_some_and(|rest| rest.starts_with('/')))
+    namespace.is_none_or(|n| {
+        key.strip_prefix(n)
+            .is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 fn owner_uids(value: &Value) -> impl Iterator<Item = &str> {
-    value["metadata"]["ownerReferences"].as_array().into_iter().flatten().filter_map(|o| o["uid"].as_str())
+    value["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|o| o["uid"].as_str())
 }
 
 /// An object without `kind` and `apiVersion`: lists name them once.
@@ -528,7 +649,12 @@ mod tests {
 
     async fn put(store: &Store, namespace: &str, name: &str, text: &str) -> u64 {
         let value = object(namespace, name, text);
-        store.write(false, move |t| Ok(t.put(&"configmaps".into(), value).resource_version)).await.unwrap()
+        store
+            .write(false, move |t| {
+                Ok(t.put(&"configmaps".into(), value).resource_version)
+            })
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -544,7 +670,12 @@ mod tests {
             })
             .await;
         assert!(refused.is_err());
-        store.write(true, |t| Ok(t.put(&"configmaps".into(), object("a", "z", "2")))).await.unwrap();
+        store
+            .write(true, |t| {
+                Ok(t.put(&"configmaps".into(), object("a", "z", "2")))
+            })
+            .await
+            .unwrap();
         assert_eq!(store.resource_version(), before);
         let (_, all) = store.all("configmaps", None);
         assert_eq!(all.len(), 1);
@@ -567,7 +698,10 @@ mod tests {
         let first = put(&store, "a", "x", "1").await;
         put(&store, "a", "y", "1").await;
         put(&store, "a", "x", "2").await;
-        store.write(false, |t| Ok(t.remove(&"configmaps".into(), "a/x"))).await.unwrap();
+        store
+            .write(false, |t| Ok(t.remove(&"configmaps".into(), "a/x")))
+            .await
+            .unwrap();
         let then = store.all_at("configmaps", Some("a"), first).unwrap();
         assert_eq!(then.len(), 1);
         assert_eq!(then[0].1.value["data"]["a"], "1");
@@ -577,6 +711,9 @@ mod tests {
         assert!(store.all_at("configmaps", None, first).is_err());
         assert!(store.changes("configmaps", first, 10).is_err());
         let newest = store.resource_version();
-        assert_eq!(store.changes("configmaps", newest - 3, 2).unwrap().1.len(), 2);
+        assert_eq!(
+            store.changes("configmaps", newest - 3, 2).unwrap().1.len(),
+            2
+        );
     }
 }

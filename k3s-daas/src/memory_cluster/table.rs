@@ -1,6 +1,7 @@
 //! `as=Table`: the columns kubectl prints, by `pkg/printers/internalversion` of Kubernetes.
 
 mod cells;
+mod format;
 
 use std::sync::Arc;
 
@@ -28,20 +29,38 @@ impl Include {
             None | Some("Metadata") => Ok(Self::Metadata),
             Some("None") => Ok(Self::None),
             Some("Object") => Ok(Self::Object),
-            Some(other) => Err(Refusal::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+            Some(other) => Err(Refusal::bad_request(format!(
+                "unrecognized includeObject value: {other:?}"
+            ))),
         }
     }
 }
 
 /// A Table of `objects`; without columns for the later events of a watch.
-pub(super) fn table(resource: &Resource, beta: bool, include: Include, objects: &[Arc<Stored>], columns: bool) -> Value {
-    let version = if beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" };
+pub(super) fn table(
+    resource: &Resource,
+    beta: bool,
+    include: Include,
+    objects: &[Arc<Stored>],
+    columns: bool,
+) -> Value {
+    let version = if beta {
+        "meta.k8s.io/v1beta1"
+    } else {
+        "meta.k8s.io/v1"
+    };
     let definitions = match (&resource.custom, columns) {
         (_, false) => Value::Null,
         (Some(custom), true) => custom_columns(&custom.columns),
-        (None, true) => cells::columns(resource).iter().map(|c| column(c, resource)).collect(),
+        (None, true) => cells::columns(resource)
+            .iter()
+            .map(|c| column(c, resource))
+            .collect(),
     };
-    let rows: Vec<Value> = objects.iter().map(|stored| row(resource, version, include, stored)).collect();
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|stored| row(resource, version, include, stored))
+        .collect();
     json!({"kind": "Table", "apiVersion": version, "columnDefinitions": definitions, "rows": rows})
 }
 
@@ -91,7 +110,9 @@ fn column(column: &cells::Column, resource: &Resource) -> Value {
 }
 
 fn custom_columns(columns: &[CustomColumn]) -> Value {
-    let mut all = vec![json!({"name": "Name", "type": "string", "format": "name", "description": "Name", "priority": 0})];
+    let mut all = vec![
+        json!({"name": "Name", "type": "string", "format": "name", "description": "Name", "priority": 0}),
+    ];
     for c in columns {
         all.push(json!({"name": c.name, "type": c.kind, "format": c.format, "description": c.description, "priority": c.priority}));
     }
@@ -107,9 +128,10 @@ fn custom_cells(columns: &[CustomColumn], object: &Value) -> Vec<Value> {
         let value = at_path(object, &column.path).cloned().unwrap_or_default();
         cells.push(match (column.kind.as_str(), value) {
             ("date", Value::String(text)) => clock::age(Some(&text)).into(),
-            ("string", value @ (Value::Object(_) | Value::Array(_) | Value::Number(_) | Value::Bool(_))) => {
-                value.to_string().into()
-            }
+            (
+                "string",
+                value @ (Value::Object(_) | Value::Array(_) | Value::Number(_) | Value::Bool(_)),
+            ) => value.to_string().into(),
             (_, value) => value,
         });
     }

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -42,7 +45,12 @@ impl Identity {
             (Ok(ca), Ok(ca_key), Ok(token)) => {
                 let wanted = names.join("\n");
                 let kept = (read(CERTIFICATE), read(KEY), read(NAMES));
-                let mut material = Material { ca, ca_key, token, ..Material::default() };
+                let mut material = Material {
+                    ca,
+                    ca_key,
+                    token,
+                    ..Material::default()
+                };
                 match kept {
                     (Ok(certificate), Ok(key), Ok(kept_names)) if *kept_names == wanted => {
                         material.certificate = certificate;
@@ -63,9 +71,14 @@ impl Identity {
             (ca, key, token) => {
                 let missing = [(CA, ca), (CA_KEY, key), (TOKEN, token)];
                 for (file, outcome) in missing {
-                    outcome.map_err(|source| Error::File { path: directory.join(file), source })?;
+                    outcome.map_err(|source| Error::File {
+                        path: directory.join(file),
+                        source,
+                    })?;
                 }
-                return Err(Error::Identity("the directory's identity is incomplete".into()));
+                return Err(Error::Identity(
+                    "the directory's identity is incomplete".into(),
+                ));
             }
         };
         material.into_identity()
@@ -90,7 +103,9 @@ impl Material {
         let mut material = Self {
             ca: Zeroizing::new(ca.pem()),
             ca_key: Zeroizing::new(key.serialize_pem()),
-            token: Zeroizing::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random.as_slice())),
+            token: Zeroizing::new(
+                base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random.as_slice()),
+            ),
             ..Self::default()
         };
         material.issue(names)?;
@@ -102,7 +117,9 @@ impl Material {
         let authority = authority();
         let issuer = Issuer::from_params(&authority, ca_key);
         let mut params = CertificateParams::new(names.to_vec()).map_err(identity)?;
-        params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "kube-apiserver");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(identity)?;
@@ -131,15 +148,23 @@ impl Material {
 
     fn into_identity(self) -> Result<Identity, Error> {
         let pem = |e: rustls::pki_types::pem::Error| Error::Identity(e.to_string());
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(pem)?;
+        let certificate =
+            CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(pem)?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(pem)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|b| b.with_no_client_auth().with_single_cert(vec![certificate], key))
+            .and_then(|b| {
+                b.with_no_client_auth()
+                    .with_single_cert(vec![certificate], key)
+            })
             .map_err(|e| Error::Identity(e.to_string()))?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Identity { ca_pem: self.ca.to_string(), admin_token: self.token, server: Arc::new(server) })
+        Ok(Identity {
+            ca_pem: self.ca.to_string(),
+            admin_token: self.token,
+            server: Arc::new(server),
+        })
     }
 }
 
@@ -147,7 +172,9 @@ impl Material {
 fn authority() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "k3s-daas memory cluster");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "k3s-daas memory cluster");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -159,7 +186,10 @@ pub(super) fn private_directory(path: &Path) -> Result<(), Error> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|source| Error::File { path: path.to_owned(), source })
+    builder.create(path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Makes sure that `path` exists; what it holds stays.

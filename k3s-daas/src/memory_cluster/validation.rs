@@ -1,9 +1,14 @@
 //! What an object must have to be stored: names, required fields, what may not change.
 
+mod names;
+
 use serde_json::{Value, json};
 
 use super::kinds::Resource;
 use super::status::Cause;
+use names::{dns_label_problem, path_segment_problem, service_name_problem, subdomain_problem};
+
+pub(super) use names::{label_value_problem, qualified_name_problem};
 
 /// What is wrong with a new object.
 pub(super) fn created(resource: &Resource, object: &Value) -> Vec<Cause> {
@@ -32,16 +37,28 @@ pub(super) fn updated(resource: &Resource, before: &Value, after: &Value) -> Vec
             fixed("spec.completionMode");
         }
         ("", "secrets") => fixed("type"),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
-            if before["roleRef"] != after["roleRef"] {
-                causes.push(Cause::invalid("roleRef", &after["roleRef"], "cannot change roleRef"));
-            }
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings")
+            if before["roleRef"] != after["roleRef"] =>
+        {
+            causes.push(Cause::invalid(
+                "roleRef",
+                &after["roleRef"],
+                "cannot change roleRef",
+            ));
         }
         ("scheduling.k8s.io", "priorityclasses") => fixed("value"),
         ("storage.k8s.io", "storageclasses") => {
-            for field in ["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"] {
+            for field in [
+                "provisioner",
+                "parameters",
+                "reclaimPolicy",
+                "volumeBindingMode",
+            ] {
                 if before[field] != after[field] {
-                    causes.push(Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
+                    causes.push(Cause::forbidden(
+                        field,
+                        &format!("updates to {field} are forbidden."),
+                    ));
                 }
             }
         }
@@ -92,11 +109,17 @@ pub(super) fn updated(resource: &Resource, before: &Value, after: &Value) -> Vec
     if before["immutable"] == true && resource.group.is_empty() {
         for field in ["data", "binaryData"] {
             if before[field] != after[field] {
-                causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+                causes.push(Cause::forbidden(
+                    field,
+                    "field is immutable when `immutable` is set",
+                ));
             }
         }
         if after["immutable"] != true {
-            causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+            causes.push(Cause::forbidden(
+                "immutable",
+                "field is immutable when `immutable` is set",
+            ));
         }
     }
     causes
@@ -112,113 +135,14 @@ const STATEFUL_SET_MUTABLE: [&str; 7] = [
     "minReadySeconds",
 ];
 
-/// Why `name` cannot be a label key.
-pub(super) fn qualified_name_problem(name: &str) -> Option<String> {
-    let (prefix, name) = match name.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, name),
-    };
-    if let Some(prefix) = prefix {
-        if prefix.is_empty() {
-            return Some("prefix part must be non-empty".into());
-        }
-        if let Some(problem) = subdomain_problem(prefix) {
-            return Some(format!("prefix part {problem}"));
-        }
-    }
-    if name.is_empty() {
-        return Some("name part must be non-empty".into());
-    }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".into());
-    }
-    (!is_label(name)).then(|| {
-        "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-         alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-         '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-            .into()
-    })
-}
-
-/// Why `value` cannot be a label's value.
-pub(super) fn label_value_problem(value: &str) -> Option<String> {
-    if value.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    (!value.is_empty() && !is_label(value)).then(|| {
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
-         and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-            .into()
-    })
-}
-
-fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let end = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    end(bytes.first())
-        && end(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-fn subdomain_problem(name: &str) -> Option<String> {
-    if name.len() > 253 {
-        return Some("must be no more than 253 bytes".into());
-    }
-    (!name.split('.').all(is_dns_part)).then(|| {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start \
-         and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-            .into()
-    })
-}
-
-fn dns_label_problem(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    (!is_dns_part(name)).then(|| {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
-         with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            .into()
-    })
-}
-
-/// RFC 1035: as Services are named.
-fn service_name_problem(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    let good = is_dns_part(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!good).then(|| {
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
-         character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
-         validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-            .into()
-    })
-}
-
-fn path_segment_problem(name: &str) -> Option<String> {
-    if matches!(name, "." | "..") {
-        return Some(format!("may not be '{name}'"));
-    }
-    name.chars().find(|c| matches!(c, '/' | '%')).map(|c| format!("may not contain '{c}'"))
-}
-
-fn is_dns_part(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
-}
-
 fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let metadata = &object["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     if name.is_empty() {
-        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
     } else {
         let problem = match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "namespaces") => dns_label_problem(name),
@@ -231,7 +155,12 @@ fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
         }
     }
     labels(&metadata["labels"], "metadata.labels", causes);
-    for key in metadata["annotations"].as_object().into_iter().flatten().map(|(k, _)| k) {
+    for key in metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, _)| k)
+    {
         if let Some(problem) = qualified_name_problem(&key.to_lowercase()) {
             causes.push(Cause::invalid("metadata.annotations", &json!(key), problem));
         }
@@ -278,16 +207,31 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             if spec["template"].is_null() {
                 causes.push(Cause::required("spec.template", ""));
             } else {
-                pod_spec(&spec["template"]["spec"], "spec.template.spec", &["Always"], causes);
+                pod_spec(
+                    &spec["template"]["spec"],
+                    "spec.template.spec",
+                    &["Always"],
+                    causes,
+                );
             }
         }
         ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") => {
             replicas(spec, causes);
             selects_its_template(spec, causes);
-            pod_spec(&spec["template"]["spec"], "spec.template.spec", &["Always"], causes);
+            pod_spec(
+                &spec["template"]["spec"],
+                "spec.template.spec",
+                &["Always"],
+                causes,
+            );
         }
         ("batch", "jobs") => {
-            pod_spec(&spec["template"]["spec"], "spec.template.spec", &["OnFailure", "Never"], causes);
+            pod_spec(
+                &spec["template"]["spec"],
+                "spec.template.spec",
+                &["OnFailure", "Never"],
+                causes,
+            );
         }
         ("batch", "cronjobs") => {
             let schedule = spec["schedule"].as_str().unwrap_or_default();
@@ -299,17 +243,32 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid("spec.schedule", &spec["schedule"], why));
             }
             let template = &spec["jobTemplate"]["spec"]["template"]["spec"];
-            pod_spec(template, "spec.jobTemplate.spec.template.spec", &["OnFailure", "Never"], causes);
+            pod_spec(
+                template,
+                "spec.jobTemplate.spec.template.spec",
+                &["OnFailure", "Never"],
+                causes,
+            );
         }
         ("rbac.authorization.k8s.io", "roles" | "clusterroles") => {
             for (index, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
-                rbac_rule(rule, &format!("rules[{index}]"), resource.namespaced, causes);
+                rbac_rule(
+                    rule,
+                    &format!("rules[{index}]"),
+                    resource.namespaced,
+                    causes,
+                );
             }
         }
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(resource, object, causes),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            binding(resource, object, causes)
+        }
         ("", "persistentvolumeclaims") => {
             if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-                causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+                causes.push(Cause::required(
+                    "spec.accessModes",
+                    "at least 1 access mode is required",
+                ));
             }
             if spec["resources"]["requests"]["storage"].is_null() {
                 causes.push(Cause::required("spec.resources[storage]", ""));
@@ -323,23 +282,35 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::required("spec.capacity", ""));
             }
         }
-        ("networking.k8s.io", "ingresses") => {
-            if spec["defaultBackend"].is_null() && spec["rules"].as_array().is_none_or(Vec::is_empty) {
-                causes.push(Cause::invalid("spec", &json!([]), "either `defaultBackend` or `rules` must be specified"));
-            }
+        ("networking.k8s.io", "ingresses")
+            if spec["defaultBackend"].is_null()
+                && spec["rules"].as_array().is_none_or(Vec::is_empty) =>
+        {
+            causes.push(Cause::invalid(
+                "spec",
+                &json!([]),
+                "either `defaultBackend` or `rules` must be specified",
+            ));
         }
-        ("storage.k8s.io", "storageclasses") => {
-            if object["provisioner"].as_str().is_none_or(str::is_empty) {
-                causes.push(Cause::required("provisioner", ""));
-            }
+        ("storage.k8s.io", "storageclasses")
+            if object["provisioner"].as_str().is_none_or(str::is_empty) =>
+        {
+            causes.push(Cause::required("provisioner", ""));
         }
         ("autoscaling", "horizontalpodautoscalers") => {
             if spec["maxReplicas"].as_i64().unwrap_or(0) < 1 {
                 let value = json!(spec["maxReplicas"].as_i64().unwrap_or(0));
-                causes.push(Cause::invalid("spec.maxReplicas", &value, "must be greater than 0"));
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &value,
+                    "must be greater than 0",
+                ));
             }
             for field in ["kind", "name"] {
-                if spec["scaleTargetRef"][field].as_str().is_none_or(str::is_empty) {
+                if spec["scaleTargetRef"][field]
+                    .as_str()
+                    .is_none_or(str::is_empty)
+                {
                     causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
                 }
             }
@@ -351,7 +322,11 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
 
 fn replicas(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["replicas"].as_i64().is_some_and(|n| n < 0) {
-        causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
+        causes.push(Cause::invalid(
+            "spec.replicas",
+            &spec["replicas"],
+            "must be greater than or equal to 0",
+        ));
     }
 }
 
@@ -367,12 +342,20 @@ fn selects_its_template(spec: &Value, causes: &mut Vec<Cause>) {
         _ => true,
     };
     if empty("matchLabels") && empty("matchExpressions") {
-        causes.push(Cause::invalid("spec.selector", &json!({}), "empty selector is invalid for deployment"));
+        causes.push(Cause::invalid(
+            "spec.selector",
+            &json!({}),
+            "empty selector is invalid for deployment",
+        ));
         return;
     }
     let labels = &spec["template"]["metadata"]["labels"];
     if !super::selector::LabelSelector::from_object(selector).matches(labels) {
-        let shown = if labels.is_null() { json!(null) } else { labels.clone() };
+        let shown = if labels.is_null() {
+            json!(null)
+        } else {
+            labels.clone()
+        };
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             &shown,
@@ -382,7 +365,10 @@ fn selects_its_template(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>) {
-    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let containers = spec["containers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
@@ -394,7 +380,11 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
             if name.is_empty() {
                 causes.push(Cause::required(format!("{path}.name"), ""));
             } else if let Some(problem) = dns_label_problem(name) {
-                causes.push(Cause::invalid(format!("{path}.name"), &json!(name), problem));
+                causes.push(Cause::invalid(
+                    format!("{path}.name"),
+                    &json!(name),
+                    problem,
+                ));
             } else if names.contains(&name) {
                 causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
             } else {
@@ -403,8 +393,17 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
             if container["image"].as_str().is_none_or(str::is_empty) {
                 causes.push(Cause::required(format!("{path}.image"), ""));
             }
-            for (at, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
-                port_number(&port["containerPort"], &format!("{path}.ports[{at}].containerPort"), causes);
+            for (at, port) in container["ports"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .enumerate()
+            {
+                port_number(
+                    &port["containerPort"],
+                    &format!("{path}.ports[{at}].containerPort"),
+                    causes,
+                );
             }
             volume_mounts(container, spec, &path, causes);
         }
@@ -413,15 +412,32 @@ fn pod_spec(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>
     if !policies.contains(&policy) {
         causes.push(match policy {
             "" => Cause::required(format!("{path}.restartPolicy"), ""),
-            _ => Cause::unsupported(format!("{path}.restartPolicy"), &spec["restartPolicy"], policies),
+            _ => Cause::unsupported(
+                format!("{path}.restartPolicy"),
+                &spec["restartPolicy"],
+                policies,
+            ),
         });
     }
-    labels(&spec["nodeSelector"], &format!("{path}.nodeSelector"), causes);
+    labels(
+        &spec["nodeSelector"],
+        &format!("{path}.nodeSelector"),
+        causes,
+    );
 }
 
 fn volume_mounts(container: &Value, spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for (at, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
-        let known = spec["volumes"].as_array().into_iter().flatten().any(|v| v["name"] == mount["name"]);
+    for (at, mount) in container["volumeMounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let known = spec["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|v| v["name"] == mount["name"]);
         if !known {
             causes.push(Cause {
                 reason: "FieldValueNotFound",
@@ -430,7 +446,10 @@ fn volume_mounts(container: &Value, spec: &Value, path: &str, causes: &mut Vec<C
             });
         }
         if mount["mountPath"].as_str().is_none_or(str::is_empty) {
-            causes.push(Cause::required(format!("{path}.volumeMounts[{at}].mountPath"), ""));
+            causes.push(Cause::required(
+                format!("{path}.volumeMounts[{at}].mountPath"),
+                "",
+            ));
         }
     }
 }
@@ -439,21 +458,32 @@ fn port_number(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     match value.as_i64() {
         None => causes.push(Cause::required(path, "")),
         Some(1..=65_535) => {}
-        Some(_) => causes.push(Cause::invalid(path, value, "must be between 1 and 65535, inclusive")),
+        Some(_) => causes.push(Cause::invalid(
+            path,
+            value,
+            "must be between 1 and 65535, inclusive",
+        )),
     }
 }
 
 fn pod_update(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
     let mut munged = after["spec"].clone();
     for list in ["containers", "initContainers"] {
-        let old = before["spec"][list].as_array().map(Vec::as_slice).unwrap_or_default();
+        let old = before["spec"][list]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         if let Some(new) = munged.get_mut(list).and_then(Value::as_array_mut) {
             for (new, old) in new.iter_mut().zip(old) {
                 new["image"] = old["image"].clone();
             }
         }
     }
-    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
+    for key in [
+        "activeDeadlineSeconds",
+        "tolerations",
+        "terminationGracePeriodSeconds",
+    ] {
         match before["spec"].get(key) {
             Some(old) => munged[key] = old.clone(),
             None => drop(munged.as_object_mut().and_then(|m| m.remove(key))),
@@ -474,7 +504,9 @@ fn data_keys(data: &Value, path: &str, causes: &mut Vec<Cause>) {
         let good = !key.is_empty()
             && key.len() <= 253
             && !matches!(key.as_str(), "." | "..")
-            && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         if !good {
             causes.push(Cause::invalid(
                 format!("{path}[{key}]"),
@@ -508,12 +540,19 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
     if !TYPES.contains(&kind) {
         causes.push(Cause::unsupported("spec.type", &spec["type"], &TYPES));
     }
-    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ports = spec["ports"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if ports.is_empty() && kind != "ExternalName" && spec["clusterIP"] != "None" {
         causes.push(Cause::required("spec.ports", ""));
     }
     if kind == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
-        causes.push(Cause::invalid("spec.externalName", &json!(""), "may not be empty"));
+        causes.push(Cause::invalid(
+            "spec.externalName",
+            &json!(""),
+            "may not be empty",
+        ));
     }
     for (index, port) in ports.iter().enumerate() {
         port_number(&port["port"], &format!("spec.ports[{index}].port"), causes);
@@ -526,7 +565,10 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
 fn rbac_rule(rule: &Value, path: &str, namespaced: bool, causes: &mut Vec<Cause>) {
     let empty = |key: &str| rule[key].as_array().is_none_or(Vec::is_empty);
     if empty("verbs") {
-        causes.push(Cause::required(format!("{path}.verbs"), "verbs must contain at least one value"));
+        causes.push(Cause::required(
+            format!("{path}.verbs"),
+            "verbs must contain at least one value",
+        ));
     }
     if !empty("nonResourceURLs") {
         if namespaced {
@@ -539,23 +581,42 @@ fn rbac_rule(rule: &Value, path: &str, namespaced: bool, causes: &mut Vec<Cause>
         return;
     }
     if empty("apiGroups") {
-        causes.push(Cause::required(format!("{path}.apiGroups"), "resource rules must supply at least one api group"));
+        causes.push(Cause::required(
+            format!("{path}.apiGroups"),
+            "resource rules must supply at least one api group",
+        ));
     }
     if empty("resources") {
-        causes.push(Cause::required(format!("{path}.resources"), "resource rules must supply at least one resource"));
+        causes.push(Cause::required(
+            format!("{path}.resources"),
+            "resource rules must supply at least one resource",
+        ));
     }
 }
 
 fn binding(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let reference = &object["roleRef"];
-    let kinds: &[&str] = if resource.namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    let kinds: &[&str] = if resource.namespaced {
+        &["Role", "ClusterRole"]
+    } else {
+        &["ClusterRole"]
+    };
     if !kinds.contains(&reference["kind"].as_str().unwrap_or_default()) {
-        causes.push(Cause::unsupported("roleRef.kind", &json!(reference["kind"].as_str().unwrap_or_default()), kinds));
+        causes.push(Cause::unsupported(
+            "roleRef.kind",
+            &json!(reference["kind"].as_str().unwrap_or_default()),
+            kinds,
+        ));
     }
     if reference["name"].as_str().is_none_or(str::is_empty) {
         causes.push(Cause::required("roleRef.name", ""));
     }
-    for (index, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {
+    for (index, subject) in object["subjects"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let path = format!("subjects[{index}]");
         if subject["name"].as_str().is_none_or(str::is_empty) {
             causes.push(Cause::required(format!("{path}.name"), ""));
@@ -579,7 +640,11 @@ fn binding(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
 fn custom_definition(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    let expected = format!(
+        "{}.{}",
+        text(&spec["names"]["plural"]),
+        text(&spec["group"])
+    );
     if object["metadata"]["name"] != expected.as_str() {
         causes.push(Cause::invalid(
             "metadata.name",
@@ -587,38 +652,63 @@ fn custom_definition(object: &Value, causes: &mut Vec<Cause>) {
             "must be spec.names.plural+\".\"+spec.group",
         ));
     }
-    for (path, value) in
-        [("spec.group", &spec["group"]), ("spec.names.plural", &spec["names"]["plural"]), ("spec.names.kind", &spec["names"]["kind"])]
-    {
+    for (path, value) in [
+        ("spec.group", &spec["group"]),
+        ("spec.names.plural", &spec["names"]["plural"]),
+        ("spec.names.kind", &spec["names"]["kind"]),
+    ] {
         if value.as_str().is_none_or(str::is_empty) {
             causes.push(Cause::required(path, ""));
         }
     }
     if !text(&spec["group"]).contains('.') {
-        causes.push(Cause::invalid("spec.group", &spec["group"], "should be a domain with at least one dot"));
+        causes.push(Cause::invalid(
+            "spec.group",
+            &spec["group"],
+            "should be a domain with at least one dot",
+        ));
     }
     if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster")) {
-        causes.push(Cause::unsupported("spec.scope", &json!(text(&spec["scope"])), &["Cluster", "Namespaced"]));
+        causes.push(Cause::unsupported(
+            "spec.scope",
+            &json!(text(&spec["scope"])),
+            &["Cluster", "Namespaced"],
+        ));
     }
-    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let versions = spec["versions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if versions.iter().filter(|v| v["storage"] == true).count() != 1 {
-        causes.push(Cause::invalid("spec.versions", &spec["versions"], "must have exactly one version marked as storage version"));
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &spec["versions"],
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (index, version) in versions.iter().enumerate() {
         if version["schema"]["openAPIV3Schema"].is_null() {
-            causes.push(Cause::required(format!("spec.versions[{index}].schema.openAPIV3Schema"), "schemas are required"));
+            causes.push(Cause::required(
+                format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
     }
 }
 
 /// Five fields, or one of the named schedules.
 fn is_schedule(text: &str) -> bool {
-    let text = text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")).map_or(text, |rest| {
-        rest.split_once(' ').map_or("", |(_, rest)| rest)
-    });
+    let text = text
+        .strip_prefix("TZ=")
+        .or_else(|| text.strip_prefix("CRON_TZ="))
+        .map_or(text, |rest| {
+            rest.split_once(' ').map_or("", |(_, rest)| rest)
+        });
     if let Some(name) = text.strip_prefix('@') {
-        return matches!(name, "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly")
-            || name.starts_with("every ");
+        return matches!(
+            name,
+            "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly"
+        ) || name.starts_with("every ");
     }
     let fields: Vec<&str> = text.split_whitespace().collect();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-' | '?');
@@ -626,7 +716,8 @@ fn is_schedule(text: &str) -> bool {
 }
 
 fn pointed<'a>(object: &'a Value, path: &str) -> &'a Value {
-    path.split('.').fold(object, |value, key| value.get(key).unwrap_or(&Value::Null))
+    path.split('.')
+        .fold(object, |value, key| value.get(key).unwrap_or(&Value::Null))
 }
 
 /// kube-apiserver's limit on all annotations of an object together.
@@ -639,19 +730,37 @@ mod tests {
 
     fn causes(group: &str, version: &str, plural: &str, object: &Value) -> Vec<String> {
         let registry = Registry::with_custom(Vec::new());
-        let found = registry.find(group, version, plural).map(|r| created(r, object)).unwrap_or_default();
-        found.into_iter().map(|c| format!("{}: {}", c.field, c.message)).collect()
+        let found = registry
+            .find(group, version, plural)
+            .map(|r| created(r, object))
+            .unwrap_or_default();
+        found
+            .into_iter()
+            .map(|c| format!("{}: {}", c.field, c.message))
+            .collect()
     }
 
     #[test]
     fn a_pod_needs_a_name_and_an_image() {
         let pod = json!({"metadata": {"name": "X_"}, "spec": {"restartPolicy": "Sometimes", "containers": [{"name": "a"}, {"name": "a", "image": "i"}]}});
         let found = causes("", "v1", "pods", &pod);
-        assert!(found[0].starts_with("metadata.name: Invalid value: \"X_\": a lowercase RFC 1123 subdomain"));
+        assert!(
+            found[0].starts_with(
+                "metadata.name: Invalid value: \"X_\": a lowercase RFC 1123 subdomain"
+            )
+        );
         assert!(found.contains(&"spec.containers[0].image: Required value".into()));
         assert!(found.contains(&"spec.containers[1].name: Duplicate value: \"a\"".into()));
         assert_eq!(found.len(), 4);
-        assert_eq!(causes("", "v1", "pods", &json!({"metadata": {"name": "x"}, "spec": {"restartPolicy": "Always"}})), ["spec.containers: Required value"]);
+        assert_eq!(
+            causes(
+                "",
+                "v1",
+                "pods",
+                &json!({"metadata": {"name": "x"}, "spec": {"restartPolicy": "Always"}})
+            ),
+            ["spec.containers: Required value"]
+        );
     }
 
     #[test]
@@ -660,7 +769,9 @@ mod tests {
             "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"restartPolicy": "Always", "containers": [{"name": "a", "image": "i"}]}}}});
         assert_eq!(
             causes("apps", "v1", "deployments", &deployment),
-            ["spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"]
+            [
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"
+            ]
         );
         deployment["spec"]["template"]["metadata"]["labels"]["a"] = "b".into();
         assert!(causes("apps", "v1", "deployments", &deployment).is_empty());
@@ -669,9 +780,44 @@ mod tests {
     #[test]
     fn names_follow_the_kind() {
         assert!(causes("", "v1", "services", &json!({"metadata": {"name": "1a"}, "spec": {"type": "ClusterIP", "ports": [{"port": 1}]}})).len() == 1);
-        assert!(causes("rbac.authorization.k8s.io", "v1", "roles", &json!({"metadata": {"name": "system:x"}})).is_empty());
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a/b"}})).len() == 1);
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a", "labels": {"a b": "c"}}})).len() == 1);
-        assert!(causes("", "v1", "configmaps", &json!({"metadata": {"name": "a"}, "data": {"a b": "c"}})).len() == 1);
+        assert!(
+            causes(
+                "rbac.authorization.k8s.io",
+                "v1",
+                "roles",
+                &json!({"metadata": {"name": "system:x"}})
+            )
+            .is_empty()
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a/b"}})
+            )
+            .len()
+                == 1
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a", "labels": {"a b": "c"}}})
+            )
+            .len()
+                == 1
+        );
+        assert!(
+            causes(
+                "",
+                "v1",
+                "configmaps",
+                &json!({"metadata": {"name": "a"}, "data": {"a b": "c"}})
+            )
+            .len()
+                == 1
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! create, update, patch: from a body to a stored object.
 
+mod allocate;
 mod delete;
+mod duplicates;
+mod options;
 mod scale;
 
 use std::sync::Arc;
@@ -8,10 +11,15 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use allocate::{allocate, keep_allocated};
+use options::{
+    FieldValidation, Options, cannot_be_handled, decode_object, options_refusal, read_dry_run,
+};
+
 use super::cluster::Cluster;
 use super::kinds::Resource;
-use super::patch::apply::{self, Writer};
 use super::patch::Patch;
+use super::patch::apply;
 use super::read::{object_key, render};
 use super::request::{Request, ResourceTarget};
 use super::schema::Field;
@@ -30,12 +38,29 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
-        let change = Change { resource: Arc::clone(&resource), target, options, user: request.user.name.clone() };
+        rbac::check_escalation(
+            self,
+            &request.user,
+            &resource,
+            target.namespace.as_deref(),
+            &object,
+        )?;
+        let change = Change {
+            resource: Arc::clone(&resource),
+            target,
+            options,
+            user: request.user.name.clone(),
+        };
         let dry_run = change.options.dry_run;
-        let stored = self.store.write(dry_run, move |t| change.create(t, object)).await?;
+        let stored = self
+            .store
+            .write(dry_run, move |t| change.create(t, object))
+            .await?;
         self.after_write(&resource, dry_run);
-        with_warnings(render(&request, &resource, StatusCode::CREATED, Ok(stored)), warnings)
+        with_warnings(
+            render(&request, &resource, StatusCode::CREATED, Ok(stored)),
+            warnings,
+        )
     }
 
     pub(super) async fn update(
@@ -48,23 +73,42 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
+        rbac::check_escalation(
+            self,
+            &request.user,
+            &resource,
+            target.namespace.as_deref(),
+            &object,
+        )?;
         check_url_name(&object, &name)?;
-        let change = Change { resource: Arc::clone(&resource), target, options, user: request.user.name.clone() };
+        let change = Change {
+            resource: Arc::clone(&resource),
+            target,
+            options,
+            user: request.user.name.clone(),
+        };
         let dry_run = change.options.dry_run;
         let (created, stored) = self
             .store
             .write(dry_run, move |t| {
                 let place = object_key(&change.resource, &change.target, &name);
                 match t.get(&change.resource.storage, &place) {
-                    Some(live) => change.finish(t, &live, object).map(|stored| (false, stored)),
-                    None if change.may_create_by_update() => change.create(t, object).map(|stored| (true, stored)),
+                    Some(live) => change
+                        .finish(t, &live, object)
+                        .map(|stored| (false, stored)),
+                    None if change.may_create_by_update() => {
+                        change.create(t, object).map(|stored| (true, stored))
+                    }
                     None => Err(Refusal::not_found(&change.resource, &name)),
                 }
             })
             .await?;
         self.after_write(&resource, dry_run);
-        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         with_warnings(render(&request, &resource, status, Ok(stored)), warnings)
     }
 
@@ -76,22 +120,38 @@ impl Cluster {
         name: String,
     ) -> Result<Reply, Refusal> {
         let options = Options::read(&request, &resource, &target)?;
-        let patch = Patch::parse(&request.content_type(), &request.body, resource.custom.is_none())?;
+        let patch = Patch::parse(
+            &request.content_type(),
+            &request.body,
+            resource.custom.is_none(),
+        )?;
         if let Patch::Apply(configuration) = &patch {
             check_configuration(&request, &resource, configuration, &name)?;
         }
-        let change = Change { resource: Arc::clone(&resource), target, options, user: request.user.name.clone() };
+        let change = Change {
+            resource: Arc::clone(&resource),
+            target,
+            options,
+            user: request.user.name.clone(),
+        };
         let dry_run = change.options.dry_run;
         let (cluster, user) = (Arc::clone(self), request.user.clone());
         let (created, stored, warnings) = self
             .store
             .write(dry_run, move |t| {
-                let check = |object: &Value| rbac::check_escalation(&cluster, &user, &change.resource, object);
+                let namespace = change.target.namespace.as_deref();
+                let check = |object: &Value| {
+                    rbac::check_escalation(&cluster, &user, &change.resource, namespace, object)
+                };
                 change.patch(t, &patch, &name, &check)
             })
             .await?;
         self.after_write(&resource, dry_run);
-        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         with_warnings(render(&request, &resource, status, Ok(stored)), warnings)
     }
 
@@ -104,7 +164,10 @@ impl Cluster {
     ) -> Result<Reply, Refusal> {
         let options = Options::read(&request, &resource, &target)?;
         let binding = request.decode_body()?;
-        let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
+        let node = binding["target"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         if node.is_empty() {
             let cause = Cause::required("target.name", "");
             return Err(Refusal::invalid(&resource, &name, &[cause]));
@@ -137,55 +200,6 @@ impl Cluster {
     }
 }
 
-/// `fieldValidation`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FieldValidation {
-    Ignore,
-    Warn,
-    Strict,
-}
-
-/// The options of a write.
-#[derive(Debug, Clone)]
-struct Options {
-    dry_run: bool,
-    force: bool,
-    validation: FieldValidation,
-    writer: Writer,
-}
-
-impl Options {
-    fn read(request: &Request, resource: &Resource, target: &ResourceTarget) -> Result<Self, Refusal> {
-        let query = &request.query;
-        let invalid = |cause: Cause| options_refusal("CreateOptions", &cause);
-        let dry_run = read_dry_run(&query.all("dryRun")).map_err(invalid)?;
-        let validation = match query.one("fieldValidation") {
-            Some("Ignore") => FieldValidation::Ignore,
-            None | Some("Warn") => FieldValidation::Warn,
-            Some("Strict") => FieldValidation::Strict,
-            Some(other) => {
-                let known = ["Ignore", "Strict", "Warn"];
-                return Err(invalid(Cause::unsupported("fieldValidation", &json!(other), &known)));
-            }
-        };
-        let manager = request.manager();
-        if manager.len() > 128 {
-            let cause = Cause {
-                reason: "FieldValueTooLong",
-                message: "Too long: may not be more than 128 bytes".into(),
-                field: "fieldManager".into(),
-            };
-            return Err(invalid(cause));
-        }
-        let writer = Writer {
-            manager,
-            api_version: resource.api_version(),
-            subresource: target.subresource.clone().unwrap_or_default(),
-        };
-        Ok(Self { dry_run, force: query.flag("force"), validation, writer })
-    }
-}
-
 /// One write on its way.
 struct Change {
     resource: Arc<Resource>,
@@ -205,7 +219,9 @@ impl Change {
         {
             object["metadata"]["name"] = name.clone().into();
         }
-        let wanted_version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let wanted_version = object["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default();
         if !matches!(wanted_version, "" | "0") {
             return Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -213,8 +229,14 @@ impl Change {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-            let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+        if object["metadata"]["name"]
+            .as_str()
+            .is_none_or(str::is_empty)
+        {
+            let prefix = object["metadata"]["generateName"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             if !prefix.is_empty() {
                 let kept: String = prefix.chars().take(MAX_GENERATED_PREFIX).collect();
                 object["metadata"]["name"] = format!("{kept}{}", random_suffix()).into();
@@ -227,20 +249,40 @@ impl Change {
             object["metadata"]["generation"] = 1.into();
         }
         let key = (resource.group.as_str(), resource.plural.as_str());
-        if let Some(custom) = &resource.custom {
-            if custom.has_status {
-                object.as_object_mut().map(|o| o.remove("status"));
+        let resets_status = match &resource.custom {
+            Some(custom) => custom.has_status,
+            None => resource.subresource("status").is_some() && !resource.is("", "nodes"),
+        };
+        if resets_status {
+            object.as_object_mut().map(|o| o.remove("status"));
+        }
+        if resource.custom.is_none() {
+            defaults::for_any(key, &mut object);
+            defaults::drop_nulls(&mut object);
+        }
+        match tracked {
+            // Server-side apply has kept the books already.
+            Some(fields) if self.options.writer.subresource == APPLYING => {
+                object["metadata"]["managedFields"] = fields
             }
-        } else {
-            if resource.subresource("status").is_some() && !resource.is("", "nodes") {
-                object.as_object_mut().map(|o| o.remove("status"));
+            _ => {
+                object["metadata"]
+                    .as_object_mut()
+                    .map(|m| m.remove("managedFields"));
+                apply::track(None, &mut object, &self.schema(), &self.options.writer);
             }
+        }
+        // What comes from here on belongs to nobody.
+        if resource.custom.is_none() {
             defaults::for_create(key, &mut object);
             allocate(t, resource, &mut object);
             crd_status(resource, &mut object);
             defaults::drop_nulls(&mut object);
         }
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let causes = validation::created(resource, &object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(resource, &name, &causes));
@@ -248,14 +290,6 @@ impl Change {
         let place = super::store::key(object["metadata"]["namespace"].as_str(), &name);
         if t.get(&resource.storage, &place).is_some() {
             return Err(Refusal::already_exists(resource, &name));
-        }
-        match tracked {
-            // Server-side apply has kept the books already.
-            Some(fields) if self.options.writer.subresource == APPLYING => object["metadata"]["managedFields"] = fields,
-            _ => {
-                object["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
-                apply::track(None, &mut object, &self.schema(), &self.options.writer);
-            }
         }
         tracing::debug!(user = %self.user, resource = %resource.plural, "created");
         Ok(t.put(&resource.storage, object))
@@ -287,7 +321,8 @@ impl Change {
             )));
         }
         check(&object)?;
-        self.finish(t, &live, object).map(|stored| (false, stored, warnings))
+        self.finish(t, &live, object)
+            .map(|stored| (false, stored, warnings))
     }
 
     fn apply(
@@ -302,12 +337,19 @@ impl Change {
         let schema = self.schema();
         let mut configuration = configuration.clone();
         configuration["metadata"]["name"] = name.into();
-        if configuration["metadata"].get("managedFields").is_some_and(|m| !m.as_array().is_some_and(Vec::is_empty)) {
+        if configuration["metadata"]
+            .get("managedFields")
+            .is_some_and(|m| !m.as_array().is_some_and(Vec::is_empty))
+        {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
         }
         let findings = schema.prune(&mut configuration);
         if let Some(unknown) = findings.unknown.first() {
-            let namespace = self.target.namespace.as_deref().map_or(String::new(), |n| format!("{n}/"));
+            let namespace = self
+                .target
+                .namespace
+                .as_deref()
+                .map_or(String::new(), |n| format!("{n}/"));
             return Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "",
@@ -322,8 +364,13 @@ impl Change {
             return Err(cannot_be_handled(resource, &mismatch));
         }
         let served = live.as_deref().map(|live| self.served(live));
-        let merged =
-            apply::apply(served.as_ref(), &configuration, &schema, &self.options.writer, self.options.force)?;
+        let merged = apply::apply(
+            served.as_ref(),
+            &configuration,
+            &schema,
+            &self.options.writer,
+            self.options.force,
+        )?;
         check(&merged)?;
         match live {
             Some(live) => {
@@ -334,9 +381,12 @@ impl Change {
                 if let Some(uid) = configuration["metadata"].get("uid") {
                     merged["metadata"]["uid"] = uid.clone();
                 }
-                self.finish_tracked(t, &live, merged, true).map(|stored| (false, stored, Vec::new()))
+                self.finish_tracked(t, &live, merged, true)
+                    .map(|stored| (false, stored, Vec::new()))
             }
-            None if !self.options.writer.subresource.is_empty() => Err(Refusal::not_found(resource, name)),
+            None if !self.options.writer.subresource.is_empty() => {
+                Err(Refusal::not_found(resource, name))
+            }
             None => {
                 let mut creation = Change {
                     resource: Arc::clone(&self.resource),
@@ -346,15 +396,26 @@ impl Change {
                 };
                 creation.options.writer.subresource = APPLYING.into();
                 if configuration["metadata"]["uid"].is_string() {
-                    return Err(Refusal::conflict(resource, name, "uid mismatch: the provided object specified uid, and no existing object was found"));
+                    return Err(Refusal::conflict(
+                        resource,
+                        name,
+                        "uid mismatch: the provided object specified uid, and no existing object was found",
+                    ));
                 }
-                creation.create(t, merged).map(|stored| (true, stored, Vec::new()))
+                creation
+                    .create(t, merged)
+                    .map(|stored| (true, stored, Vec::new()))
             }
         }
     }
 
     /// Replaces `live` by `object`, given in the served shape.
-    fn finish(&self, t: &mut Transaction<'_>, live: &Arc<Stored>, object: Value) -> Result<Arc<Stored>, Refusal> {
+    fn finish(
+        &self,
+        t: &mut Transaction<'_>,
+        live: &Arc<Stored>,
+        object: Value,
+    ) -> Result<Arc<Stored>, Refusal> {
         self.finish_tracked(t, live, object, false)
     }
 
@@ -374,7 +435,11 @@ impl Change {
         for key in KEPT_METADATA {
             match live.value["metadata"].get(key) {
                 Some(value) => object["metadata"][key] = value.clone(),
-                None => drop(object["metadata"].as_object_mut().and_then(|m| m.remove(key))),
+                None => drop(
+                    object["metadata"]
+                        .as_object_mut()
+                        .and_then(|m| m.remove(key)),
+                ),
             }
         }
         let mut object = self.confine(live, object);
@@ -386,7 +451,12 @@ impl Change {
             defaults::drop_nulls(&mut object);
         }
         if live.value["metadata"]["deletionTimestamp"].is_string() {
-            let names = |o: &Value| o["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+            let names = |o: &Value| {
+                o["metadata"]["finalizers"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default()
+            };
             let before = names(&live.value);
             if names(&object).iter().any(|f| !before.contains(f)) {
                 let cause = Cause::forbidden(
@@ -396,6 +466,17 @@ impl Change {
                 return Err(Refusal::invalid(resource, live.name(), &[cause]));
             }
         }
+        if !tracked {
+            apply::track(
+                Some(&live.value),
+                &mut object,
+                &self.schema(),
+                &self.options.writer,
+            );
+        }
+        if resource.custom.is_none() {
+            defaults::admit(key, &mut object);
+        }
         if has_generation(resource) && differs_in_content(&live.value, &object) {
             let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
             object["metadata"]["generation"] = (generation + 1).into();
@@ -403,9 +484,6 @@ impl Change {
         let causes = validation::updated(resource, &live.value, &object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(resource, live.name(), &causes));
-        }
-        if !tracked {
-            apply::track(Some(&live.value), &mut object, &self.schema(), &self.options.writer);
         }
         object["metadata"]["resourceVersion"] = live.value["metadata"]["resourceVersion"].clone();
         if apply::same_but_for_times(&live.value, &object) {
@@ -434,7 +512,11 @@ impl Change {
                 }
                 match object["metadata"].get("managedFields") {
                     Some(fields) => confined["metadata"]["managedFields"] = fields.clone(),
-                    None => drop(confined["metadata"].as_object_mut().and_then(|m| m.remove("managedFields"))),
+                    None => drop(
+                        confined["metadata"]
+                            .as_object_mut()
+                            .and_then(|m| m.remove("managedFields")),
+                    ),
                 }
                 confined
             }
@@ -461,16 +543,32 @@ impl Change {
     fn check_identity(&self, live: &Stored, object: &mut Value) -> Result<(), Refusal> {
         let resource = &*self.resource;
         let metadata = &object["metadata"];
-        if let Some(version) = metadata["resourceVersion"].as_str().filter(|v| !matches!(*v, "" | "0")) {
+        if let Some(version) = metadata["resourceVersion"]
+            .as_str()
+            .filter(|v| !matches!(*v, "" | "0"))
+        {
             if version != live.resource_version.to_string() {
                 return Err(Refusal::modified(resource, live.name()));
             }
-        } else if is_conditional(resource) && self.options.writer.subresource.is_empty() && metadata["resourceVersion"].is_null() {
-            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        } else if is_conditional(resource)
+            && self.options.writer.subresource.is_empty()
+            && metadata["resourceVersion"].is_null()
+        {
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &json!(0),
+                "must be specified for an update",
+            );
             return Err(Refusal::invalid(resource, live.name(), &[cause]));
         }
-        if let Some(uid) = metadata["uid"].as_str().filter(|u| !u.is_empty() && *u != live.uid()) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", live.uid());
+        if let Some(uid) = metadata["uid"]
+            .as_str()
+            .filter(|u| !u.is_empty() && *u != live.uid())
+        {
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                live.uid()
+            );
             return Err(Refusal::conflict(resource, live.name(), why));
         }
         if let (Some(given), Some(namespace)) = (metadata["namespace"].as_str(), live.namespace())
@@ -484,7 +582,9 @@ impl Change {
     fn check_namespace(&self, t: &Transaction<'_>, object: &mut Value) -> Result<(), Refusal> {
         let resource = &*self.resource;
         if !resource.namespaced {
-            object["metadata"].as_object_mut().map(|m| m.remove("namespace"));
+            object["metadata"]
+                .as_object_mut()
+                .map(|m| m.remove("namespace"));
             return Ok(());
         }
         let namespace = self.target.namespace.clone().unwrap_or_default();
@@ -499,7 +599,9 @@ impl Change {
         };
         if found.value["metadata"]["deletionTimestamp"].is_string() {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
             let mut refusal = Refusal::forbidden(resource, name, why);
             if let Some(details) = &mut refusal.details {
                 details["causes"] = json!([{"reason": "NamespaceTerminating",
@@ -513,14 +615,24 @@ impl Change {
     fn check_decoded(&self, object: &mut Value, warnings: &mut Vec<String>) -> Result<(), Refusal> {
         let findings = self.schema().prune(object);
         if let Some(mismatch) = findings.mismatch {
-            return Err(Refusal::bad_request(format!("error decoding patch: {mismatch}")));
+            return Err(Refusal::bad_request(format!(
+                "error decoding patch: {mismatch}"
+            )));
         }
-        let unknown: Vec<String> = findings.unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        let unknown: Vec<String> = findings
+            .unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"))
+            .collect();
         match self.options.validation {
             FieldValidation::Strict if !unknown.is_empty() => Err(Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Invalid",
-                format!(" {:?} is invalid: patch: Invalid value: strict decoding error: {}", "", unknown.join(", ")),
+                format!(
+                    " {:?} is invalid: patch: Invalid value: strict decoding error: {}",
+                    "",
+                    unknown.join(", ")
+                ),
             )),
             FieldValidation::Warn => {
                 warnings.extend(unknown);
@@ -536,11 +648,15 @@ impl Change {
             && (resource.group == "rbac.authorization.k8s.io"
                 || resource.is("coordination.k8s.io", "leases")
                 || resource.group.is_empty()
-                    && matches!(resource.plural.as_str(), "limitranges" | "events" | "services" | "endpoints"))
+                    && matches!(
+                        resource.plural.as_str(),
+                        "limitranges" | "events" | "services" | "endpoints"
+                    ))
     }
 
     fn served(&self, stored: &Stored) -> Value {
-        let mut served = convert::to_served(&self.resource, &stored.value).unwrap_or_else(|| stored.value.clone());
+        let mut served = convert::to_served(&self.resource, &stored.value)
+            .unwrap_or_else(|| stored.value.clone());
         served["apiVersion"] = self.resource.api_version().into();
         served["kind"] = self.resource.kind.clone().into();
         served
@@ -566,10 +682,19 @@ pub(super) fn stamp_new(object: &mut Value) {
         object["metadata"] = json!({});
     }
     let metadata = &mut object["metadata"];
-    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"] {
+    for key in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "resourceVersion",
+        "generation",
+    ] {
         metadata.as_object_mut().map(|m| m.remove(key));
     }
-    metadata["uid"] = uuid::Builder::from_random_bytes(random_bytes()).into_uuid().to_string().into();
+    metadata["uid"] = uuid::Builder::from_random_bytes(random_bytes())
+        .into_uuid()
+        .to_string()
+        .into();
     metadata["creationTimestamp"] = clock::now().into();
 }
 
@@ -582,7 +707,8 @@ pub(super) fn random_bytes() -> [u8; 16] {
 
 /// A `v1` `Status` that says Success.
 fn success(details: Option<Value>) -> Value {
-    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    let mut status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
     if let Some(details) = details {
         status["details"] = details;
     } else {
@@ -591,92 +717,10 @@ fn success(details: Option<Value>) -> Value {
     status
 }
 
-fn read_dry_run(values: &[&str]) -> Result<bool, Cause> {
-    match values.iter().find(|v| **v != "All") {
-        Some(other) => Err(Cause::unsupported("dryRun", &json!(other), &["All"])),
-        None => Ok(!values.is_empty()),
-    }
-}
-
-fn options_refusal(kind: &str, cause: &Cause) -> Refusal {
-    let mut refusal = Refusal::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "Invalid",
-        format!("{kind}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message),
-    );
-    refusal.details = Some(json!({"group": "meta.k8s.io", "kind": kind,
-        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}]}));
-    refusal
-}
-
 fn with_warnings(reply: Result<Reply, Refusal>, warnings: Vec<String>) -> Result<Reply, Refusal> {
     let mut reply = reply?;
     reply.warnings = warnings;
     Ok(reply)
-}
-
-/// Reads, checks and prunes the object in a body.
-fn decode_object(
-    request: &Request,
-    resource: &Resource,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<Value, Refusal> {
-    let mut object = request.decode_body()?;
-    if !object.is_object() {
-        return Err(Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error",
-            resource.kind
-        )));
-    }
-    let version = resource.api_version();
-    match (object["apiVersion"].as_str(), object["kind"].as_str()) {
-        (Some(given), _) if !given.is_empty() && given != version => {
-            return Err(Refusal::bad_request(format!(
-                "the API version in the data ({given}) does not match the expected API version ({version})"
-            )));
-        }
-        (_, Some(given)) if !given.is_empty() && given != resource.kind => {
-            return Err(Refusal::bad_request(format!(
-                "{given} in version {:?} cannot be handled as a {}: the kind does not match",
-                resource.version, resource.kind
-            )));
-        }
-        _ => {}
-    }
-    object["apiVersion"] = version.into();
-    object["kind"] = resource.kind.clone().into();
-    let mut problems = duplicate_fields(request);
-    let findings = schema_of(resource).prune(&mut object);
-    if let Some(mismatch) = findings.mismatch {
-        return Err(cannot_be_handled(resource, &mismatch));
-    }
-    problems.extend(findings.unknown.iter().map(|path| format!("unknown field {path:?}")));
-    match options.validation {
-        FieldValidation::Strict if !problems.is_empty() => {
-            Err(cannot_be_handled(resource, &format!("strict decoding error: {}", problems.join(", "))))
-        }
-        FieldValidation::Warn => {
-            warnings.extend(problems);
-            Ok(object)
-        }
-        _ => Ok(object),
-    }
-}
-
-fn cannot_be_handled(resource: &Resource, why: &str) -> Refusal {
-    Refusal::bad_request(format!(
-        "{} in version {:?} cannot be handled as a {}: {why}",
-        resource.kind, resource.version, resource.kind
-    ))
-}
-
-/// Keys that stand twice in one object of a JSON body.
-fn duplicate_fields(request: &Request) -> Vec<String> {
-    if request.content_type() != "application/json" {
-        return Vec::new();
-    }
-    duplicates::find(&request.body)
 }
 
 fn check_url_name(object: &Value, name: &str) -> Result<(), Refusal> {
@@ -689,7 +733,12 @@ fn check_url_name(object: &Value, name: &str) -> Result<(), Refusal> {
     }
 }
 
-fn check_configuration(request: &Request, resource: &Resource, configuration: &Value, name: &str) -> Result<(), Refusal> {
+fn check_configuration(
+    request: &Request,
+    resource: &Resource,
+    configuration: &Value,
+    name: &str,
+) -> Result<(), Refusal> {
     if request.query.one("fieldManager").is_none() {
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(options_refusal("PatchOptions", &cause));
@@ -697,7 +746,9 @@ fn check_configuration(request: &Request, resource: &Resource, configuration: &V
     let version = resource.api_version();
     let (given_version, given_kind) = (&configuration["apiVersion"], &configuration["kind"]);
     if given_kind.is_null() || given_version.is_null() {
-        return Err(Refusal::bad_request("error decoding YAML: Object 'Kind' is missing"));
+        return Err(Refusal::bad_request(
+            "error decoding YAML: Object 'Kind' is missing",
+        ));
     }
     if given_version != version.as_str() || given_kind != resource.kind.as_str() {
         return Err(Refusal::bad_request(format!(
@@ -720,7 +771,10 @@ fn has_generation(resource: &Resource) -> bool {
         || matches!(
             (resource.group.as_str(), resource.plural.as_str()),
             ("", "pods" | "podtemplates" | "replicationcontrollers")
-                | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets")
+                | (
+                    "apps",
+                    "deployments" | "replicasets" | "statefulsets" | "daemonsets"
+                )
                 | ("batch" | "networking.k8s.io", _)
                 | ("policy", "poddisruptionbudgets")
                 | ("scheduling.k8s.io", "priorityclasses")
@@ -748,86 +802,21 @@ fn differs_in_content(before: &Value, after: &Value) -> bool {
     content(before) != content(after)
 }
 
-/// Gives a Service its addresses and node ports.
-fn allocate(t: &Transaction<'_>, resource: &Resource, object: &mut Value) {
-    if !resource.is("", "services") {
-        return;
-    }
-    let kind = object["spec"]["type"].as_str().unwrap_or_default().to_owned();
-    let services = t.list("services", None);
-    if kind == "ExternalName" {
-        for key in ["clusterIP", "clusterIPs"] {
-            object["spec"].as_object_mut().map(|s| s.remove(key));
-        }
-        return;
-    }
-    if object["spec"]["clusterIP"].as_str().is_none_or(str::is_empty) {
-        let taken = |ip: &str| services.iter().any(|s| s.value["spec"]["clusterIP"] == ip);
-        // 10.96.0.0/12, as kubeadm has it; its first addresses stay for static use.
-        let address = (256_u32..1 << 20)
-            .map(|n| std::net::Ipv4Addr::from(0x0a60_0000 + n).to_string())
-            .find(|ip| !taken(ip));
-        if let Some(address) = address {
-            object["spec"]["clusterIP"] = address.into();
-        }
-    }
-    let address = object["spec"]["clusterIP"].clone();
-    object["spec"]["clusterIPs"] = json!([address]);
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-        let name = object["metadata"]["name"].clone();
-        let others = services.iter().filter(|s| s.value["metadata"]["name"] != name);
-        let mut taken: Vec<i64> = others
-            .flat_map(|s| s.value["spec"]["ports"].as_array().cloned().unwrap_or_default())
-            .filter_map(|p| p["nodePort"].as_i64())
-            .collect();
-        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            if port["nodePort"].as_i64().unwrap_or(0) == 0
-                && let Some(free) = (30_000..32_768).find(|n| !taken.contains(n))
-            {
-                port["nodePort"] = free.into();
-            }
-            taken.extend(port["nodePort"].as_i64());
-        }
-    } else {
-        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            port.as_object_mut().map(|p| p.remove("nodePort"));
-        }
-    }
-}
-
-/// What the server allocated stays when a client leaves it out.
-fn keep_allocated(resource: &Resource, before: &Value, after: &mut Value) {
-    if resource.is("", "services") {
-        for key in ["clusterIP", "clusterIPs"] {
-            if after["spec"][key].is_null() && before["spec"]["type"] != "ExternalName" && !before["spec"][key].is_null() {
-                after["spec"][key] = before["spec"][key].clone();
-            }
-        }
-        for port in after["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            let old = before["spec"]["ports"].as_array().into_iter().flatten();
-            let same = old.into_iter().find(|o| o["port"] == port["port"] && o["protocol"] == port["protocol"]);
-            if let Some(number) = same.and_then(|o| o.get("nodePort"))
-                && port["nodePort"].is_null()
-            {
-                port["nodePort"] = number.clone();
-            }
-        }
-    }
-    if resource.is("batch", "jobs") && after["spec"]["selector"].is_null() {
-        after["spec"]["selector"] = before["spec"]["selector"].clone();
-    }
-}
-
 /// A definition is established at once: its kind is served from now on.
 fn crd_status(resource: &Resource, object: &mut Value) {
     if &*resource.storage != crd::STORAGE {
         return;
     }
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "lastTransitionTime": clock::now(), "reason": reason, "message": message})
-    };
-    let versions = object["spec"]["versions"].as_array().cloned().unwrap_or_default();
-    let stored: Vec<&Value> = versions.iter().filter(|v| v["storage"] == true).map(|v| &v["name"]).collect();
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": clock::now(), "reason": reason, "message": message});
+    let versions = object["spec"]["versions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let stored: Vec<&Value> = versions
+        .iter()
+        .filter(|v| v["storage"] == true)
+        .map(|v| &v["name"])
+        .collect();
     object["status"] = json!({
         "acceptedNames": object["spec"]["names"], "storedVersions": stored,
         "conditions": [condition("NamesAccepted", "NoConflicts", "no conflicts found"),
@@ -841,7 +830,10 @@ fn gvk_version(resource: &Resource) -> String {
 
 fn random_suffix() -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    random_bytes()[..5].iter().map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])).collect()
+    random_bytes()[..5]
+        .iter()
+        .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
+        .collect()
 }
 
 /// A writer that creates by server-side apply: `managedFields` are there already.
@@ -859,103 +851,3 @@ const KEPT_METADATA: [&str; 8] = [
     "generation",
     "selfLink",
 ];
-
-mod duplicates {
-    //! JSON keys that stand twice.
-
-    use std::collections::HashSet;
-    use std::fmt;
-
-    use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
-    /// The paths of keys given more than once, as `duplicate field "spec.x"`.
-    pub(super) fn find(body: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        // Syntax errors are reported by the real decoding.
-        let _ = Node { path: String::new(), found: &mut found }.deserialize(&mut deserializer);
-        found
-    }
-
-    struct Node<'a> {
-        path: String,
-        found: &'a mut Vec<String>,
-    }
-
-    impl<'de> DeserializeSeed<'de> for Node<'_> {
-        type Value = ();
-
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            deserializer.deserialize_any(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for Node<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("JSON")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            let mut seen = HashSet::new();
-            while let Some(key) = map.next_key::<String>()? {
-                let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-                if !seen.insert(key) {
-                    self.found.push(format!("duplicate field {path:?}"));
-                }
-                map.next_value_seed(Node { path, found: &mut *self.found })?;
-            }
-            Ok(())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-            let mut index = 0;
-            while list
-                .next_element_seed(Node { path: format!("{}[{index}]", self.path), found: &mut *self.found })?
-                .is_some()
-            {
-                index += 1;
-            }
-            Ok(())
-        }
-
-        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            serde::de::IgnoredAny::deserialize(deserializer).map(drop)
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        #[test]
-        fn twice_is_found_at_any_depth() {
-            let body = br#"{"a": 1, "b": [{"c": 1, "c": 2}], "a": 2, "d": {"a": null}}"#;
-            assert_eq!(super::find(body), [r#"duplicate field "b[0].c""#, r#"duplicate field "a""#]);
-        }
-    }
-}
-

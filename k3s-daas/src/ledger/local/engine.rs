@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -23,6 +23,7 @@ use crate::contract::Call;
 use crate::crypto::BatchVerifier;
 use crate::ledger::{Cursor, Error, Receipt, Result};
 use crate::types::Digest;
+use crate::wire::Deployment;
 
 /// What the engine is asked to do.
 #[derive(Debug)]
@@ -101,7 +102,11 @@ impl Engine {
                 None
             }
         };
-        let published = Published::new(&loaded.replica, loaded.stored.heads, loaded.stored.last_head);
+        let published = Published::new(
+            &loaded.replica,
+            loaded.stored.heads,
+            loaded.stored.last_head,
+        );
         let published = Arc::new(published);
         let (progress, followed) = watch::channel(loaded.replica.tip.events);
         let engine = Self {
@@ -120,6 +125,10 @@ impl Engine {
             noticed,
         };
         Ok((engine, published, followed))
+    }
+
+    pub(super) fn deployment(&self) -> Deployment {
+        self.replica.deployment
     }
 
     pub(super) fn neighbours(&self) -> Option<&Neighbours> {
@@ -493,7 +502,8 @@ impl Engine {
 
     fn publish(&self, calls: &[Final]) {
         if !calls.is_empty() {
-            self.published.write().advance(&self.replica, calls);
+            let events = calls.iter().flat_map(Final::sized_events).collect();
+            self.published.write().advance(&self.replica, calls, events);
             self.progress.send_replace(self.replica.tip.events);
         }
     }
@@ -578,8 +588,7 @@ struct Locked(Arc<File>);
 
 impl Locked {
     fn wait(lock: &Arc<File>) -> std::result::Result<Self, Failure> {
-        lock.lock()
-            .map_err(Failure::io("queue on the lock file"))?;
+        lock.lock().map_err(Failure::io("queue on the lock file"))?;
         Ok(Self(lock.clone()))
     }
 }
@@ -630,8 +639,8 @@ fn check_last_head(
         let last = stored.heads.saturating_sub(1);
         Err(BrokenLink::new("head", last, why).into())
     };
-    let heads = journal.heads_after(number(stored.heads) - 2, 2)?;
-    let [head] = &heads[..] else {
+    let mut heads = journal.heads_after(number(stored.heads) - 2)?;
+    let (Some(head), true) = (heads.pop().transpose()?, heads.is_empty()) else {
         return broken("it is not the last one");
     };
     if head.message.sequence + 1 != stored.heads || head.digest() != stored.last_head {
@@ -717,3 +726,7 @@ const MAX_BATCH: usize = 512;
 
 /// Catches a writer that died between its commit and its notice.
 const RECHECK: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+#[path = "tests/engine.rs"]
+mod tests;

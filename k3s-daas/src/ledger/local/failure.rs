@@ -19,7 +19,11 @@ pub struct BrokenLink {
 }
 
 impl BrokenLink {
-    pub(crate) fn new(table: &'static str, row: impl fmt::Display, what: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        table: &'static str,
+        row: impl fmt::Display,
+        what: impl Into<String>,
+    ) -> Self {
         Self {
             table,
             row: row.to_string(),
@@ -90,8 +94,8 @@ impl From<Failure> for Error {
 
 fn of_sqlite(error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode::{
-        CannotOpen, ConstraintViolation, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
-        SystemIoFailure,
+        CannotOpen, ConstraintViolation, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull,
+        NotADatabase, SystemIoFailure,
     };
     match error.sqlite_error_code() {
         Some(NotADatabase) => Error::Corrupt("its file is no database".to_owned()),

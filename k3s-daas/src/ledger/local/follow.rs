@@ -156,10 +156,7 @@ impl Readers {
 }
 
 /// Events after one sequence number, from disk, their links checked.
-fn page(
-    journal: &Journal,
-    after: u64,
-) -> std::result::Result<VecDeque<SequencedEvent>, Failure> {
+fn page(journal: &Journal, after: u64) -> std::result::Result<VecDeque<SequencedEvent>, Failure> {
     let first = super::replay::number(after + 1);
     let Some(row) = journal.events_after(first - 1, 1)?.pop().transpose()? else {
         return Ok(VecDeque::new());
@@ -168,9 +165,17 @@ fn page(
     let mut call = u64::try_from(row.call).unwrap_or_default();
     let last = journal.tip()?.calls;
     while events.len() < PAGE && call <= last {
-        let linked = tail::linked_call(journal, call)?;
-        let of_call = sequenced(&linked)?;
-        events.extend(of_call.into_iter().filter(|event| event.cursor.major > after));
+        let of_call = match tail::linked_call(journal, call).and_then(|linked| sequenced(&linked)) {
+            Ok(of_call) => of_call,
+            // What holds before it is handed out first.
+            Err(_) if !events.is_empty() => break,
+            Err(failure) => return Err(failure),
+        };
+        events.extend(
+            of_call
+                .into_iter()
+                .filter(|event| event.cursor.major > after),
+        );
         call += 1;
     }
     Ok(events)

@@ -136,8 +136,7 @@ impl SignedCall {
             .bytes
             .strip_prefix(&to_bcs(&intent)[..])
             .ok_or("it is not signed as a call for this ledger")?;
-        let message: LocalCall =
-            bcs::from_bytes(message).map_err(|_| "its bytes are no call")?;
+        let message: LocalCall = bcs::from_bytes(message).map_err(|_| "its bytes are no call")?;
         if message.sender == self.key.address() {
             Ok(message)
         } else {
@@ -169,12 +168,13 @@ impl FromStr for Head {
     fn from_str(text: &str) -> Result<Self, InvalidHead> {
         let invalid = || InvalidHead(text.chars().take(96).collect());
         let (calls, link) = text.split_once(':').ok_or_else(invalid)?;
-        if link.trim_start_matches("0x").len() != 64 {
+        let link = link.strip_prefix("0x").unwrap_or(link);
+        if link.len() != 64 {
             return Err(invalid());
         }
         Ok(Self {
             calls: calls.parse().map_err(|_| invalid())?,
-            link: link.parse().map_err(|_| invalid())?,
+            link: format!("0x{link}").parse().map_err(|_| invalid())?,
         })
     }
 }

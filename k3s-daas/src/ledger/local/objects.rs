@@ -173,10 +173,7 @@ fn request_row(token: TokenId, id: RequestId) -> Vec<u8> {
 
 fn parse_request_row(row: &[u8]) -> Option<(TokenId, RequestId)> {
     let (token, id) = row.split_at_checked(32)?;
-    Some((
-        TokenId::from_slice(token)?,
-        RequestId::from_bytes(id).ok()?,
-    ))
+    Some((TokenId::from_slice(token)?, RequestId::from_bytes(id).ok()?))
 }
 
 /// Over all rows of the state's tables, whatever their order: the exclusive or of their hashes.
@@ -229,7 +226,11 @@ pub(crate) fn load(journal: &Journal, replica: &mut Replica) -> Result<Fingerpri
         journal.each_object(table, |id, bytes| {
             fingerprint.toggle(table.singular(), id, bytes);
             let object = object(table, id, bytes).ok_or_else(|| {
-                BrokenLink::new(table.singular(), table.show_id(id), "its bytes are no such object")
+                BrokenLink::new(
+                    table.singular(),
+                    table.show_id(id),
+                    "its bytes are no such object",
+                )
             })?;
             replica.state.load(object);
             Ok(())
@@ -241,8 +242,8 @@ pub(crate) fn load(journal: &Journal, replica: &mut Replica) -> Result<Fingerpri
             .ok()
             .filter(|mist| *mist > 0)
             .ok_or_else(|| broken("it is not positive"))?;
-        let account = Address::from_slice(account)
-            .ok_or_else(|| broken("its account is not 32 bytes"))?;
+        let account =
+            Address::from_slice(account).ok_or_else(|| broken("its account is not 32 bytes"))?;
         fingerprint.toggle_balance(account, mist);
         replica.balances.insert(account, mist);
         Ok(())

@@ -62,11 +62,7 @@ pub(super) fn check(journal: &Journal, tip: &Tip) -> Result<(), Failure> {
 }
 
 /// Checks a call's links from the one before it on; also the link after it.
-fn follow(
-    journal: &Journal,
-    row: CallRow,
-    previous: Digest,
-) -> Result<(Linked, Digest), Failure> {
+fn follow(journal: &Journal, row: CallRow, previous: Digest) -> Result<(Linked, Digest), Failure> {
     let broken = |what: &str| Err(BrokenLink::new("call", row.sequence, what).into());
     if blake2b256(&[&row.signed]) != row.digest {
         return broken("its digest is not that of its signed bytes");

@@ -17,8 +17,15 @@ pub(in crate::memory_cluster) struct Writer {
 }
 
 /// Writes into `after` who now holds which field.
-pub(in crate::memory_cluster) fn track(before: Option<&Value>, after: &mut Value, schema: &Field, writer: &Writer) {
-    let given = after["metadata"].get("managedFields").and_then(Value::as_array);
+pub(in crate::memory_cluster) fn track(
+    before: Option<&Value>,
+    after: &mut Value,
+    schema: &Field,
+    writer: &Writer,
+) {
+    let given = after["metadata"]
+        .get("managedFields")
+        .and_then(Value::as_array);
     let mut owners = match given {
         Some(list) if list.is_empty() || list == &[json!({})] => Vec::new(),
         Some(_) => Owner::read_all(after),
@@ -67,7 +74,10 @@ pub(in crate::memory_cluster) fn apply(
         let mut gone = last.set.clone();
         gone.subtract(&wanted_set);
         let mut kept = wanted_set.clone();
-        owners.iter().filter(|o| !mine(o)).for_each(|o| kept.union(&o.set));
+        owners
+            .iter()
+            .filter(|o| !mine(o))
+            .for_each(|o| kept.union(&o.set));
         remove(&mut merged, &gone, &kept, schema);
     }
 
@@ -76,7 +86,12 @@ pub(in crate::memory_cluster) fn apply(
     for owner in owners.iter_mut().filter(|o| !mine(o)) {
         let contested = owner.set.intersection(&difference.changed);
         if !contested.is_empty() {
-            conflicts.extend(contested.paths().into_iter().map(|path| (owner.shown(), path)));
+            conflicts.extend(
+                contested
+                    .paths()
+                    .into_iter()
+                    .map(|path| (owner.shown(), path)),
+            );
             owner.set.subtract(&contested);
         }
         owner.set.subtract_deep(&difference.removed);
@@ -87,7 +102,11 @@ pub(in crate::memory_cluster) fn apply(
     owners.retain(|o| !mine(o));
     let mut me = Owner::new(writer, true);
     me.set = wanted_set;
-    if let Some(before) = live.map(Owner::read_all).unwrap_or_default().into_iter().find(|o| mine(o))
+    if let Some(before) = live
+        .map(Owner::read_all)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|o| mine(o))
         && before.set == me.set
         && difference.changed.is_empty()
         && difference.removed.is_empty()
@@ -105,13 +124,21 @@ pub(in crate::memory_cluster) fn apply(
 pub(in crate::memory_cluster) fn same_but_for_times(a: &Value, b: &Value) -> bool {
     let without_times = |value: &Value| {
         let mut value = value.clone();
-        for entry in value["metadata"].get_mut("managedFields").and_then(Value::as_array_mut).into_iter().flatten() {
+        for entry in value["metadata"]
+            .get_mut("managedFields")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             if let Some(entry) = entry.as_object_mut() {
                 entry.remove("time");
             }
         }
         // Times also decide the order.
-        if let Some(list) = value["metadata"].get_mut("managedFields").and_then(Value::as_array_mut) {
+        if let Some(list) = value["metadata"]
+            .get_mut("managedFields")
+            .and_then(Value::as_array_mut)
+        {
             list.sort_by_key(Value::to_string);
         }
         value
@@ -149,7 +176,10 @@ impl Owner {
     }
 
     fn read_all(object: &Value) -> Vec<Self> {
-        let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+        let entries = object["metadata"]["managedFields"]
+            .as_array()
+            .into_iter()
+            .flatten();
         entries.filter_map(Self::read).collect()
     }
 
@@ -189,12 +219,22 @@ impl Owner {
 fn write_owners(object: &mut Value, mut owners: Vec<Owner>) {
     owners.retain(|o| !o.set.is_empty());
     owners.sort_by(|a, b| {
-        let order = |o: &Owner| (!o.applied, o.time.clone(), o.manager.clone(), o.api_version.clone(), o.subresource.clone());
+        let order = |o: &Owner| {
+            (
+                !o.applied,
+                o.time.clone(),
+                o.manager.clone(),
+                o.api_version.clone(),
+                o.subresource.clone(),
+            )
+        };
         order(a).cmp(&order(b))
     });
     // As Kubernetes, which folds the oldest updates together.
     while owners.iter().filter(|o| !o.applied).count() > MAX_UPDATERS {
-        let Some(oldest) = owners.iter().position(|o| !o.applied) else { break };
+        let Some(oldest) = owners.iter().position(|o| !o.applied) else {
+            break;
+        };
         let oldest = owners.remove(oldest);
         if let Some(heir) = owners.iter_mut().find(|o| !o.applied) {
             heir.set.union(&oldest.set);
@@ -204,7 +244,10 @@ fn write_owners(object: &mut Value, mut owners: Vec<Owner>) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
         if !owners.is_empty() {
-            metadata.insert("managedFields".into(), owners.iter().map(Owner::write).collect());
+            metadata.insert(
+                "managedFields".into(),
+                owners.iter().map(Owner::write).collect(),
+            );
         }
     }
 }
@@ -216,7 +259,9 @@ fn bare(object: &Value) -> Value {
         map.remove("kind");
         map.remove("apiVersion");
         if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-            SYSTEM_METADATA.iter().for_each(|key| drop(metadata.remove(*key)));
+            SYSTEM_METADATA
+                .iter()
+                .for_each(|key| drop(metadata.remove(*key)));
             if metadata.is_empty() {
                 map.remove("metadata");
             }
@@ -242,7 +287,9 @@ fn restore_bare(from: &Value, into: &mut Value) {
 
 fn merge(live: Option<&Value>, wanted: &Value, field: &Field) -> Value {
     match (live, wanted) {
-        (Some(Value::Object(live)), Value::Object(wanted)) if !field.is_atomic() || is_untyped(field) => {
+        (Some(Value::Object(live)), Value::Object(wanted))
+            if !field.is_atomic() || is_untyped(field) =>
+        {
             let mut merged = live.clone();
             for (key, value) in wanted {
                 let value = merge(live.get(key), value, field.child_or_any(key));
@@ -250,7 +297,9 @@ fn merge(live: Option<&Value>, wanted: &Value, field: &Field) -> Value {
             }
             Value::Object(merged)
         }
-        (Some(Value::Array(live)), Value::Array(wanted)) if !field.is_atomic() => merge_lists(live, wanted, field),
+        (Some(Value::Array(live)), Value::Array(wanted)) if !field.is_atomic() => {
+            merge_lists(live, wanted, field)
+        }
         (_, wanted) => wanted.clone(),
     }
 }
@@ -293,7 +342,9 @@ fn remove(value: &mut Value, gone: &Set, kept: &Set, field: &Field) {
     match value {
         Value::Object(map) => {
             for (key, gone) in &gone.children {
-                let Some(name) = key.strip_prefix("f:") else { continue };
+                let Some(name) = key.strip_prefix("f:") else {
+                    continue;
+                };
                 match kept.children.get(key).filter(|k| !k.is_empty()) {
                     None if gone.member => {
                         map.remove(name);
@@ -313,7 +364,9 @@ fn remove(value: &mut Value, gone: &Set, kept: &Set, field: &Field) {
         }
         Value::Array(list) if field.list != ListKind::Atomic => {
             for (key, gone) in &gone.children {
-                let Some(at) = list.iter().position(|item| item_key(item, field) == *key) else { continue };
+                let Some(at) = list.iter().position(|item| item_key(item, field) == *key) else {
+                    continue;
+                };
                 match kept.children.get(key).filter(|k| !k.is_empty()) {
                     None if gone.member => {
                         list.remove(at);
@@ -336,9 +389,17 @@ fn conflict(conflicts: &[(String, String)]) -> Refusal {
             owners.dedup();
             for owner in owners {
                 lines.push(format!("conflicts with {owner}:"));
-                lines.extend(many.iter().filter(|(o, _)| o == owner).map(|(_, path)| format!("- {path}")));
+                lines.extend(
+                    many.iter()
+                        .filter(|(o, _)| o == owner)
+                        .map(|(_, path)| format!("- {path}")),
+                );
             }
-            format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))
+            format!(
+                "Apply failed with {} conflicts: {}",
+                many.len(),
+                lines.join("\n")
+            )
         }
     };
     let mut refusal = Refusal::new(StatusCode::CONFLICT, "Conflict", message);
@@ -374,7 +435,11 @@ mod tests {
     use super::*;
 
     fn writer(manager: &str) -> Writer {
-        Writer { manager: manager.into(), api_version: "v1".into(), subresource: String::new() }
+        Writer {
+            manager: manager.into(),
+            api_version: "v1".into(),
+            subresource: String::new(),
+        }
     }
 
     fn config(data: Value) -> Value {
@@ -385,7 +450,12 @@ mod tests {
         Field::named("io.k8s.api.core.v1.ConfigMap")
     }
 
-    fn applied(live: Option<&Value>, data: Value, manager: &str, force: bool) -> Result<Value, Refusal> {
+    fn applied(
+        live: Option<&Value>,
+        data: Value,
+        manager: &str,
+        force: bool,
+    ) -> Result<Value, Refusal> {
         apply(live, &config(data), &schema(), &writer(manager), force)
     }
 
@@ -394,7 +464,10 @@ mod tests {
         let one = applied(None, json!({"a": "1", "b": "1"}), "me", false).unwrap();
         let two = applied(Some(&one), json!({"a": "1"}), "me", false).unwrap();
         assert_eq!(two["data"], json!({"a": "1"}));
-        assert_eq!(two["metadata"]["managedFields"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            two["metadata"]["managedFields"].as_array().unwrap().len(),
+            1
+        );
     }
 
     #[test]
@@ -412,9 +485,15 @@ mod tests {
         let one = applied(None, json!({"a": "1", "b": "1"}), "me", false).unwrap();
         let refusal = applied(Some(&one), json!({"a": "2"}), "you", false).unwrap_err();
         assert_eq!(refusal.code, StatusCode::CONFLICT);
-        assert_eq!(refusal.message, "Apply failed with 1 conflict: conflict with \"me\": .data.a");
+        assert_eq!(
+            refusal.message,
+            "Apply failed with 1 conflict: conflict with \"me\": .data.a"
+        );
         let both = applied(Some(&one), json!({"a": "2", "b": "2"}), "you", false).unwrap_err();
-        assert_eq!(both.message, "Apply failed with 2 conflicts: conflicts with \"me\":\n- .data.a\n- .data.b");
+        assert_eq!(
+            both.message,
+            "Apply failed with 2 conflicts: conflicts with \"me\":\n- .data.a\n- .data.b"
+        );
         let forced = applied(Some(&one), json!({"a": "2"}), "you", true).unwrap();
         assert_eq!(forced["data"], json!({"a": "2", "b": "1"}));
         // I lost `a`: dropping it no longer removes it.
@@ -428,9 +507,15 @@ mod tests {
         let mut two = one.clone();
         two["data"]["a"] = "2".into();
         track(Some(&one), &mut two, &schema(), &writer("editor"));
-        assert_eq!(two["metadata"]["managedFields"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            two["metadata"]["managedFields"].as_array().unwrap().len(),
+            1
+        );
         let refusal = applied(Some(&two), json!({"a": "3"}), "me", false).unwrap_err();
-        assert_eq!(refusal.message, "Apply failed with 1 conflict: conflict with \"editor\" using v1: .data.a");
+        assert_eq!(
+            refusal.message,
+            "Apply failed with 1 conflict: conflict with \"editor\" using v1: .data.a"
+        );
         let same = applied(Some(&two), json!({"a": "2"}), "me", false).unwrap();
         let again = applied(Some(&same), json!({"a": "2"}), "me", false).unwrap();
         assert!(same_but_for_times(&same, &again));
@@ -447,8 +532,12 @@ mod tests {
         let two = apply_pod(Some(&one), json!([{"name": "b", "image": "1"}]), "you");
         assert_eq!(two["spec"]["containers"].as_array().unwrap().len(), 2);
         let three = apply_pod(Some(&two), json!([{"name": "c", "image": "1"}]), "me");
-        let names: Vec<&str> =
-            three["spec"]["containers"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = three["spec"]["containers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["c", "b"]);
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct Difference {
 
 impl Set {
     fn leaf() -> Self {
-        Self { member: true, children: BTreeMap::new() }
+        Self {
+            member: true,
+            children: BTreeMap::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,7 +93,10 @@ impl Set {
     }
 
     pub(super) fn intersection(&self, other: &Self) -> Self {
-        let mut set = Self { member: self.member && other.member, children: BTreeMap::new() };
+        let mut set = Self {
+            member: self.member && other.member,
+            children: BTreeMap::new(),
+        };
         for (key, child) in &self.children {
             if let Some(theirs) = other.children.get(key) {
                 let both = child.intersection(theirs);
@@ -123,9 +129,15 @@ impl Set {
 
     fn decode_child(value: &Value) -> Option<Self> {
         let map = value.as_object()?;
-        let mut set = Self { member: map.is_empty() || map.contains_key("."), children: BTreeMap::new() };
+        let mut set = Self {
+            member: map.is_empty() || map.contains_key("."),
+            children: BTreeMap::new(),
+        };
         for (key, value) in map.iter().filter(|(key, _)| *key != ".") {
-            if !["f:", "k:", "v:", "i:"].iter().any(|prefix| key.starts_with(prefix)) {
+            if !["f:", "k:", "v:", "i:"]
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+            {
                 return None;
             }
             set.children.insert(key.clone(), Self::decode_child(value)?);
@@ -155,8 +167,14 @@ impl Difference {
     pub(super) fn between(before: Option<&Value>, after: Option<&Value>, field: &Field) -> Self {
         let mut difference = Self::default();
         let (changed, removed) = compare(before, after, field, true);
-        difference.changed = changed;
-        difference.removed = removed;
+        difference.changed = Set {
+            member: false,
+            ..changed
+        };
+        difference.removed = Set {
+            member: false,
+            ..removed
+        };
         difference
     }
 }
@@ -184,7 +202,12 @@ pub(super) fn item_key(item: &Value, field: &Field) -> String {
 
 /// Added-or-changed and removed paths. `implicit`: everything above exists by value, so an
 /// object that is not there yet is not news by itself.
-fn compare(before: Option<&Value>, after: Option<&Value>, field: &Field, implicit: bool) -> (Set, Set) {
+fn compare(
+    before: Option<&Value>,
+    after: Option<&Value>,
+    field: &Field,
+    implicit: bool,
+) -> (Set, Set) {
     let (mut changed, mut removed) = (Set::default(), Set::default());
     let is_container = |v: &Value| v.is_object() || v.is_array();
     let is_empty = |v: Option<&Value>| match v {
@@ -197,6 +220,7 @@ fn compare(before: Option<&Value>, after: Option<&Value>, field: &Field, implici
     if !containers || field.is_atomic() || (is_empty(before) && is_empty(after)) {
         match (before, after) {
             (Some(_), None) => removed.member = true,
+            (None, Some(Value::Object(_))) if implicit && is_empty(after) => {}
             (before, after) => changed.member = before != after,
         }
         return (changed, removed);
@@ -206,7 +230,8 @@ fn compare(before: Option<&Value>, after: Option<&Value>, field: &Field, implici
         let (child, child_implicit) = match name {
             Some(name) => {
                 let child = field.child_or_any(name);
-                let by_value = child.by_value || matches!(name, "metadata" | "spec" | "status") && implicit;
+                let by_value =
+                    child.by_value || matches!(name, "metadata" | "spec" | "status") && implicit;
                 (child, implicit && (by_value || field.requires(name)))
             }
             None => (field.items(), false),
@@ -228,12 +253,20 @@ fn compare(before: Option<&Value>, after: Option<&Value>, field: &Field, implici
 }
 
 /// The set keys of both values, with the field name for those of objects.
-fn keys_of<'a>(before: Option<&'a Value>, after: Option<&'a Value>, field: &Field) -> BTreeMap<String, Option<&'a str>> {
+fn keys_of<'a>(
+    before: Option<&'a Value>,
+    after: Option<&'a Value>,
+    field: &Field,
+) -> BTreeMap<String, Option<&'a str>> {
     let mut keys = BTreeMap::new();
     for value in [before, after].into_iter().flatten() {
         match value {
-            Value::Object(map) => keys.extend(map.keys().map(|k| (format!("f:{k}"), Some(k.as_str())))),
-            Value::Array(list) => keys.extend(list.iter().map(|item| (item_key(item, field), None))),
+            Value::Object(map) => {
+                keys.extend(map.keys().map(|k| (format!("f:{k}"), Some(k.as_str()))))
+            }
+            Value::Array(list) => {
+                keys.extend(list.iter().map(|item| (item_key(item, field), None)))
+            }
             _ => {}
         }
     }
@@ -255,8 +288,10 @@ fn shown_element(key: &str) -> String {
     if let Some(value) = key.strip_prefix("v:") {
         return format!("[={value}]");
     }
-    let keys: Map<String, Value> =
-        key.strip_prefix("k:").and_then(|k| serde_json::from_str(k).ok()).unwrap_or_default();
+    let keys: Map<String, Value> = key
+        .strip_prefix("k:")
+        .and_then(|k| serde_json::from_str(k).ok())
+        .unwrap_or_default();
     let mut pairs: Vec<String> = keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
     pairs.sort();
     format!("[{}]", pairs.join(","))
@@ -299,6 +334,18 @@ mod tests {
     }
 
     #[test]
+    fn a_struct_that_go_holds_by_value_is_no_news() {
+        let job = Field::named("io.k8s.api.batch.v1.Job");
+        let value =
+            json!({"spec": {"template": {"metadata": {}, "spec": {"securityContext": {}}}}});
+        let difference = Difference::between(None, Some(&value), &job);
+        assert_eq!(
+            difference.changed.paths(),
+            [".spec.template.spec.securityContext"]
+        );
+    }
+
+    #[test]
     fn sets_add_up_and_take_away() {
         let pod = pod();
         let a = Set::of(&json!({"metadata": {"labels": {"a": "1", "b": "1"}}}), &pod);
@@ -315,7 +362,16 @@ mod tests {
             Some(&json!({"spec": {"containers": [{"name": "x", "image": "2"}]}})),
             &pod,
         );
-        assert_eq!(changes.changed.paths(), [".spec.containers[name=\"x\"].image"]);
-        assert_eq!(changes.removed.paths(), [".spec.containers[name=\"y\"]", ".spec.containers[name=\"y\"].name"]);
+        assert_eq!(
+            changes.changed.paths(),
+            [".spec.containers[name=\"x\"].image"]
+        );
+        assert_eq!(
+            changes.removed.paths(),
+            [
+                ".spec.containers[name=\"y\"]",
+                ".spec.containers[name=\"y\"].name"
+            ]
+        );
     }
 }

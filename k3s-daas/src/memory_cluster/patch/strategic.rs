@@ -17,14 +17,21 @@ fn merge_value(live: Option<&Value>, patch: &Value, field: &Field) -> Result<Val
         // Directives of a value that is new have nothing to act on.
         (_, Value::Object(patch)) => merge_map(&Map::new(), patch, field),
         (live, Value::Array(patch)) => {
-            let live = live.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let live = live
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             merge_list(live, patch, field)
         }
         (_, patch) => Ok(patch.clone()),
     }
 }
 
-fn merge_map(live: &Map<String, Value>, patch: &Map<String, Value>, field: &Field) -> Result<Value, Refusal> {
+fn merge_map(
+    live: &Map<String, Value>,
+    patch: &Map<String, Value>,
+    field: &Field,
+) -> Result<Value, Refusal> {
     match patch.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()) {
         Some("replace") => return Ok(Value::Object(without_directives(patch))),
         Some("delete") => return Ok(Value::Object(Map::new())),
@@ -33,12 +40,18 @@ fn merge_map(live: &Map<String, Value>, patch: &Map<String, Value>, field: &Fiel
     }
     let mut merged = live.clone();
     if let Some(retained) = patch.get(RETAIN_KEYS) {
-        let retained = retained.as_array().ok_or_else(|| bad_patch(&"$retainKeys is not a list"))?;
+        let retained = retained
+            .as_array()
+            .ok_or_else(|| bad_patch(&"$retainKeys is not a list"))?;
         merged.retain(|key, _| retained.iter().any(|r| r == key));
     }
     let none = Vec::new();
     for (key, value) in patch {
-        if key == DIRECTIVE || key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_PRIMITIVES) {
+        if key == DIRECTIVE
+            || key == RETAIN_KEYS
+            || key.starts_with(SET_ORDER)
+            || key.starts_with(DELETE_PRIMITIVES)
+        {
             continue;
         }
         let child = field.child_or_any(key);
@@ -57,7 +70,9 @@ fn merge_map(live: &Map<String, Value>, patch: &Map<String, Value>, field: &Fiel
     }
     for (key, value) in patch {
         if let Some(name) = key.strip_prefix(DELETE_PRIMITIVES) {
-            let gone = value.as_array().ok_or_else(|| bad_patch(&"$deleteFromPrimitiveList is not a list"))?;
+            let gone = value
+                .as_array()
+                .ok_or_else(|| bad_patch(&"$deleteFromPrimitiveList is not a list"))?;
             if let Some(Value::Array(list)) = merged.get_mut(name) {
                 list.retain(|item| !gone.contains(item));
             }
@@ -65,7 +80,9 @@ fn merge_map(live: &Map<String, Value>, patch: &Map<String, Value>, field: &Fiel
     }
     for (key, order) in patch {
         if let Some(name) = key.strip_prefix(SET_ORDER) {
-            let order = order.as_array().ok_or_else(|| bad_patch(&"$setElementOrder is not a list"))?;
+            let order = order
+                .as_array()
+                .ok_or_else(|| bad_patch(&"$setElementOrder is not a list"))?;
             let patched = patch.get(name).and_then(Value::as_array).unwrap_or(&none);
             let child = field.child_or_any(name);
             check_order(order, patched, child, name)?;
@@ -78,9 +95,14 @@ fn merge_map(live: &Map<String, Value>, patch: &Map<String, Value>, field: &Fiel
 }
 
 fn merge_list(live: &[Value], patch: &[Value], field: &Field) -> Result<Value, Refusal> {
-    let replace = patch.iter().any(|item| item.get(DIRECTIVE).is_some_and(|d| d == "replace"));
+    let replace = patch
+        .iter()
+        .any(|item| item.get(DIRECTIVE).is_some_and(|d| d == "replace"));
     if !field.merges || replace {
-        let kept = patch.iter().filter(|item| !is_bare_directive(item)).map(cleaned);
+        let kept = patch
+            .iter()
+            .filter(|item| !is_bare_directive(item))
+            .map(cleaned);
         return Ok(Value::Array(kept.collect()));
     }
     let Some(merge_key) = &field.merge_key else {
@@ -100,13 +122,20 @@ fn merge_list(live: &[Value], patch: &[Value], field: &Field) -> Result<Value, R
             return Err(bad_patch(&"items of a merged list must be objects"));
         };
         let Some(key) = map.get(merge_key) else {
-            return Err(Refusal::bad_request(format!("map: {item} does not contain declared merge key: {merge_key}")));
+            return Err(Refusal::bad_request(format!(
+                "map: {item} does not contain declared merge key: {merge_key}"
+            )));
         };
         let at = merged.iter().position(|m| m.get(merge_key) == Some(key));
-        match (map.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()), at) {
+        match (
+            map.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()),
+            at,
+        ) {
             (Some("delete"), _) => merged.retain(|m| m.get(merge_key) != Some(key)),
             (Some("replace"), Some(at)) => merged[at] = Value::Object(without_directives(map)),
-            (Some(other), _) if !matches!(other, "merge" | "replace") => return Err(unknown_directive(other)),
+            (Some(other), _) if !matches!(other, "merge" | "replace") => {
+                return Err(unknown_directive(other));
+            }
             (_, Some(at)) => merged[at] = merge_value(Some(&merged[at]), item, items)?,
             (_, None) => merged.push(merge_value(None, item, items)?),
         }
@@ -118,7 +147,9 @@ fn merge_list(live: &[Value], patch: &[Value], field: &Field) -> Result<Value, R
 /// item before them.
 fn reorder(list: Vec<Value>, order: &[Value], field: &Field) -> Vec<Value> {
     let rank = |item: &Value| match &field.merge_key {
-        Some(key) => order.iter().position(|o| o.get(key).is_some() && o.get(key) == item.get(key)),
+        Some(key) => order
+            .iter()
+            .position(|o| o.get(key).is_some() && o.get(key) == item.get(key)),
         None => order.iter().position(|o| o == item),
     };
     let mut ordered: Vec<(usize, Value)> = Vec::new();
@@ -137,11 +168,19 @@ fn reorder(list: Vec<Value>, order: &[Value], field: &Field) -> Vec<Value> {
     result
 }
 
-fn check_order(order: &[Value], patched: &[Value], field: &Field, name: &str) -> Result<(), Refusal> {
+fn check_order(
+    order: &[Value],
+    patched: &[Value],
+    field: &Field,
+    name: &str,
+) -> Result<(), Refusal> {
     let named = |item: &Value| match &field.merge_key {
         Some(key) => {
-            item.get(DIRECTIVE).is_some_and(|d| d == "delete" || d == "replace")
-                || order.iter().any(|o| o.get(key).is_some() && o.get(key) == item.get(key))
+            item.get(DIRECTIVE)
+                .is_some_and(|d| d == "delete" || d == "replace")
+                || order
+                    .iter()
+                    .any(|o| o.get(key).is_some() && o.get(key) == item.get(key))
         }
         None => order.contains(item),
     };
@@ -156,7 +195,8 @@ fn check_order(order: &[Value], patched: &[Value], field: &Field, name: &str) ->
 }
 
 fn is_bare_directive(item: &Value) -> bool {
-    item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(DIRECTIVE))
+    item.as_object()
+        .is_some_and(|map| map.len() == 1 && map.contains_key(DIRECTIVE))
 }
 
 fn cleaned(item: &Value) -> Value {
@@ -194,13 +234,20 @@ mod tests {
     }
 
     fn containers(names: &[&str]) -> Value {
-        names.iter().map(|n| json!({"name": n, "image": "old"})).collect()
+        names
+            .iter()
+            .map(|n| json!({"name": n, "image": "old"}))
+            .collect()
     }
 
     #[test]
     fn containers_merge_by_name() {
         let live = json!({"spec": {"containers": containers(&["a", "b"])}});
-        let patched = on_pod(live, json!({"spec": {"containers": [{"name": "b", "image": "new"}, {"name": "c"}]}})).unwrap();
+        let patched = on_pod(
+            live,
+            json!({"spec": {"containers": [{"name": "b", "image": "new"}, {"name": "c"}]}}),
+        )
+        .unwrap();
         assert_eq!(
             patched["spec"]["containers"],
             json!([{"name": "a", "image": "old"}, {"name": "b", "image": "new"}, {"name": "c"}])
@@ -220,11 +267,20 @@ mod tests {
         .unwrap();
         assert_eq!(patched["spec"]["containers"], containers(&["b"]));
         assert_eq!(patched["spec"]["nodeSelector"], json!({"z": "1"}));
-        assert_eq!(patched["spec"]["volumes"], json!([{"name": "v", "hostPath": {"path": "/"}}]));
+        assert_eq!(
+            patched["spec"]["volumes"],
+            json!([{"name": "v", "hostPath": {"path": "/"}}])
+        );
         assert_eq!(patched["metadata"]["finalizers"], json!(["g", "h"]));
-        let replaced =
-            on_pod(live, json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "z", "image": "i"}]}})).unwrap();
-        assert_eq!(replaced["spec"]["containers"], json!([{"name": "z", "image": "i"}]));
+        let replaced = on_pod(
+            live,
+            json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "z", "image": "i"}]}}),
+        )
+        .unwrap();
+        assert_eq!(
+            replaced["spec"]["containers"],
+            json!([{"name": "z", "image": "i"}])
+        );
     }
 
     #[test]
@@ -251,7 +307,14 @@ mod tests {
             json!({"spec": {"$patch": "explode"}}),
             json!({"metadata": {"$retainKeys": "x"}}),
         ] {
-            assert!(on_pod(json!({"spec": {"containers": containers(&["a"])}}), bad.clone()).is_err(), "{bad}");
+            assert!(
+                on_pod(
+                    json!({"spec": {"containers": containers(&["a"])}}),
+                    bad.clone()
+                )
+                .is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -263,6 +326,9 @@ mod tests {
             json!({"spec": {"activeDeadlineSeconds": null, "containers": [{"name": "a", "args": ["3"]}]}}),
         )
         .unwrap();
-        assert_eq!(patched, json!({"spec": {"containers": [{"name": "a", "args": ["3"]}]}}));
+        assert_eq!(
+            patched,
+            json!({"spec": {"containers": [{"name": "a", "args": ["3"]}]}})
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::format::*;
 use crate::memory_cluster::clock;
 use crate::memory_cluster::kinds::Resource;
 
@@ -20,7 +21,9 @@ pub(super) fn columns(resource: &Resource) -> Vec<Column> {
     let text = match key(resource) {
         (_, "pods") => "Name,Ready,Status,Restarts,Age,+IP,+Node,+Nominated Node,+Readiness Gates",
         (_, "podtemplates") => "Name,Containers,Images,Pod Labels",
-        (_, "poddisruptionbudgets") => "Name,Min Available,Max Unavailable,#Allowed Disruptions,Age",
+        (_, "poddisruptionbudgets") => {
+            "Name,Min Available,Max Unavailable,#Allowed Disruptions,Age"
+        }
         (_, "replicationcontrollers" | "replicasets") => {
             "Name,#Desired,#Current,#Ready,Age,+Containers,+Images,+Selector"
         }
@@ -54,9 +57,13 @@ pub(super) fn columns(resource: &Resource) -> Vec<Column> {
         (_, "deployments") => "Name,Ready,Up-to-date,Available,Age,+Containers,+Images,+Selector",
         (_, "horizontalpodautoscalers") => "Name,Reference,Targets,MinPods,MaxPods,Replicas,Age",
         (_, "configmaps") => "Name,Data,Age",
-        (_, "rolebindings" | "clusterrolebindings") => "Name,Role,Age,+Users,+Groups,+ServiceAccounts",
+        (_, "rolebindings" | "clusterrolebindings") => {
+            "Name,Role,Age,+Users,+Groups,+ServiceAccounts"
+        }
         (_, "leases") => "Name,Holder,Age",
-        (_, "storageclasses") => "Name,Provisioner,ReclaimPolicy,VolumeBindingMode,AllowVolumeExpansion,Age",
+        (_, "storageclasses") => {
+            "Name,Provisioner,ReclaimPolicy,VolumeBindingMode,AllowVolumeExpansion,Age"
+        }
         (_, "resourcequotas") => "Name,Request,Limit,Age",
         (_, "priorityclasses") => "Name,#Value,?Global-Default,Age,+PreemptionPolicy",
         (_, "endpointslices") => "Name,AddressType,Ports,Endpoints,Age",
@@ -76,7 +83,12 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
         (_, "pods") => pod(object, name, age),
         (_, "podtemplates") => {
             let (names, images) = containers(&object["template"]);
-            vec![json!(name), json!(names), json!(images), json!(labels(&object["template"]["metadata"]["labels"]))]
+            vec![
+                json!(name),
+                json!(names),
+                json!(images),
+                json!(labels(&object["template"]["metadata"]["labels"])),
+            ]
         }
         (_, "poddisruptionbudgets") => vec![
             json!(name),
@@ -87,8 +99,11 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
         ],
         (_, kind @ ("replicationcontrollers" | "replicasets")) => {
             let (names, images) = containers(&spec["template"]);
-            let selector =
-                if kind == "replicasets" { selector(&spec["selector"]) } else { labels(&spec["selector"]) };
+            let selector = if kind == "replicasets" {
+                selector(&spec["selector"])
+            } else {
+                labels(&spec["selector"])
+            };
             vec![
                 json!(name),
                 number(&spec["replicas"]),
@@ -120,7 +135,11 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
             let (names, images) = containers(&spec["template"]);
             vec![
                 json!(name),
-                json!(format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"]))),
+                json!(format!(
+                    "{}/{}",
+                    number(&status["readyReplicas"]),
+                    number(&spec["replicas"])
+                )),
                 number(&status["updatedReplicas"]),
                 number(&status["availableReplicas"]),
                 json!(age),
@@ -131,18 +150,34 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
         }
         (_, "statefulsets") => {
             let (names, images) = containers(&spec["template"]);
-            let ready = format!("{}/{}", number(&status["readyReplicas"]), number(&spec["replicas"]));
-            vec![json!(name), json!(ready), json!(age), json!(names), json!(images)]
+            let ready = format!(
+                "{}/{}",
+                number(&status["readyReplicas"]),
+                number(&spec["replicas"])
+            );
+            vec![
+                json!(name),
+                json!(ready),
+                json!(age),
+                json!(names),
+                json!(images),
+            ]
         }
         (_, "jobs") => job(object, name, age),
         (_, "cronjobs") => {
             let (names, images) = containers(&spec["jobTemplate"]["spec"]["template"]);
-            let last = status["lastScheduleTime"].as_str().map_or("<none>".into(), |t| clock::age(Some(t)));
+            let last = status["lastScheduleTime"]
+                .as_str()
+                .map_or("<none>".into(), |t| clock::age(Some(t)));
             vec![
                 json!(name),
                 json!(text(&spec["schedule"])),
                 json!(or(text(&spec["timeZone"]), "<none>")),
-                json!(if spec["suspend"] == true { "True" } else { "False" }),
+                json!(if spec["suspend"] == true {
+                    "True"
+                } else {
+                    "False"
+                }),
                 json!(status["active"].as_array().map_or(0, Vec::len)),
                 json!(last),
                 json!(age),
@@ -165,27 +200,52 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
             json!(or(text(&spec["ingressClassName"]), "<none>")),
             json!(hosts(&spec["rules"])),
             json!(addresses(&status["loadBalancer"])),
-            json!(if items(&spec["tls"]).next().is_some() { "80, 443" } else { "80" }),
+            json!(if items(&spec["tls"]).next().is_some() {
+                "80, 443"
+            } else {
+                "80"
+            }),
             json!(age),
         ],
         (_, "ingressclasses") => {
             let parameters = match spec["parameters"].is_object() {
                 true => format!(
                     "{}/{}",
-                    join_dot(text(&spec["parameters"]["kind"]), text(&spec["parameters"]["apiGroup"])),
+                    join_dot(
+                        text(&spec["parameters"]["kind"]),
+                        text(&spec["parameters"]["apiGroup"])
+                    ),
                     text(&spec["parameters"]["name"])
                 ),
                 false => "<none>".into(),
             };
-            vec![json!(name), json!(text(&spec["controller"])), json!(parameters), json!(age)]
+            vec![
+                json!(name),
+                json!(text(&spec["controller"])),
+                json!(parameters),
+                json!(age),
+            ]
         }
-        (_, "endpoints") => vec![json!(name), json!(endpoints(&object["subsets"])), json!(age)],
+        (_, "endpoints") => vec![
+            json!(name),
+            json!(endpoints(&object["subsets"])),
+            json!(age),
+        ],
         (_, "nodes") => node(object, name, age),
         (_, "events") => event(object),
         (_, "namespaces") => vec![json!(name), json!(text(&status["phase"])), json!(age)],
-        (_, "secrets") => vec![json!(name), json!(text(&object["type"])), json!(count(&object["data"])), json!(age)],
+        (_, "secrets") => vec![
+            json!(name),
+            json!(text(&object["type"])),
+            json!(count(&object["data"])),
+            json!(age),
+        ],
         (_, "configmaps") => {
-            vec![json!(name), json!(count(&object["data"]) + count(&object["binaryData"])), json!(age)]
+            vec![
+                json!(name),
+                json!(count(&object["data"]) + count(&object["binaryData"])),
+                json!(age),
+            ]
         }
         (_, "serviceaccounts") => vec![json!(name), json!(age)],
         (_, "persistentvolumes") => volume(object, name, age),
@@ -197,7 +257,9 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
                 let of_kind = items(&object["subjects"]).filter(|s| s["kind"] == kind);
                 of_kind
                     .map(|s| match (kind, s["namespace"].as_str()) {
-                        ("ServiceAccount", Some(namespace)) => format!("{namespace}/{}", text(&s["name"])),
+                        ("ServiceAccount", Some(namespace)) => {
+                            format!("{namespace}/{}", text(&s["name"]))
+                        }
                         _ => text(&s["name"]).to_owned(),
                     })
                     .collect::<Vec<_>>()
@@ -205,17 +267,30 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
             };
             vec![
                 json!(name),
-                json!(format!("{}/{}", text(&reference["kind"]), text(&reference["name"]))),
+                json!(format!(
+                    "{}/{}",
+                    text(&reference["kind"]),
+                    text(&reference["name"])
+                )),
                 json!(age),
                 json!(subjects("User")),
                 json!(subjects("Group")),
                 json!(subjects("ServiceAccount")),
             ]
         }
-        (_, "leases") => vec![json!(name), json!(text(&spec["holderIdentity"])), json!(age)],
+        (_, "leases") => vec![
+            json!(name),
+            json!(text(&spec["holderIdentity"])),
+            json!(age),
+        ],
         (_, "storageclasses") => {
-            let default = object["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
-            let shown = if default { format!("{name} (default)") } else { name.to_owned() };
+            let default = object["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"]
+                == "true";
+            let shown = if default {
+                format!("{name} (default)")
+            } else {
+                name.to_owned()
+            };
             vec![
                 json!(shown),
                 json!(text(&object["provisioner"])),
@@ -230,12 +305,21 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
                 let hard = status["hard"].as_object().into_iter().flatten();
                 hard.filter(|(resource, _)| resource.starts_with("limits.") == limits)
                     .map(|(resource, hard)| {
-                        format!("{resource}: {}/{}", shown_or(&status["used"][resource], "0"), shown_or(hard, ""))
+                        format!(
+                            "{resource}: {}/{}",
+                            shown_or(&status["used"][resource], "0"),
+                            shown_or(hard, "")
+                        )
                     })
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            vec![json!(name), json!(column(false)), json!(column(true)), json!(age)]
+            vec![
+                json!(name),
+                json!(column(false)),
+                json!(column(true)),
+                json!(age),
+            ]
         }
         (_, "priorityclasses") => vec![
             json!(name),
@@ -245,19 +329,44 @@ pub(super) fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
             json!(text(&object["preemptionPolicy"])),
         ],
         (_, "endpointslices") => {
-            let ports = some(items(&object["ports"]).map(|p| shown_or(&p["port"], "*")), "<unset>");
+            let ports = some(
+                items(&object["ports"]).map(|p| shown_or(&p["port"], "*")),
+                "<unset>",
+            );
             let found = items(&object["endpoints"]).flat_map(|e| items(&e["addresses"]));
             let addresses = some(found.map(|a| text(a).to_owned()), "<unset>");
-            vec![json!(name), json!(text(&object["addressType"])), json!(ports), json!(addresses), json!(age)]
+            vec![
+                json!(name),
+                json!(text(&object["addressType"])),
+                json!(ports),
+                json!(addresses),
+                json!(age),
+            ]
         }
-        (_, "networkpolicies") => vec![json!(name), json!(selector(&spec["podSelector"])), json!(age)],
+        (_, "networkpolicies") => vec![
+            json!(name),
+            json!(selector(&spec["podSelector"])),
+            json!(age),
+        ],
         (_, "controllerrevisions") => {
-            let owner = items(&object["metadata"]["ownerReferences"]).find(|o| o["controller"] == true);
+            let owner =
+                items(&object["metadata"]["ownerReferences"]).find(|o| o["controller"] == true);
             let controller = owner.map_or("<none>".into(), |o| {
-                let group = text(&o["apiVersion"]).split_once('/').map_or("", |(group, _)| group);
-                format!("{}/{}", join_dot(&text(&o["kind"]).to_lowercase(), group), text(&o["name"]))
+                let group = text(&o["apiVersion"])
+                    .split_once('/')
+                    .map_or("", |(group, _)| group);
+                format!(
+                    "{}/{}",
+                    join_dot(&text(&o["kind"]).to_lowercase(), group),
+                    text(&o["name"])
+                )
             });
-            vec![json!(name), json!(controller), number(&object["revision"]), json!(age)]
+            vec![
+                json!(name),
+                json!(controller),
+                number(&object["revision"]),
+                json!(age),
+            ]
         }
         _ => vec![json!(name), object["metadata"]["creationTimestamp"].clone()],
     }
@@ -278,25 +387,36 @@ fn parse_column(text: &'static str) -> Column {
         Some(b'@') => (&text[1..], 'd'),
         _ => (text, 's'),
     };
-    Column { name, kind, priority }
+    Column {
+        name,
+        kind,
+        priority,
+    }
 }
 
 fn pod(object: &Value, name: &str, age: String) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let phase = text(&status["phase"]);
     let mut reason = or(text(&status["reason"]), phase).to_owned();
-    if items(&status["conditions"]).any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated") {
+    if items(&status["conditions"])
+        .any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated")
+    {
         reason = "SchedulingGated".into();
     }
     let sidecar = |name: &Value| {
         items(&spec["initContainers"]).any(|c| c["name"] == *name && c["restartPolicy"] == "Always")
     };
-    let sidecars = items(&spec["initContainers"]).filter(|c| c["restartPolicy"] == "Always").count();
+    let sidecars = items(&spec["initContainers"])
+        .filter(|c| c["restartPolicy"] == "Always")
+        .count();
     let total = items(&spec["containers"]).count() + sidecars;
     let (mut ready, mut restarts, mut initializing) = (0, 0, false);
     for (index, container) in items(&status["initContainerStatuses"]).enumerate() {
         restarts += container["restartCount"].as_i64().unwrap_or(0);
-        let (terminated, waiting) = (&container["state"]["terminated"], text(&container["state"]["waiting"]["reason"]));
+        let (terminated, waiting) = (
+            &container["state"]["terminated"],
+            text(&container["state"]["waiting"]["reason"]),
+        );
         if terminated["exitCode"] == 0 {
             continue;
         }
@@ -318,8 +438,10 @@ fn pod(object: &Value, name: &str, age: String) -> Vec<Value> {
         let (mut running, mut failed) = (false, None);
         for container in items(&status["containerStatuses"]).rev() {
             restarts += container["restartCount"].as_i64().unwrap_or(0);
-            let (terminated, waiting) =
-                (&container["state"]["terminated"], text(&container["state"]["waiting"]["reason"]));
+            let (terminated, waiting) = (
+                &container["state"]["terminated"],
+                text(&container["state"]["waiting"]["reason"]),
+            );
             if !waiting.is_empty() {
                 reason = waiting.to_owned();
             } else if terminated.is_object() {
@@ -333,7 +455,8 @@ fn pod(object: &Value, name: &str, age: String) -> Vec<Value> {
             }
         }
         if reason == "Completed" {
-            let is_ready = items(&status["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
+            let is_ready =
+                items(&status["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
             match (running, failed) {
                 (true, _) if is_ready => reason = "Running".into(),
                 (_, Some(failed)) => reason = failed,
@@ -342,14 +465,21 @@ fn pod(object: &Value, name: &str, age: String) -> Vec<Value> {
             }
         }
     }
-    if object["metadata"]["deletionTimestamp"].is_string() && !matches!(phase, "Succeeded" | "Failed") {
-        reason = if status["reason"] == "NodeLost" { "Unknown".into() } else { "Terminating".into() };
+    if object["metadata"]["deletionTimestamp"].is_string()
+        && !matches!(phase, "Succeeded" | "Failed")
+    {
+        reason = if status["reason"] == "NodeLost" {
+            "Unknown".into()
+        } else {
+            "Terminating".into()
+        };
     }
     let gates = match items(&spec["readinessGates"]).count() {
         0 => "<none>".to_owned(),
         gates => {
             let open = items(&spec["readinessGates"]).filter(|gate| {
-                items(&status["conditions"]).any(|c| c["type"] == gate["conditionType"] && c["status"] == "True")
+                items(&status["conditions"])
+                    .any(|c| c["type"] == gate["conditionType"] && c["status"] == "True")
             });
             format!("{}/{gates}", open.count())
         }
@@ -368,7 +498,10 @@ fn pod(object: &Value, name: &str, age: String) -> Vec<Value> {
 }
 
 fn ended(terminated: &Value) -> String {
-    match (text(&terminated["reason"]), terminated["signal"].as_i64().unwrap_or(0)) {
+    match (
+        text(&terminated["reason"]),
+        terminated["signal"].as_i64().unwrap_or(0),
+    ) {
         ("", 0) => format!("ExitCode:{}", terminated["exitCode"].as_i64().unwrap_or(0)),
         ("", signal) => format!("Signal:{signal}"),
         (reason, _) => reason.to_owned(),
@@ -378,7 +511,10 @@ fn ended(terminated: &Value) -> String {
 fn job(object: &Value, name: &str, age: String) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let succeeded = number(&status["succeeded"]);
-    let completions = match (spec["completions"].as_i64(), spec["parallelism"].as_i64().unwrap_or(0)) {
+    let completions = match (
+        spec["completions"].as_i64(),
+        spec["parallelism"].as_i64().unwrap_or(0),
+    ) {
         (Some(wanted), _) => format!("{succeeded}/{wanted}"),
         (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
         (None, _) => format!("{succeeded}/1"),
@@ -388,7 +524,9 @@ fn job(object: &Value, name: &str, age: String) -> Vec<Value> {
     let duration = start.map_or(String::new(), |start| {
         clock::human_duration(end.unwrap_or_else(clock::now_seconds) - start)
     });
-    let has = |kind: &str| items(&status["conditions"]).any(|c| c["type"] == kind && c["status"] == "True");
+    let has = |kind: &str| {
+        items(&status["conditions"]).any(|c| c["type"] == kind && c["status"] == "True")
+    };
     let state = if has("Complete") {
         "Complete"
     } else if has("Failed") {
@@ -428,8 +566,15 @@ fn node(object: &Value, name: &str, age: String) -> Vec<Value> {
         state.push_str(",SchedulingDisabled");
     }
     let mut roles: Vec<&str> = Vec::new();
-    for (label, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
-        if let Some(role) = label.strip_prefix("node-role.kubernetes.io/").filter(|r| !r.is_empty()) {
+    for (label, value) in object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        if let Some(role) = label
+            .strip_prefix("node-role.kubernetes.io/")
+            .filter(|r| !r.is_empty())
+        {
             roles.push(role);
         } else if label == "kubernetes.io/role" && value != "" {
             roles.push(text(value));
@@ -456,14 +601,36 @@ fn node(object: &Value, name: &str, age: String) -> Vec<Value> {
 }
 
 fn event(object: &Value) -> Vec<Value> {
-    let first = object["firstTimestamp"].as_str().or_else(|| object["eventTime"].as_str());
-    let last = object["series"]["lastObservedTime"].as_str().or_else(|| object["lastTimestamp"].as_str()).or(first);
-    let count = object["series"]["count"].as_i64().or_else(|| object["count"].as_i64()).unwrap_or(1);
+    let first = object["firstTimestamp"]
+        .as_str()
+        .or_else(|| object["eventTime"].as_str());
+    let last = object["series"]["lastObservedTime"]
+        .as_str()
+        .or_else(|| object["lastTimestamp"].as_str())
+        .or(first);
+    let count = object["series"]["count"]
+        .as_i64()
+        .or_else(|| object["count"].as_i64())
+        .unwrap_or(1);
     let involved = &object["involvedObject"];
-    let target = format!("{}/{}", text(&involved["kind"]).to_lowercase(), text(&involved["name"]));
-    let component = or(text(&object["source"]["component"]), text(&object["reportingComponent"]));
-    let host = or(text(&object["source"]["host"]), text(&object["reportingInstance"]));
-    let source = [component, host].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(", ");
+    let target = format!(
+        "{}/{}",
+        text(&involved["kind"]).to_lowercase(),
+        text(&involved["name"])
+    );
+    let component = or(
+        text(&object["source"]["component"]),
+        text(&object["reportingComponent"]),
+    );
+    let host = or(
+        text(&object["source"]["host"]),
+        text(&object["reportingInstance"]),
+    );
+    let source = [component, host]
+        .into_iter()
+        .filter(|p| !p.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ");
     vec![
         json!(clock::age(last)),
         json!(text(&object["type"])),
@@ -481,7 +648,11 @@ fn event(object: &Value) -> Vec<Value> {
 fn volume(object: &Value, name: &str, age: String) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let claim = match spec["claimRef"].is_object() {
-        true => format!("{}/{}", text(&spec["claimRef"]["namespace"]), text(&spec["claimRef"]["name"])),
+        true => format!(
+            "{}/{}",
+            text(&spec["claimRef"]["namespace"]),
+            text(&spec["claimRef"]["name"])
+        ),
         false => String::new(),
     };
     vec![
@@ -506,8 +677,16 @@ fn claim(object: &Value, name: &str, age: String) -> Vec<Value> {
         json!(name),
         json!(phase(object)),
         json!(text(&spec["volumeName"])),
-        json!(if bound { shown_or(&status["capacity"]["storage"], "0") } else { String::new() }),
-        json!(if bound { access_modes(&status["accessModes"]) } else { String::new() }),
+        json!(if bound {
+            shown_or(&status["capacity"]["storage"], "0")
+        } else {
+            String::new()
+        }),
+        json!(if bound {
+            access_modes(&status["accessModes"])
+        } else {
+            String::new()
+        }),
         json!(text(&spec["storageClassName"])),
         json!(or(text(&spec["volumeAttributesClassName"]), "<unset>")),
         json!(age),
@@ -517,7 +696,11 @@ fn claim(object: &Value, name: &str, age: String) -> Vec<Value> {
 
 fn autoscaler(object: &Value, name: &str, age: String) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
-    let reference = format!("{}/{}", text(&spec["scaleTargetRef"]["kind"]), text(&spec["scaleTargetRef"]["name"]));
+    let reference = format!(
+        "{}/{}",
+        text(&spec["scaleTargetRef"]["kind"]),
+        text(&spec["scaleTargetRef"]["name"])
+    );
     let targets: Vec<String> = items(&spec["metrics"])
         .map(|metric| {
             let kind = text(&metric["type"]);
@@ -525,10 +708,15 @@ fn autoscaler(object: &Value, name: &str, age: String) -> Vec<Value> {
             let target = &source["target"];
             let wanted = match target["averageUtilization"].as_i64() {
                 Some(percent) => format!("{percent}%"),
-                None => shown_or(&target["averageValue"], &shown_or(&target["value"], "<auto>")),
+                None => shown_or(
+                    &target["averageValue"],
+                    &shown_or(&target["value"], "<auto>"),
+                ),
             };
             match kind {
-                "Resource" | "ContainerResource" => format!("{}: <unknown>/{wanted}", text(&source["name"])),
+                "Resource" | "ContainerResource" => {
+                    format!("{}: <unknown>/{wanted}", text(&source["name"]))
+                }
                 _ => format!("<unknown>/{wanted}"),
             }
         })
@@ -547,154 +735,4 @@ fn autoscaler(object: &Value, name: &str, age: String) -> Vec<Value> {
         json!(number(&status["currentReplicas"]).to_string()),
         json!(age),
     ]
-}
-
-fn external_address(spec: &Value, status: &Value) -> String {
-    let external = items(&spec["externalIPs"]).map(text).collect::<Vec<_>>().join(",");
-    match text(&spec["type"]) {
-        "ClusterIP" | "NodePort" => or(&external, "<none>").to_owned(),
-        "LoadBalancer" => {
-            let balanced = addresses(&status["loadBalancer"]);
-            let all: Vec<&str> = [balanced.as_str(), &external].into_iter().filter(|a| !a.is_empty()).collect();
-            or(&all.join(","), "<pending>").to_owned()
-        }
-        "ExternalName" => text(&spec["externalName"]).to_owned(),
-        _ => "<unknown>".into(),
-    }
-}
-
-fn addresses(balancer: &Value) -> String {
-    let mut all: Vec<&str> =
-        items(&balancer["ingress"]).map(|i| or(text(&i["ip"]), text(&i["hostname"]))).collect();
-    all.sort_unstable();
-    all.dedup();
-    all.join(",")
-}
-
-fn service_ports(spec: &Value) -> String {
-    let port = |p: &Value| match p["nodePort"].as_i64().filter(|n| *n > 0) {
-        Some(node) => format!("{}:{node}/{}", number(&p["port"]), text(&p["protocol"])),
-        None => format!("{}/{}", number(&p["port"]), text(&p["protocol"])),
-    };
-    items(&spec["ports"]).map(port).collect::<Vec<_>>().join(",")
-}
-
-fn hosts(rules: &Value) -> String {
-    let total = items(rules).count();
-    let named: Vec<&str> = items(rules).map(|r| text(&r["host"])).filter(|h| !h.is_empty()).take(3).collect();
-    match (named.len(), total) {
-        (0, _) => "*".into(),
-        (3, more) if more > 3 => format!("{} + {} more...", named.join(","), more - 3),
-        _ => named.join(","),
-    }
-}
-
-fn endpoints(subsets: &Value) -> String {
-    let mut all = Vec::new();
-    for subset in items(subsets) {
-        if items(&subset["ports"]).next().is_none() {
-            all.extend(items(&subset["addresses"]).map(|a| text(&a["ip"]).to_owned()));
-        }
-        for port in items(&subset["ports"]) {
-            all.extend(items(&subset["addresses"]).map(|a| format!("{}:{}", text(&a["ip"]), number(&port["port"]))));
-        }
-    }
-    some(all.into_iter(), "<none>")
-}
-
-/// At most three of them, and how many more there are.
-fn some(all: impl Iterator<Item = String>, none: &str) -> String {
-    let all: Vec<String> = all.collect();
-    match all.len() {
-        0 => none.to_owned(),
-        1..=3 => all.join(","),
-        more => format!("{} + {} more...", all[..3].join(","), more - 3),
-    }
-}
-
-fn phase(object: &Value) -> &str {
-    if object["metadata"]["deletionTimestamp"].is_string() { "Terminating" } else { text(&object["status"]["phase"]) }
-}
-
-fn access_modes(modes: &Value) -> String {
-    let has = |mode: &str| items(modes).any(|m| m == mode);
-    [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")]
-        .into_iter()
-        .filter(|(mode, _)| has(mode))
-        .map(|(_, short)| short)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-fn containers(template: &Value) -> (String, String) {
-    let column = |key: &str| items(&template["spec"]["containers"]).map(|c| text(&c[key])).collect::<Vec<_>>().join(",");
-    (column("name"), column("image"))
-}
-
-fn labels(map: &Value) -> String {
-    let all: Vec<String> =
-        map.as_object().into_iter().flatten().map(|(k, v)| format!("{k}={}", text(v))).collect();
-    or(&all.join(","), "<none>").to_owned()
-}
-
-/// `metav1.FormatLabelSelector`.
-fn selector(selector: &Value) -> String {
-    if !selector.is_object() {
-        return "<none>".into();
-    }
-    let mut all: Vec<String> = selector["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| format!("{k}={}", text(v)))
-        .collect();
-    for expression in items(&selector["matchExpressions"]) {
-        let key = text(&expression["key"]);
-        let values = items(&expression["values"]).map(text).collect::<Vec<_>>().join(",");
-        all.push(match text(&expression["operator"]) {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            _ => format!("!{key}"),
-        });
-    }
-    all.sort();
-    or(&all.join(","), "<none>").to_owned()
-}
-
-fn items(value: &Value) -> impl DoubleEndedIterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
-    if text.is_empty() { otherwise } else { text }
-}
-
-fn number(value: &Value) -> Value {
-    json!(value.as_i64().unwrap_or(0))
-}
-
-fn count(value: &Value) -> usize {
-    value.as_object().map_or(0, serde_json::Map::len)
-}
-
-fn shown_or(value: &Value, otherwise: &str) -> String {
-    match value {
-        Value::Null => otherwise.to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn join_dot(kind: &str, group: &str) -> String {
-    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_lowercase().collect::<String>() + chars.as_str())
 }

@@ -32,7 +32,9 @@ impl Cluster {
             .store
             .write(dry_run, move |t| {
                 let place = object_key(&kind, &target, &name);
-                let live = t.get(&kind.storage, &place).ok_or_else(|| Refusal::not_found(&kind, &name))?;
+                let live = t
+                    .get(&kind.storage, &place)
+                    .ok_or_else(|| Refusal::not_found(&kind, &name))?;
                 options.check(&kind, &live)?;
                 check_protected(&kind, &name)?;
                 Ok(delete_object(t, &kind.storage, &live, options.policy))
@@ -42,12 +44,17 @@ impl Cluster {
             self.reload_custom_kinds();
         }
         if removed && !returns_object(&resource) {
-            let mut details = json!({"name": stored.name(), "kind": resource.plural, "uid": stored.uid()});
+            let mut details =
+                json!({"name": stored.name(), "kind": resource.plural, "uid": stored.uid()});
             if !resource.group.is_empty() {
                 details["group"] = resource.group.clone().into();
             }
             let accepted = request.accepted(|_| true)?;
-            return Ok(Reply::encoded(StatusCode::OK, accepted.yaml, success(Some(details)).to_string().into_bytes()));
+            return Ok(Reply::encoded(
+                StatusCode::OK,
+                accepted.yaml,
+                success(Some(details)).to_string().into_bytes(),
+            ));
         }
         render(&request, &resource, StatusCode::OK, Ok(stored))
     }
@@ -106,15 +113,28 @@ impl Cluster {
         name: String,
     ) -> Result<Reply, Refusal> {
         let eviction = request.decode_body()?;
-        if eviction["metadata"]["name"].as_str().is_some_and(|n| n != name) {
-            return Err(Refusal::bad_request("name in URL does not match name in Eviction object"));
+        if eviction["metadata"]["name"]
+            .as_str()
+            .is_some_and(|n| n != name)
+        {
+            return Err(Refusal::bad_request(
+                "name in URL does not match name in Eviction object",
+            ));
         }
-        let dry_run = read_dry_run(&request.query.all("dryRun")).map_err(|c| options_refusal("CreateOptions", &c))?;
+        let dry_run = read_dry_run(&request.query.all("dryRun"))
+            .map_err(|c| options_refusal("CreateOptions", &c))?;
         self.store
             .write(dry_run, move |t| {
                 let place = object_key(&resource, &target, &name);
-                let live = t.get(&resource.storage, &place).ok_or_else(|| Refusal::not_found(&resource, &name))?;
-                Ok(delete_object(t, &resource.storage, &live, Policy::Background))
+                let live = t
+                    .get(&resource.storage, &place)
+                    .ok_or_else(|| Refusal::not_found(&resource, &name))?;
+                Ok(delete_object(
+                    t,
+                    &resource.storage,
+                    &live,
+                    Policy::Background,
+                ))
             })
             .await?;
         Ok(Reply::json(StatusCode::CREATED, &success(None)))
@@ -130,7 +150,12 @@ pub(super) enum Policy {
 }
 
 /// Deletes, or marks as being deleted while finalizers hold it. Says whether it is gone.
-fn delete_object(t: &mut Transaction<'_>, storage: &Arc<str>, live: &Arc<Stored>, policy: Policy) -> (bool, Arc<Stored>) {
+fn delete_object(
+    t: &mut Transaction<'_>,
+    storage: &Arc<str>,
+    live: &Arc<Stored>,
+    policy: Policy,
+) -> (bool, Arc<Stored>) {
     let mut value = live.value.clone();
     let wanted = match policy {
         Policy::Background => None,
@@ -141,11 +166,16 @@ fn delete_object(t: &mut Transaction<'_>, storage: &Arc<str>, live: &Arc<Stored>
         && live.value["metadata"]["deletionTimestamp"].is_null()
         && !t.dependents(live.uid()).is_empty()
     {
-        let mut finalizers = value["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let mut finalizers = value["metadata"]["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         finalizers.push(finalizer.into());
         value["metadata"]["finalizers"] = finalizers.into();
     }
-    let held = value["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty());
+    let held = value["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|f| !f.is_empty());
     let is_namespace = &**storage == "namespaces";
     if !held && !is_namespace {
         return (true, remove(t, storage, live));
@@ -164,7 +194,9 @@ fn delete_object(t: &mut Transaction<'_>, storage: &Arc<str>, live: &Arc<Stored>
     }
     if is_namespace {
         for (storage, object) in t.in_namespace(marked.name()) {
-            if t.get(&storage, &key(object.namespace(), object.name())).is_some() {
+            if t.get(&storage, &key(object.namespace(), object.name()))
+                .is_some()
+            {
                 delete_object(t, &storage, &object, Policy::Background);
             }
         }
@@ -183,15 +215,24 @@ fn delete_object(t: &mut Transaction<'_>, storage: &Arc<str>, live: &Arc<Stored>
 }
 
 /// Removes an object whose deletion nothing holds up any more; returns its last state.
-pub(super) fn settle(t: &mut Transaction<'_>, storage: &Arc<str>, stored: &Arc<Stored>) -> Option<Arc<Stored>> {
+pub(super) fn settle(
+    t: &mut Transaction<'_>,
+    storage: &Arc<str>,
+    stored: &Arc<Stored>,
+) -> Option<Arc<Stored>> {
     let metadata = &stored.value["metadata"];
-    let held = metadata["finalizers"].as_array().is_some_and(|f| !f.is_empty());
+    let held = metadata["finalizers"]
+        .as_array()
+        .is_some_and(|f| !f.is_empty());
     if !metadata["deletionTimestamp"].is_string() || held {
         return None;
     }
     if &**storage == "namespaces" {
         settle_namespace(t, stored.name());
-        return t.get(storage, stored.name()).is_none().then(|| Arc::clone(stored));
+        return t
+            .get(storage, stored.name())
+            .is_none()
+            .then(|| Arc::clone(stored));
     }
     Some(remove(t, storage, stored))
 }
@@ -199,12 +240,22 @@ pub(super) fn settle(t: &mut Transaction<'_>, storage: &Arc<str>, stored: &Arc<S
 /// Removes an object and what hangs on it.
 fn remove(t: &mut Transaction<'_>, storage: &Arc<str>, stored: &Arc<Stored>) -> Arc<Stored> {
     let place = key(stored.namespace(), stored.name());
-    let Some(removed) = t.remove(storage, &place) else { return Arc::clone(stored) };
+    let Some(removed) = t.remove(storage, &place) else {
+        return Arc::clone(stored);
+    };
     for (storage, dependent) in t.dependents(removed.uid()) {
         release(t, &storage, &dependent, removed.uid());
     }
-    for owner in removed.value["metadata"]["ownerReferences"].as_array().into_iter().flatten() {
-        settle_owner(t, owner["uid"].as_str().unwrap_or_default(), removed.namespace());
+    for owner in removed.value["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        settle_owner(
+            t,
+            owner["uid"].as_str().unwrap_or_default(),
+            removed.namespace(),
+        );
     }
     if let Some(namespace) = removed.namespace() {
         settle_namespace(t, namespace);
@@ -220,9 +271,14 @@ fn remove(t: &mut Transaction<'_>, storage: &Arc<str>, stored: &Arc<Stored>) -> 
 
 /// An owner of `dependent` is gone: it goes too, unless another owner is left.
 fn release(t: &mut Transaction<'_>, storage: &Arc<str>, dependent: &Arc<Stored>, owner: &str) {
-    let owners = dependent.value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let owners = dependent.value["metadata"]["ownerReferences"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let left: Vec<Value> = owners.into_iter().filter(|o| o["uid"] != owner).collect();
-    let alive = left.iter().any(|o| t.uid_exists(o["uid"].as_str().unwrap_or_default()));
+    let alive = left
+        .iter()
+        .any(|o| t.uid_exists(o["uid"].as_str().unwrap_or_default()));
     if alive {
         let mut value = dependent.value.clone();
         value["metadata"]["ownerReferences"] = left.into();
@@ -235,15 +291,29 @@ fn release(t: &mut Transaction<'_>, storage: &Arc<str>, dependent: &Arc<Stored>,
 /// Does what the garbage collector's finalizers ask for.
 fn collect(t: &mut Transaction<'_>, storage: &Arc<str>, owner: &Arc<Stored>) {
     let has = |finalizer: &str| {
-        owner.value["metadata"]["finalizers"].as_array().into_iter().flatten().any(|f| f == finalizer)
+        owner.value["metadata"]["finalizers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|f| f == finalizer)
     };
     if has("orphan") {
         for (storage, dependent) in t.dependents(owner.uid()) {
             let mut value = dependent.value.clone();
-            let owners = value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-            let left: Vec<Value> = owners.into_iter().filter(|o| o["uid"] != owner.uid()).collect();
+            let owners = value["metadata"]["ownerReferences"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let left: Vec<Value> = owners
+                .into_iter()
+                .filter(|o| o["uid"] != owner.uid())
+                .collect();
             match left.is_empty() {
-                true => drop(value["metadata"].as_object_mut().and_then(|m| m.remove("ownerReferences"))),
+                true => drop(
+                    value["metadata"]
+                        .as_object_mut()
+                        .and_then(|m| m.remove("ownerReferences")),
+                ),
                 false => value["metadata"]["ownerReferences"] = left.into(),
             }
             t.put(&storage, value);
@@ -260,13 +330,27 @@ fn collect(t: &mut Transaction<'_>, storage: &Arc<str>, owner: &Arc<Stored>) {
     }
 }
 
-fn drop_finalizer(t: &mut Transaction<'_>, storage: &Arc<str>, stored: &Arc<Stored>, finalizer: &str) {
-    let Some(now) = t.get(storage, &key(stored.namespace(), stored.name())) else { return };
+fn drop_finalizer(
+    t: &mut Transaction<'_>,
+    storage: &Arc<str>,
+    stored: &Arc<Stored>,
+    finalizer: &str,
+) {
+    let Some(now) = t.get(storage, &key(stored.namespace(), stored.name())) else {
+        return;
+    };
     let mut value = now.value.clone();
-    let finalizers = value["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let finalizers = value["metadata"]["finalizers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let left: Vec<Value> = finalizers.into_iter().filter(|f| f != finalizer).collect();
     match left.is_empty() {
-        true => drop(value["metadata"].as_object_mut().and_then(|m| m.remove("finalizers"))),
+        true => drop(
+            value["metadata"]
+                .as_object_mut()
+                .and_then(|m| m.remove("finalizers")),
+        ),
         false => value["metadata"]["finalizers"] = left.into(),
     }
     let stored = t.put(storage, value);
@@ -278,8 +362,14 @@ fn settle_owner(t: &mut Transaction<'_>, uid: &str, namespace: Option<&str>) {
     if !t.uid_exists(uid) || !t.dependents(uid).is_empty() {
         return;
     }
-    let Some((storage, owner)) = t.by_uid(uid, namespace) else { return };
-    let waits = owner.value["metadata"]["finalizers"].as_array().into_iter().flatten().any(|f| f == "foregroundDeletion");
+    let Some((storage, owner)) = t.by_uid(uid, namespace) else {
+        return;
+    };
+    let waits = owner.value["metadata"]["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|f| f == "foregroundDeletion");
     if waits && owner.value["metadata"]["deletionTimestamp"].is_string() {
         drop_finalizer(t, &storage, &owner, "foregroundDeletion");
     }
@@ -287,11 +377,23 @@ fn settle_owner(t: &mut Transaction<'_>, uid: &str, namespace: Option<&str>) {
 
 /// A namespace that is being deleted goes when it is empty.
 fn settle_namespace(t: &mut Transaction<'_>, name: &str) {
-    let Some(namespace) = t.get("namespaces", name) else { return };
+    let Some(namespace) = t.get("namespaces", name) else {
+        return;
+    };
     let metadata = &namespace.value["metadata"];
-    let held = metadata["finalizers"].as_array().is_some_and(|f| !f.is_empty());
-    let foreign = namespace.value["spec"]["finalizers"].as_array().into_iter().flatten().any(|f| f != "kubernetes");
-    if metadata["deletionTimestamp"].is_string() && !held && !foreign && t.in_namespace(name).is_empty() {
+    let held = metadata["finalizers"]
+        .as_array()
+        .is_some_and(|f| !f.is_empty());
+    let foreign = namespace.value["spec"]["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|f| f != "kubernetes");
+    if metadata["deletionTimestamp"].is_string()
+        && !held
+        && !foreign
+        && t.in_namespace(name).is_empty()
+    {
         remove(t, &"namespaces".into(), &namespace);
     }
 }
@@ -307,38 +409,70 @@ struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(request: &Request) -> Result<Self, Refusal> {
-        let body = if request.body.is_empty() { json!({}) } else { decode(&request.body, &request.content_type())? };
+        let body = if request.body.is_empty() {
+            json!({})
+        } else {
+            decode(&request.body, &request.content_type())?
+        };
         if !body["kind"].is_null() && body["kind"] != "DeleteOptions" {
-            return Err(Refusal::bad_request(format!("{} cannot be handled as a DeleteOptions", body["kind"])));
+            return Err(Refusal::bad_request(format!(
+                "{} cannot be handled as a DeleteOptions",
+                body["kind"]
+            )));
         }
         let query = &request.query;
         let invalid = |cause: Cause| options_refusal("DeleteOptions", &cause);
-        let in_body: Vec<&str> = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let in_body: Vec<&str> = body["dryRun"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let dry_run = read_dry_run(&[query.all("dryRun"), in_body].concat()).map_err(invalid)?;
-        let policy = body["propagationPolicy"].as_str().or_else(|| query.one("propagationPolicy"));
-        let orphan = body["orphanDependents"]
-            .as_bool()
-            .or_else(|| query.one("orphanDependents").map(|_| query.flag("orphanDependents")));
+        let policy = body["propagationPolicy"]
+            .as_str()
+            .or_else(|| query.one("propagationPolicy"));
+        let orphan = body["orphanDependents"].as_bool().or_else(|| {
+            query
+                .one("orphanDependents")
+                .map(|_| query.flag("orphanDependents"))
+        });
         let policy = match (policy, orphan) {
             (Some(policy), Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
-                return Err(invalid(Cause::invalid("propagationPolicy", &json!(policy), why)));
+                return Err(invalid(Cause::invalid(
+                    "propagationPolicy",
+                    &json!(policy),
+                    why,
+                )));
             }
             (None, None | Some(false)) | (Some("Background"), _) => Policy::Background,
             (None, Some(true)) | (Some("Orphan"), _) => Policy::Orphan,
             (Some("Foreground"), _) => Policy::Foreground,
             (Some(other), _) => {
                 let known = ["Background", "Foreground", "Orphan"];
-                return Err(invalid(Cause::unsupported("propagationPolicy", &json!(other), &known)));
+                return Err(invalid(Cause::unsupported(
+                    "propagationPolicy",
+                    &json!(other),
+                    &known,
+                )));
             }
         };
         let precondition = |key: &str| body["preconditions"][key].as_str().map(str::to_owned);
-        Ok(Self { dry_run, policy, uid: precondition("uid"), resource_version: precondition("resourceVersion") })
+        Ok(Self {
+            dry_run,
+            policy,
+            uid: precondition("uid"),
+            resource_version: precondition("resourceVersion"),
+        })
     }
 
     fn check(&self, resource: &Resource, live: &Stored) -> Result<(), Refusal> {
         if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != live.uid()) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", live.uid());
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                live.uid()
+            );
             return Err(Refusal::conflict(resource, live.name(), why));
         }
         let current = live.resource_version.to_string();
@@ -354,7 +488,11 @@ impl DeleteOptions {
 
 fn check_protected(resource: &Resource, name: &str) -> Result<(), Refusal> {
     if resource.is("", "namespaces") && matches!(name, "default" | "kube-system" | "kube-public") {
-        return Err(Refusal::forbidden(resource, name, "this namespace may not be deleted"));
+        return Err(Refusal::forbidden(
+            resource,
+            name,
+            "this namespace may not be deleted",
+        ));
     }
     Ok(())
 }

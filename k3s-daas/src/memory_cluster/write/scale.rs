@@ -42,15 +42,26 @@ impl Cluster {
         let wanted = if request.method == Method::PUT {
             Wanted::Whole(request.decode_body()?)
         } else {
-            Wanted::Patched(Patch::parse(&request.content_type(), &request.body, resource.custom.is_none())?)
+            Wanted::Patched(Patch::parse(
+                &request.content_type(),
+                &request.body,
+                resource.custom.is_none(),
+            )?)
         };
-        let change = Change { resource, target, options, user: request.user.name.clone() };
+        let change = Change {
+            resource,
+            target,
+            options,
+            user: request.user.name.clone(),
+        };
         let scale = self
             .store
             .write(change.options.dry_run, move |t| {
                 let resource = Arc::clone(&change.resource);
                 let place = object_key(&resource, &change.target, &name);
-                let live = t.get(&resource.storage, &place).ok_or_else(|| Refusal::not_found(&resource, &name))?;
+                let live = t
+                    .get(&resource.storage, &place)
+                    .ok_or_else(|| Refusal::not_found(&resource, &name))?;
                 let current = scale_of(&resource, &live);
                 let scale = match &wanted {
                     Wanted::Whole(scale) => scale.clone(),
@@ -62,10 +73,15 @@ impl Cluster {
                     Wanted::Patched(patch) => patch.onto(&current, &Field::named(SCALE))?,
                 };
                 let mut object = change.served(&live);
-                object["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
-                object["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"].clone();
+                object["metadata"]
+                    .as_object_mut()
+                    .map(|m| m.remove("managedFields"));
+                object["metadata"]["resourceVersion"] =
+                    scale["metadata"]["resourceVersion"].clone();
                 set_replicas(&resource, &name, &mut object, &scale)?;
-                change.finish(t, &live, object).map(|stored| scale_of(&resource, &stored))
+                change
+                    .finish(t, &live, object)
+                    .map(|stored| scale_of(&resource, &stored))
             })
             .await?;
         reply(&request, &scale)
@@ -79,10 +95,19 @@ enum Wanted {
 
 fn reply(request: &Request, scale: &Value) -> Result<Reply, Refusal> {
     let accepted = request.accepted(|_| false)?;
-    Ok(Reply::encoded(StatusCode::OK, accepted.yaml, scale.to_string().into_bytes()))
+    Ok(Reply::encoded(
+        StatusCode::OK,
+        accepted.yaml,
+        scale.to_string().into_bytes(),
+    ))
 }
 
-fn set_replicas(resource: &Resource, name: &str, object: &mut Value, scale: &Value) -> Result<(), Refusal> {
+fn set_replicas(
+    resource: &Resource,
+    name: &str,
+    object: &mut Value,
+    scale: &Value,
+) -> Result<(), Refusal> {
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
         number => number.as_i64().filter(|n| i32::try_from(*n).is_ok()).ok_or_else(|| {
@@ -93,7 +118,11 @@ fn set_replicas(resource: &Resource, name: &str, object: &mut Value, scale: &Val
         })?,
     };
     if replicas < 0 {
-        let cause = Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
+        let cause = Cause::invalid(
+            "spec.replicas",
+            &json!(replicas),
+            "must be greater than or equal to 0",
+        );
         return Err(Refusal::invalid(resource, name, &[cause]));
     }
     let path = match resource.custom.as_ref().and_then(|c| c.scale.as_ref()) {
@@ -111,19 +140,42 @@ fn set_replicas(resource: &Resource, name: &str, object: &mut Value, scale: &Val
 fn scale_of(resource: &Resource, stored: &Stored) -> Value {
     let object = &stored.value;
     let number = |path: &str| at_path(object, path).and_then(Value::as_i64).unwrap_or(0);
-    let (replicas, current, selector) = match resource.custom.as_ref().and_then(|c| c.scale.as_ref()) {
-        Some(paths) => {
-            let selector = paths.selector.as_deref().and_then(|p| at_path(object, p)).and_then(Value::as_str);
-            (number(&paths.spec), number(&paths.status), selector.unwrap_or_default().to_owned())
-        }
-        None => {
-            let selector = &object["spec"]["selector"];
-            let labels = if selector["matchLabels"].is_object() { &selector["matchLabels"] } else { selector };
-            (number(".spec.replicas"), number(".status.replicas"), selector_text(labels))
-        }
-    };
+    let (replicas, current, selector) =
+        match resource.custom.as_ref().and_then(|c| c.scale.as_ref()) {
+            Some(paths) => {
+                let selector = paths
+                    .selector
+                    .as_deref()
+                    .and_then(|p| at_path(object, p))
+                    .and_then(Value::as_str);
+                (
+                    number(&paths.spec),
+                    number(&paths.status),
+                    selector.unwrap_or_default().to_owned(),
+                )
+            }
+            None => {
+                let selector = &object["spec"]["selector"];
+                let labels = if selector["matchLabels"].is_object() {
+                    &selector["matchLabels"]
+                } else {
+                    selector
+                };
+                (
+                    number(".spec.replicas"),
+                    number(".status.replicas"),
+                    selector_text(labels),
+                )
+            }
+        };
     let mut metadata = json!({});
-    for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+    for key in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
         if let Some(value) = object["metadata"].get(key) {
             metadata[key] = value.clone();
         }

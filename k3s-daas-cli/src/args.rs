@@ -1,0 +1,159 @@
+//! The command line of `daas`, and what its commands have in common.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::exit;
+use crate::printer::Format;
+use crate::settings::{Flags, Key};
+
+/// Kubernetes whose every command is authorised, ordered and recorded on a ledger.
+#[derive(Debug, Parser)]
+#[command(
+    name = "daas",
+    version,
+    propagate_version = true,
+    infer_long_args = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = exit::HELP,
+    after_long_help = LONG_HELP
+)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Settings file [env: DAAS_CONFIG] [default: daas.toml in the directory].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of ledger, keys and everything else [env: DAAS_DIR] [default: that of the settings
+    /// file, else ~/.local/share/k3s-daas].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What is logged on standard error, such as `info` or `k3s_daas=debug` [env: DAAS_LOG].
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// File whose first line is the passphrase of encrypted keys [env: DAAS_PASSPHRASE_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// File descriptor whose first line is the passphrase of encrypted keys.
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        conflicts_with = "passphrase_file"
+    )]
+    pub passphrase_fd: Option<u32>,
+}
+
+impl Global {
+    /// The settings that these flags set.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let mut flags = Flags::new();
+        flags.extend(self.dir.as_ref().map(|dir| (Key::Dir, text(dir))));
+        flags.extend(self.log.clone().map(|log| (Key::Log, log)));
+        let file = self.passphrase_file.as_ref();
+        flags.extend(file.map(|file| (Key::PassphraseFile, text(file))));
+        flags
+    }
+}
+
+/// How objects are printed.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Output {
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Issue, inspect and change seal tokens.
+    #[command(subcommand)]
+    Token(commands::token::Command),
+    /// Create a ledger with a cluster, or change the cluster's policy.
+    #[command(subcommand)]
+    Cluster(commands::cluster::Command),
+    /// Register and inspect executors.
+    #[command(subcommand)]
+    Executor(commands::executor::Command),
+    /// Make one request through the gateway, or see what became of one.
+    Request(commands::request::Args),
+    /// Print what the ledger recorded.
+    Events(commands::events::Args),
+    /// Verify what the ledger recorded.
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
+    /// Print a kubeconfig for the gateway, or merge it into kubectl's.
+    Kubeconfig(commands::kubeconfig::Args),
+    /// Show the settings and where each is from.
+    #[command(subcommand)]
+    Config(commands::config::Command),
+    /// Make key files and show their addresses.
+    #[command(subcommand)]
+    Key(commands::key::Command),
+    /// Unlock the owner's key once and begin a session.
+    Login(commands::session::Login),
+    /// End the session, here and on the ledger.
+    Logout(commands::session::Logout),
+    /// Show as whom requests are made.
+    Whoami(commands::session::Whoami),
+    /// Print a credential for kubectl (client.authentication.k8s.io/v1).
+    Credential(commands::credential::Args),
+    /// Run a small Kubernetes API server.
+    MemoryCluster(commands::memory_cluster::Args),
+    /// Print the completion script of a shell.
+    Completion(commands::completion::Args),
+}
+
+const LONG_HELP: &str = "\
+Settings come from flags, else from DAAS_* variables, else from the settings file, else from
+defaults; `daas config show` tells which is from where.
+
+Examples:
+  daas demo                          see the whole path, from grant to verified trail
+  daas dev                           run it and point kubectl at it
+  daas token issue --role edit --namespace shop --dry-run
+  daas audit verify
+
+Exit codes:
+  0  done
+  1  something else went wrong
+  2  the command line is not understood
+  3  refused by the contract or by Kubernetes
+  4  what was asked for is not there
+  5  ledger, gateway or cluster cannot be reached now; try again
+  6  the trail or the ledger is not what it should be
+  7  the settings are wrong or incomplete
+  8  a key is missing, locked, or not allowed here";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn both_helps_have_the_same_exit_codes() {
+        assert!(LONG_HELP.ends_with(exit::HELP));
+    }
+}

@@ -1,0 +1,61 @@
+//! Every environment variable that the programs read, in one place.
+//!
+//! Each setting's variable is beside its key in [`crate::settings`]; these are their names.
+
+/// Settings file.
+pub const CONFIG: &str = "DAAS_CONFIG";
+/// Directory with the ledger, keys and everything else.
+pub const DIR: &str = "DAAS_DIR";
+/// Cluster to work with.
+pub const CLUSTER: &str = "DAAS_CLUSTER";
+/// Capability that governs the cluster.
+pub const ADMIN_CAP: &str = "DAAS_ADMIN_CAP";
+/// Seal token to work with: its ID, which is no secret.
+pub const TOKEN: &str = "DAAS_TOKEN";
+/// Executor that Nautilus answers as.
+pub const EXECUTOR: &str = "DAAS_EXECUTOR";
+/// Key file of the cluster's administrator.
+pub const ADMIN_KEY: &str = "DAAS_ADMIN_KEY";
+/// Key file of the token's owner.
+pub const OWNER_KEY: &str = "DAAS_OWNER_KEY";
+/// Key file of the gateway.
+pub const GATEWAY_KEY: &str = "DAAS_GATEWAY_KEY";
+/// Key file of the executor's operator.
+pub const OPERATOR_KEY: &str = "DAAS_OPERATOR_KEY";
+/// Key file that the executor signs answers with.
+pub const EXECUTOR_KEY: &str = "DAAS_EXECUTOR_KEY";
+/// Key file of the executor's encryption key.
+pub const ENCRYPTION_KEY: &str = "DAAS_ENCRYPTION_KEY";
+/// File with the passphrase of encrypted key files.
+pub const PASSPHRASE_FILE: &str = "DAAS_PASSPHRASE_FILE";
+/// Address that the gateway listens on.
+pub const GATEWAY_LISTEN: &str = "DAAS_GATEWAY_LISTEN";
+/// URL under which clients reach the gateway.
+pub const GATEWAY_SERVER: &str = "DAAS_GATEWAY_SERVER";
+/// What credentials for the gateway name as their audience.
+pub const GATEWAY_AUDIENCE: &str = "DAAS_GATEWAY_AUDIENCE";
+/// Certificate authority that clients of the gateway trust.
+pub const GATEWAY_CA: &str = "DAAS_GATEWAY_CA";
+/// Certificate that the gateway shows instead of one of its own CA.
+pub const GATEWAY_CERTIFICATE: &str = "DAAS_GATEWAY_CERTIFICATE";
+/// Private key of that certificate.
+pub const GATEWAY_PRIVATE_KEY: &str = "DAAS_GATEWAY_PRIVATE_KEY";
+/// The gateway's own token for discovery.
+pub const GATEWAY_TOKEN: &str = "DAAS_GATEWAY_TOKEN";
+/// Kubeconfig of the cluster that Nautilus executes on.
+pub const NAUTILUS_KUBECONFIG: &str = "DAAS_NAUTILUS_KUBECONFIG";
+/// Context of that kubeconfig.
+pub const NAUTILUS_CONTEXT: &str = "DAAS_NAUTILUS_CONTEXT";
+/// What is logged: a `tracing` filter such as `info` or `k3s_daas=debug`.
+pub const LOG: &str = "DAAS_LOG";
+/// How it is logged: `text` or `json`.
+pub const LOG_FORMAT: &str = "DAAS_LOG_FORMAT";
+
+/// Where data of programs goes by the XDG base directory specification; not ours.
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+/// The user's home; not ours.
+pub const HOME: &str = "HOME";
+/// Kubeconfig files of Kubernetes clients, separated by colons; not ours.
+pub const KUBECONFIG: &str = "KUBECONFIG";
+/// What Kubernetes clients tell an exec plugin; not ours.
+pub const KUBERNETES_EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";

@@ -1,0 +1,175 @@
+//! Exit codes, and the errors that choose them.
+
+use std::fmt;
+use std::io;
+
+use k3s_daas::crypto::PrivateFileError;
+use k3s_daas::crypto::keystore::KeystoreError;
+use k3s_daas::ledger;
+
+use crate::settings;
+
+/// What a program's exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Something else went wrong.
+    Failure = 1,
+    /// The command line is not understood.
+    Usage = 2,
+    /// The contract, or Kubernetes' own rules, said no.
+    Refused = 3,
+    /// What was asked for is not there.
+    NotFound = 4,
+    /// Ledger, gateway or cluster cannot be reached now; try again.
+    Unavailable = 5,
+    /// The trail or the ledger is not what it should be.
+    Unverified = 6,
+    /// The settings are wrong or incomplete.
+    Settings = 7,
+    /// A key is missing, locked, or not allowed here.
+    Key = 8,
+}
+
+impl Exit {
+    /// The code of `error`: the first in its chain that stands for one.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        error
+            .chain()
+            .find_map(|cause| Self::of_cause(cause))
+            .unwrap_or(Self::Failure)
+    }
+
+    fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.exit;
+        }
+        if let Some(error) = cause.downcast_ref::<ledger::Error>() {
+            return Some(match error {
+                ledger::Error::Refused(_) => Self::Refused,
+                ledger::Error::Corrupt(_) => Self::Unverified,
+                error if error.is_retryable() => Self::Unavailable,
+                _ => Self::Failure,
+            });
+        }
+        if cause.is::<settings::Error>() {
+            return Some(Self::Settings);
+        }
+        if cause.is::<KeystoreError>() || cause.is::<PrivateFileError>() {
+            return Some(Self::Key);
+        }
+        // Whoever reads our output has seen enough.
+        let broken = cause.downcast_ref::<io::Error>()?.kind() == io::ErrorKind::BrokenPipe;
+        broken.then_some(Self::Ok)
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error that says what to do next, and which exit code it is.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Option<Exit>,
+    message: String,
+    next: Option<String>,
+}
+
+impl Failure {
+    /// A failure of this kind; lower-case, no full stop.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit: Some(exit),
+            message: message.into(),
+            next: None,
+        }
+    }
+
+    /// Says what the user can do about it.
+    #[must_use]
+    pub fn with_next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Adds advice to an error without changing its exit code.
+pub trait Advise<T> {
+    /// Says what was attempted, and what the user can do about its failure.
+    ///
+    /// # Errors
+    /// The same as before.
+    fn advise(
+        self,
+        message: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Result<T, anyhow::Error>;
+}
+
+impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
+    fn advise(
+        self,
+        message: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Result<T, anyhow::Error> {
+        self.map_err(|error| {
+            let advice = Failure {
+                exit: None,
+                message: message.into(),
+                next: Some(next.into()),
+            };
+            error.into().context(advice)
+        })
+    }
+}
+
+/// What to do about `error`: the advice nearest to the user.
+#[must_use]
+pub fn advice(error: &anyhow::Error) -> Option<String> {
+    // A context is not in `chain` as itself but as a wrapper that `downcast_ref` sees through.
+    if let Some(next) = error.downcast_ref::<Failure>().and_then(Failure::next) {
+        return Some(next.to_owned());
+    }
+    let mut causes = error.chain();
+    causes.find_map(|cause| match cause.downcast_ref::<ledger::Error>() {
+        Some(ledger::Error::Corrupt(_)) => Some(
+            "run `daas audit verify` to see the first broken link, and restore the directory from a copy".to_owned(),
+        ),
+        Some(error) if error.is_retryable() => Some("try again in a moment".to_owned()),
+        _ => cause.downcast_ref::<Failure>()?.next().map(str::to_owned),
+    })
+}
+
+/// The table of exit codes, for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0  done
+  1  something else went wrong
+  2  the command line is not understood
+  3  refused by the contract or by Kubernetes
+  4  what was asked for is not there
+  5  ledger, gateway or cluster cannot be reached now; try again
+  6  the trail or the ledger is not what it should be
+  7  the settings are wrong or incomplete
+  8  a key is missing, locked, or not allowed here";

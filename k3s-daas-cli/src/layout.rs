@@ -1,0 +1,116 @@
+//! What lies where in a directory of ours.
+//!
+//! ```text
+//! DIR/daas.toml            settings: which cluster, token and executor
+//! DIR/ledger/              the local ledger
+//! DIR/keys/ROLE.key        keys of admin, owner, gateway, operator, executor, encryption
+//! DIR/blobs/  DIR/blob.key bodies on their way, encrypted, and the key to them
+//! DIR/gateway/             the gateway's certificate authority and certificate
+//! DIR/nautilus/            the executor's journal
+//! DIR/cluster/             the memory cluster and its administrator's kubeconfig
+//! DIR/sessions/            session keys of `daas login`, credentials in use
+//! DIR/kubeconfig           for kubectl
+//! ```
+//!
+//! All of it is readable for its owner alone.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The paths below one directory.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Of this directory, which need not exist.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.root.join(crate::settings::FILE_NAME)
+    }
+
+    /// The local ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    /// Key files.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// Bodies on their way.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The key that those are encrypted with.
+    #[must_use]
+    pub fn blob_key(&self) -> PathBuf {
+        self.root.join("blob.key")
+    }
+
+    /// The gateway's certificates.
+    #[must_use]
+    pub fn gateway(&self) -> PathBuf {
+        self.root.join("gateway")
+    }
+
+    /// The executor's journal.
+    #[must_use]
+    pub fn nautilus(&self) -> PathBuf {
+        self.root.join("nautilus")
+    }
+
+    /// The memory cluster.
+    #[must_use]
+    pub fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
+    /// The memory cluster's administrator.
+    #[must_use]
+    pub fn cluster_kubeconfig(&self) -> PathBuf {
+        self.cluster().join("kubeconfig")
+    }
+
+    /// Session keys and credentials in use.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.root.join("sessions")
+    }
+
+    /// What kubectl is to use.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.root.join("kubeconfig")
+    }
+}
+
+/// Makes a directory, and those above it, that only its owner can look into.
+///
+/// # Errors
+/// Those of the system.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

@@ -1,0 +1,15 @@
+//! The contract's rules, call by call, and its invariants over random calls.
+
+mod admin;
+mod answers;
+mod attestation;
+mod evidence;
+mod exit;
+mod model;
+mod oracle;
+mod order;
+mod replay;
+mod requests;
+mod sessions;
+mod stake;
+mod world;
