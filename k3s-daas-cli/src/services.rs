@@ -15,8 +15,11 @@ use crate::exit::{Exit, Failure};
 /// If the address is taken or not this machine's.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {error}"))
-            .with_next("choose another address with --listen; port 0 takes a free port")
+        Failure::new(
+            Exit::Unavailable,
+            format!("cannot listen on {address}: {error}"),
+        )
+        .with_next("choose another address with --listen; port 0 takes a free port")
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -38,8 +41,10 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 /// # Errors
 /// If signals cannot be handled.
 pub fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     tokio::spawn(async move {
@@ -80,7 +85,10 @@ mod tests {
     #[test]
     fn the_export_line_is_safe_to_paste() {
         let line = |path: &str| export_line(Path::new(path));
-        assert_eq!(line("/tmp/d/kubeconfig"), "export KUBECONFIG=/tmp/d/kubeconfig");
+        assert_eq!(
+            line("/tmp/d/kubeconfig"),
+            "export KUBECONFIG=/tmp/d/kubeconfig"
+        );
         assert_eq!(line("/tmp/a b"), "export KUBECONFIG='/tmp/a b'");
         assert_eq!(line("/tmp/it's"), r"export KUBECONFIG='/tmp/it'\''s'");
     }

@@ -6,3 +6,4 @@
 mod contract;
 #[cfg(feature = "memory-cluster")]
 mod memory_cluster;
+mod wire;

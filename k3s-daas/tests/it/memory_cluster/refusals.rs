@@ -214,15 +214,14 @@ async fn methods_and_media_types_that_make_no_sense_are_refused() {
         "NotAcceptable",
         "only the following media types are accepted",
     );
-    let v2 = [(
+    let v3 = [(
         "accept",
-        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
     )];
-    client.send("GET", "/openapi/v2", &v2, "").await.refused(
-        406,
-        "NotAcceptable",
-        "only the following media types",
-    );
+    client
+        .send("GET", "/openapi/v3/api/v1", &v3, "")
+        .await
+        .refused(406, "NotAcceptable", "only the following media types");
     let text = [("content-type", "text/plain")];
     client.send("POST", CONFIG_MAPS, &text, "x").await.refused(
         415,

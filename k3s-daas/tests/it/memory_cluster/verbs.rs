@@ -47,6 +47,41 @@ async fn objects_are_created_read_changed_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_dry_run_shows_the_outcome_and_stores_nothing() {
+    let server = Server::start().await;
+    let client = server.client();
+    let dry = format!("{CONFIG_MAPS}?dryRun=All");
+    let shown = client
+        .post(&dry, &config_map("a", "1"))
+        .await
+        .expect(StatusCode::CREATED);
+    assert!(shown["metadata"].get("resourceVersion").is_none());
+    client
+        .get(&format!("{CONFIG_MAPS}/a"))
+        .await
+        .refused(404, "NotFound", "not found");
+    let stored = client
+        .post(CONFIG_MAPS, &config_map("a", "1"))
+        .await
+        .expect(StatusCode::CREATED);
+    let path = format!("{CONFIG_MAPS}/a");
+    let shown = client
+        .put(&format!("{path}?dryRun=All"), &config_map("a", "2"))
+        .await
+        .expect(StatusCode::OK);
+    assert_eq!(shown["data"]["k"], "2");
+    assert_eq!(
+        shown["metadata"]["resourceVersion"],
+        stored["metadata"]["resourceVersion"]
+    );
+    client
+        .delete(&format!("{path}?dryRun=All"))
+        .await
+        .expect(StatusCode::OK);
+    assert_eq!(client.get(&path).await.expect(StatusCode::OK), stored);
+}
+
+#[tokio::test]
 async fn both_http_versions_are_spoken() {
     let server = Server::start().await;
     for h2 in [false, true] {
