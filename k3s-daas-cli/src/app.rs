@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
+use k3s_daas::ledger::{self, Ledger as _};
+use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::types::Address;
 use zeroize::Zeroizing;
 
@@ -138,6 +140,43 @@ impl App {
         // What is left are idle connections and followers.
         runtime.shutdown_background();
         result
+    }
+
+    /// The ledger of the directory, up to date, as the account of this role.
+    ///
+    /// # Errors
+    /// If there is no ledger or no such key.
+    pub async fn ledger(&self, role: Role) -> anyhow::Result<LocalLedger> {
+        self.open(Arc::new(self.signer(role)?)).await
+    }
+
+    /// The ledger of the directory, up to date, as an account that has and owns nothing.
+    ///
+    /// # Errors
+    /// If there is no ledger.
+    pub async fn reader(&self) -> anyhow::Result<LocalLedger> {
+        self.open(Arc::new(Ed25519Signer::generate())).await
+    }
+
+    async fn open(&self, signer: Arc<Ed25519Signer>) -> anyhow::Result<LocalLedger> {
+        let dir = self.layout().ledger();
+        let ledger = LocalLedger::open(dir, signer).map_err(|error| self.no_ledger(error))?;
+        ledger.sync().await?;
+        Ok(ledger)
+    }
+
+    /// The error of a ledger that cannot be opened, with advice.
+    #[must_use]
+    pub fn no_ledger(&self, error: ledger::Error) -> anyhow::Error {
+        match error {
+            ledger::Error::NotFound(_) => Failure::new(
+                Exit::NotFound,
+                format!("there is no ledger in {}", self.layout().ledger().display()),
+            )
+            .with_next("name the directory with --dir, or make one with `daas dev` or `daas cluster create`")
+            .into(),
+            error => error.into(),
+        }
     }
 
     /// The key of this role, unlocked: a development key in a development directory, else an

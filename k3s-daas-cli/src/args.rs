@@ -82,12 +82,38 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
+    /// Issue, inspect and change seal tokens.
+    #[command(subcommand)]
+    Token(commands::token::Command),
+    /// Create a ledger with a cluster, or change the cluster's policy.
+    #[command(subcommand)]
+    Cluster(commands::cluster::Command),
+    /// Register and inspect executors.
+    #[command(subcommand)]
+    Executor(commands::executor::Command),
+    /// Make one request through the gateway, or see what became of one.
+    Request(commands::request::Args),
+    /// Print what the ledger recorded.
+    Events(commands::events::Args),
+    /// Verify what the ledger recorded.
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
+    /// Print a kubeconfig for the gateway, or merge it into kubectl's.
+    Kubeconfig(commands::kubeconfig::Args),
     /// Show the settings and where each is from.
     #[command(subcommand)]
     Config(commands::config::Command),
     /// Make key files and show their addresses.
     #[command(subcommand)]
     Key(commands::key::Command),
+    /// Unlock the owner's key once and begin a session.
+    Login(commands::session::Login),
+    /// End the session, here and on the ledger.
+    Logout(commands::session::Logout),
+    /// Show as whom requests are made.
+    Whoami(commands::session::Whoami),
+    /// Print a credential for kubectl (client.authentication.k8s.io/v1).
+    Credential(commands::credential::Args),
     /// Run a small Kubernetes API server.
     MemoryCluster(commands::memory_cluster::Args),
     /// Print the completion script of a shell.

@@ -57,3 +57,5 @@ pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 pub const HOME: &str = "HOME";
 /// Kubeconfig files of Kubernetes clients, separated by colons; not ours.
 pub const KUBECONFIG: &str = "KUBECONFIG";
+/// What Kubernetes clients tell an exec plugin; not ours.
+pub const KUBERNETES_EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";

@@ -2,13 +2,16 @@
 
 pub mod app;
 pub mod args;
+pub mod client;
 pub mod commands;
 pub mod env_vars;
 pub mod exit;
+pub mod keys;
 pub mod layout;
 pub mod logging;
 pub mod printer;
 pub mod services;
+pub mod session;
 pub mod settings;
 pub mod units;
 
@@ -30,8 +33,19 @@ pub fn daas() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     match &cli.command {
+        Command::Token(command) => commands::token::run(command, global),
+        Command::Cluster(command) => commands::cluster::run(command, global),
+        Command::Executor(command) => commands::executor::run(command, global),
+        Command::Request(args) => commands::request::run(args, global),
+        Command::Events(args) => commands::events::run(args, global),
+        Command::Audit(command) => commands::audit::run(command, global),
+        Command::Kubeconfig(args) => commands::kubeconfig::run(args, global),
         Command::Config(command) => commands::config::run(command, global),
         Command::Key(command) => commands::key::run(command, global),
+        Command::Login(args) => commands::session::login(args, global),
+        Command::Logout(args) => commands::session::logout(args, global),
+        Command::Whoami(args) => commands::session::whoami(args, global),
+        Command::Credential(args) => commands::credential::run(args, global),
         Command::MemoryCluster(args) => commands::memory_cluster::run(args, global),
         Command::Completion(args) => commands::completion::run(args),
     }

@@ -26,6 +26,7 @@ pub mod executor;
 #[cfg(feature = "memory-cluster")]
 pub mod memory_cluster;
 
+#[cfg(feature = "local")]
 pub mod audit;
 
 #[cfg(feature = "gateway")]

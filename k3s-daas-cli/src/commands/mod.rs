@@ -1,6 +1,35 @@
 //! The commands, a file each.
 
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+pub mod audit;
+pub mod cluster;
 pub mod completion;
 pub mod config;
+pub mod credential;
+pub mod events;
+pub mod executor;
 pub mod key;
+pub mod kubeconfig;
 pub mod memory_cluster;
+pub mod request;
+pub mod session;
+pub mod token;
+
+/// What a file holds, or standard input if it is `-`; at most 16 MiB.
+fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    anyhow::ensure!(bytes.len() as u64 <= MAX_INPUT, "{} is longer than 16 MiB", file.display());
+    Ok(bytes)
+}
+
+const MAX_INPUT: u64 = 16 << 20;

@@ -23,6 +23,7 @@ use crate::contract::Call;
 use crate::crypto::BatchVerifier;
 use crate::ledger::{Cursor, Error, Receipt, Result};
 use crate::types::Digest;
+use crate::wire::Deployment;
 
 /// What the engine is asked to do.
 #[derive(Debug)]
@@ -124,6 +125,10 @@ impl Engine {
             noticed,
         };
         Ok((engine, published, followed))
+    }
+
+    pub(super) fn deployment(&self) -> Deployment {
+        self.replica.deployment
     }
 
     pub(super) fn neighbours(&self) -> Option<&Neighbours> {
@@ -497,7 +502,8 @@ impl Engine {
 
     fn publish(&self, calls: &[Final]) {
         if !calls.is_empty() {
-            self.published.write().advance(&self.replica, calls);
+            let events = calls.iter().flat_map(Final::sized_events).collect();
+            self.published.write().advance(&self.replica, calls, events);
             self.progress.send_replace(self.replica.tip.events);
         }
     }
@@ -633,8 +639,8 @@ fn check_last_head(
         let last = stored.heads.saturating_sub(1);
         Err(BrokenLink::new("head", last, why).into())
     };
-    let heads = journal.heads_after(number(stored.heads) - 2, 2)?;
-    let [head] = &heads[..] else {
+    let mut heads = journal.heads_after(number(stored.heads) - 2)?;
+    let (Some(head), true) = (heads.pop().transpose()?, heads.is_empty()) else {
         return broken("it is not the last one");
     };
     if head.message.sequence + 1 != stored.heads || head.digest() != stored.last_head {
@@ -720,3 +726,7 @@ const MAX_BATCH: usize = 512;
 
 /// Catches a writer that died between its commit and its notice.
 const RECHECK: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+#[path = "tests/engine.rs"]
+mod tests;

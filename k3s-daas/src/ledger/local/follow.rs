@@ -165,8 +165,12 @@ fn page(journal: &Journal, after: u64) -> std::result::Result<VecDeque<Sequenced
     let mut call = u64::try_from(row.call).unwrap_or_default();
     let last = journal.tip()?.calls;
     while events.len() < PAGE && call <= last {
-        let linked = tail::linked_call(journal, call)?;
-        let of_call = sequenced(&linked)?;
+        let of_call = match tail::linked_call(journal, call).and_then(|linked| sequenced(&linked)) {
+            Ok(of_call) => of_call,
+            // What holds before it is handed out first.
+            Err(_) if !events.is_empty() => break,
+            Err(failure) => return Err(failure),
+        };
         events.extend(
             of_call
                 .into_iter()

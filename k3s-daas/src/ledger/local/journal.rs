@@ -516,27 +516,23 @@ impl Journal {
     pub(crate) fn heads_after(
         &self,
         sequence: i64,
-        limit: usize,
-    ) -> Result<Vec<SignedHead>, Failure> {
+    ) -> Result<Vec<Result<SignedHead, BrokenLink>>, Failure> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, calls, head FROM heads WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+            "SELECT sequence, calls, head FROM heads WHERE sequence > ?1 ORDER BY sequence",
         )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![sequence, limit])?;
+        let mut rows = statement.query(params![sequence])?;
         let mut heads = Vec::new();
         while let Some(row) = rows.next()? {
             let (sequence, calls): (i64, i64) = (row.get(0)?, row.get(1)?);
             let bytes: Vec<u8> = row.get(2)?;
-            let head: SignedHead = bcs::from_bytes(&bytes)
-                .map_err(|_| BrokenLink::new("head", sequence, "its bytes are no signed head"))?;
-            let message = &head.message;
-            if signed(message.sequence) != sequence || signed(message.head.calls) != calls {
-                let why = "its columns are not those of what was signed";
-                return Err(BrokenLink::new("head", sequence, why).into());
-            }
-            heads.push(head);
+            heads.push(signed_head(sequence, calls, &bytes));
         }
         Ok(heads)
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// A copy of all of it as one file, of one moment.
@@ -546,6 +542,18 @@ impl Journal {
         })?;
         self.connection.execute("VACUUM INTO ?1", [path])?;
         Ok(())
+    }
+}
+
+fn signed_head(sequence: i64, calls: i64, bytes: &[u8]) -> Result<SignedHead, BrokenLink> {
+    let broken = |why: &str| BrokenLink::new("head", sequence, why);
+    let head: SignedHead =
+        bcs::from_bytes(bytes).map_err(|_| broken("its bytes are no signed head"))?;
+    let message = &head.message;
+    if signed(message.sequence) == sequence && signed(message.head.calls) == calls {
+        Ok(head)
+    } else {
+        Err(broken("its columns are not those of what was signed"))
     }
 }
 

@@ -168,12 +168,13 @@ impl FromStr for Head {
     fn from_str(text: &str) -> Result<Self, InvalidHead> {
         let invalid = || InvalidHead(text.chars().take(96).collect());
         let (calls, link) = text.split_once(':').ok_or_else(invalid)?;
-        if link.trim_start_matches("0x").len() != 64 {
+        let link = link.strip_prefix("0x").unwrap_or(link);
+        if link.len() != 64 {
             return Err(invalid());
         }
         Ok(Self {
             calls: calls.parse().map_err(|_| invalid())?,
-            link: link.parse().map_err(|_| invalid())?,
+            link: format!("0x{link}").parse().map_err(|_| invalid())?,
         })
     }
 }

@@ -9,17 +9,17 @@
 //! `followers/`, where each process has a socket on which others tell it that they wrote something. All of it is
 //! its owner's alone. Unix only, and not on network file systems.
 
-mod disk;
+pub(crate) mod disk;
 mod engine;
-mod failure;
+pub(crate) mod failure;
 mod follow;
-mod journal;
+pub(crate) mod journal;
 mod message;
 mod notify;
-mod objects;
+pub(crate) mod objects;
 mod published;
-mod replay;
-mod replica;
+pub(crate) mod replay;
+pub(crate) mod replica;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -211,9 +211,7 @@ impl LocalLedger {
         let listener = listener
             .transpose()
             .map_err(Failure::io("listen for other processes"))?;
-        let deployment = Journal::open_read_only(&layout)
-            .and_then(|journal| journal.genesis())?
-            .deployment();
+        let deployment = engine.deployment();
         let (commands, waiting) = mpsc::sync_channel(options.queue.max(1));
         let inner = Arc::new(Inner {
             readers: Readers::new(layout.clone()),
@@ -510,7 +508,7 @@ fn write_new(
     Ok(())
 }
 
-fn expect_database(layout: &Layout) -> Result<()> {
+pub(crate) fn expect_database(layout: &Layout) -> Result<()> {
     let dir = layout.dir.display();
     if !layout.has_traces() {
         return Err(Error::NotFound(dir.to_string()));

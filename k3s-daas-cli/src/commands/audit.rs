@@ -1,0 +1,135 @@
+//! `daas audit`.
+
+use k3s_daas::audit::{self, Options, Report, RequestTrail};
+use k3s_daas::ledger::local::Head;
+use k3s_daas::types::RequestId;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::args::{Global, Output};
+use crate::exit::{Exit, Failure};
+use crate::printer::{Format, Show};
+use crate::settings::Flags;
+use crate::units::Moment;
+
+/// What to verify.
+#[derive(clap::Subcommand, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Verify the ledger from its genesis on: calls, signatures, rules, chain, heads, balances, state.
+    #[command(after_help = "\
+Nothing but the ledger's directory is read, and nothing in it is changed; services may go on. The head
+that is printed, kept elsewhere and given another time with --head, also finds that the whole ledger was
+replaced. What does not hold is named by its first place, with exit code 6.
+
+Examples:
+  daas audit verify
+  daas audit verify --head 1204:9f2c…  -o json
+  daas audit verify --request 0192d8f0-1111-7abc-8def-0123456789ab")]
+    Verify {
+        /// Also print the trail of this request.
+        #[arg(long, value_name = "ID")]
+        request: Option<RequestId>,
+        /// A head that was kept elsewhere: the ledger must go through it.
+        #[arg(long, value_name = "HEAD")]
+        head: Option<Head>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Exit::Unverified`] if anything does not hold.
+pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
+    let Command::Verify { request, head, output } = command;
+    let app = App::new(global, *output, Flags::new())?;
+    app.printer.progress("verifying…");
+    let mut options = Options::default();
+    options.head = *head;
+    options.request = *request;
+    let report = audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
+    let broken = report.broken.clone();
+    let trails = report.trails.clone();
+    app.printer.object(&Shown(report))?;
+    if app.printer.format() == Format::Table {
+        for trail in &trails {
+            app.printer.line("")?;
+            app.printer.object(&Trail(trail.clone()))?;
+        }
+    }
+    if let Some(broken) = broken {
+        return Err(Failure::new(Exit::Unverified, format!("the ledger is not what it was: {broken}"))
+            .with_next("keep the directory as evidence, and go on from a copy that verifies")
+            .into());
+    }
+    if request.is_some() && trails.is_empty() {
+        return Err(Failure::new(Exit::NotFound, "the ledger verifies, and knows no such request").into());
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(Report);
+
+impl Show for Shown {
+    const KIND: &'static str = "ledger";
+    const COLUMNS: &'static [&'static str] = &[
+        "VERIFIED", "BROKEN AT", "CHAIN", "HEAD", "CALLS", "EVENTS", "SIGNED HEADS", "ADMITTED", "ANSWERED", "REFUSED",
+        "UP TO",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let report = &self.0;
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        vec![
+            if report.verified { "yes" } else { "no" }.to_owned(),
+            or_dash(report.broken.as_ref().map(ToString::to_string)),
+            or_dash(report.chain.map(|chain| chain.to_string())),
+            or_dash(report.head.clone()),
+            report.calls.to_string(),
+            report.events.to_string(),
+            report.heads.to_string(),
+            report.admitted.to_string(),
+            report.answered.to_string(),
+            report.rejected.to_string(),
+            Moment(report.time_ms).to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.0.chain.map(|chain| chain.to_string()).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Trail(RequestTrail);
+
+impl Show for Trail {
+    const KIND: &'static str = "request";
+    const COLUMNS: &'static [&'static str] = &["REQUEST", "TOKEN", "COMMAND", "STEPS"];
+
+    fn cells(&self) -> Vec<String> {
+        let steps = self.0.steps.iter().map(|step| {
+            let kind = serde_json::to_value(step.kind).ok();
+            let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("?").to_owned();
+            let status = step.status.map(|status| format!(" {status}")).unwrap_or_default();
+            let code = step.code.map(|code| format!(" {}", code.name())).unwrap_or_default();
+            format!("{} {kind}{status}{code} (event {})", Moment(step.time_ms), step.cursor)
+        });
+        vec![
+            self.0.request_id.to_string(),
+            self.0.token.to_string(),
+            self.0.command.clone().unwrap_or_else(|| "-".to_owned()),
+            steps.collect::<Vec<_>>().join(", "),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.0.request_id.to_string()
+    }
+}

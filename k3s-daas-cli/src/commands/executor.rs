@@ -1,0 +1,268 @@
+//! `daas executor`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use k3s_daas::contract::Call;
+use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
+use k3s_daas::types::{Address, ClusterId, ExecutorId, HexBytes, TokenId};
+use k3s_daas::wire::{Event, SignedAnswer};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::exit::{Exit, Failure};
+use crate::keys;
+use crate::printer::Show;
+use crate::settings::{self, Flags, Key};
+use crate::units::Amount;
+
+/// What to do with executors.
+#[derive(clap::Subcommand, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// List the cluster's executors.
+    #[command(after_help = "Examples:\n  daas executor list\n  daas executor list -o name")]
+    List {
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Admit an executor; its ID goes to the settings file.
+    #[command(after_help = "\
+Keys that are not given are those of the key files in the settings.
+
+Examples:
+  daas executor register
+  daas executor register --operator 0x0b5e… --signing-key 9b3f…64 --encryption-key 41d0…64")]
+    Register {
+        /// Who owns its stake.
+        #[arg(long, value_name = "ADDRESS")]
+        operator: Option<Address>,
+        /// Ed25519 key of its answers, 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        signing_key: Option<Key32>,
+        /// X25519 key that is sealed to, 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        encryption_key: Option<Key32>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Assign an executor nothing any more.
+    #[command(after_help = "Examples:\n  daas executor deactivate 0xe8ec…")]
+    Deactivate {
+        /// Which.
+        executor: ExecutorId,
+    },
+    /// Take the stake of an executor that answered one request in two ways.
+    #[command(after_help = "\
+The evidence is JSON: {\"executor\": ID, \"token\": ID, \"first\": ANSWER, \"second\": ANSWER}, each answer
+{\"message\": {…}, \"signature\": HEX} as in docs/message-formats.md. A tenth goes to whoever presents it.
+
+Examples:
+  daas executor slash --evidence answers.json")]
+    Slash {
+        /// The two signed answers.
+        #[arg(long, value_name = "FILE")]
+        evidence: PathBuf,
+    },
+}
+
+/// 32 bytes in hexadecimal.
+#[derive(Clone, Debug)]
+pub struct Key32([u8; 32]);
+
+impl std::str::FromStr for Key32 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.trim_start_matches("0x"), &mut bytes)
+            .map_err(|_| "a key is 64 hexadecimal digits".to_owned())?;
+        Ok(Self(bytes))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Evidence {
+    executor: ExecutorId,
+    token: TokenId,
+    first: SignedAnswer,
+    second: SignedAnswer,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the ledger or the settings say.
+pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
+    match command {
+        Command::List { output } => {
+            let app = App::new(global, *output, Flags::new())?;
+            app.block_on(list(&app))
+        }
+        Command::Register { operator, signing_key, encryption_key, output } => {
+            let app = App::new(global, *output, Flags::new())?;
+            app.block_on(async {
+                let operator = match operator {
+                    Some(operator) => *operator,
+                    None => app.address(Role::Operator)?,
+                };
+                let signing_key = match signing_key {
+                    Some(Key32(key)) => *key,
+                    None => {
+                        let path: PathBuf = app.settings.required(Key::ExecutorKey)?;
+                        *app.public_key_in(&path, Role::Executor.name())?.as_bytes()
+                    }
+                };
+                let encryption_key = match encryption_key {
+                    Some(Key32(key)) => *key,
+                    None => keys::encryption_public_key(&app.signer(Role::Encryption)?),
+                };
+                let ledger = app.ledger(Role::Admin).await?;
+                let executor = register_call(
+                    &ledger,
+                    Call::RegisterExecutor {
+                        cap: app.settings.required(Key::AdminCap)?,
+                        cluster: app.settings.required(Key::Cluster)?,
+                        operator,
+                        signing_key: HexBytes(signing_key.to_vec()),
+                        encryption_key: HexBytes(encryption_key.to_vec()),
+                        attestation: HexBytes::default(),
+                    },
+                )
+                .await?;
+                settings::update(app.settings.file(), &[(Key::Executor, executor.to_string().into())])?;
+                let shown = all(&app, &ledger)?.into_iter().find(|shown| shown.id == executor);
+                Ok(app.printer.object(&shown.context("the ledger does not show the executor")?)?)
+            })
+        }
+        Command::Deactivate { executor } => {
+            let app = App::new(global, Output::default(), Flags::new())?;
+            app.block_on(async {
+                let ledger = app.ledger(Role::Admin).await?;
+                let call = Call::DeactivateExecutor {
+                    cap: app.settings.required(Key::AdminCap)?,
+                    cluster: app.settings.required(Key::Cluster)?,
+                    executor: *executor,
+                };
+                ledger.call(call).await?;
+                app.printer.note(&format!("executor {executor} is assigned nothing any more"));
+                Ok(())
+            })
+        }
+        Command::Slash { evidence } => {
+            let app = App::new(global, Output::default(), Flags::new())?;
+            let text = super::read_input(evidence)?;
+            let evidence: Evidence = serde_json::from_slice(&text)
+                .with_context(|| format!("{} is no evidence", evidence.display()))?;
+            app.block_on(slash(&app, evidence))
+        }
+    }
+}
+
+/// Admits an executor.
+///
+/// # Errors
+/// What the ledger says.
+pub(crate) async fn register_call(ledger: &LocalLedger, call: Call) -> anyhow::Result<ExecutorId> {
+    let receipt = ledger.call(call).await?;
+    let registered = receipt.events.iter().find_map(|event| match &event.event {
+        Event::ExecutorRegistered(event) => Some(event.executor),
+        _ => None,
+    });
+    registered.context("the ledger registered no executor")
+}
+
+async fn list(app: &App) -> anyhow::Result<()> {
+    let ledger = app.reader().await?;
+    Ok(app.printer.list(&all(app, &ledger)?)?)
+}
+
+fn all(app: &App, ledger: &LocalLedger) -> anyhow::Result<Vec<Shown>> {
+    let id: ClusterId = app.settings.required(Key::Cluster)?;
+    let executors = ledger.view(|now| {
+        let cluster = now.state.cluster(id)?;
+        let shown = cluster.executors.iter().map(|entry| Shown {
+            id: entry.id,
+            operator: entry.operator,
+            signing_key: entry.signing_key.to_string(),
+            encryption_key: entry.encryption_key.clone(),
+            stake_mist: entry.stake,
+            active: entry.active,
+            eligible: cluster.is_eligible(entry),
+            attested: !entry.pcrs.is_empty(),
+            slashed: now.state.executor(entry.id).is_some_and(|executor| executor.slashed),
+        });
+        Some(shown.collect())
+    });
+    executors.ok_or_else(|| {
+        Failure::new(Exit::NotFound, format!("there is no cluster {id} on this ledger")).into()
+    })
+}
+
+async fn slash(app: &App, evidence: Evidence) -> anyhow::Result<()> {
+    let ledger = app.ledger(Role::Owner).await?;
+    let call = Call::SlashEquivocation {
+        cluster: app.settings.required(Key::Cluster)?,
+        executor: evidence.executor,
+        token: evidence.token,
+        first: evidence.first,
+        second: evidence.second,
+    };
+    let receipt = ledger.call(call).await?;
+    for event in &receipt.events {
+        if let Event::ExecutorSlashed(event) = &event.event {
+            app.printer.note(&format!(
+                "executor {} is slashed: {} to {}, {} to the insurance",
+                event.executor,
+                Amount(event.reward),
+                event.presenter,
+                Amount(event.insured)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An executor as it is shown.
+#[derive(Serialize)]
+struct Shown {
+    id: ExecutorId,
+    operator: Address,
+    signing_key: String,
+    encryption_key: HexBytes,
+    stake_mist: u64,
+    active: bool,
+    eligible: bool,
+    attested: bool,
+    slashed: bool,
+}
+
+impl Show for Shown {
+    const KIND: &'static str = "executor";
+    const COLUMNS: &'static [&'static str] = &["ID", "OPERATOR", "STATUS", "STAKE", "ATTESTED"];
+
+    fn cells(&self) -> Vec<String> {
+        let status = match (self.slashed, self.active, self.eligible) {
+            (true, _, _) => "slashed",
+            (_, false, _) => "inactive",
+            (_, _, false) => "not eligible",
+            _ => "eligible",
+        };
+        vec![
+            self.id.to_string(),
+            self.operator.to_string(),
+            status.to_owned(),
+            Amount(self.stake_mist).to_string(),
+            if self.attested { "yes" } else { "no" }.to_owned(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}

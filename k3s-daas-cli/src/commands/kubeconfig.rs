@@ -1,0 +1,210 @@
+//! `daas kubeconfig`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use k3s_daas::crypto::write_private;
+use serde_yaml_ng::{Mapping, Value};
+
+use crate::app::App;
+use crate::args::{Global, Output};
+use crate::env_vars;
+use crate::exit::{Exit, Failure};
+use crate::session;
+use crate::settings::Flags;
+
+/// What to do with it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The kubeconfig holds no secret: kubectl runs `daas credential` for each connection.
+
+Examples:
+  daas kubeconfig > ~/.kube/daas && export KUBECONFIG=~/.kube/daas
+  daas kubeconfig --merge --name shop && kubectl --context shop get pods")]
+pub struct Args {
+    /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it.
+    #[arg(long)]
+    merge: bool,
+    /// Name of cluster, user and context.
+    #[arg(long, default_value = NAME)]
+    name: String,
+}
+
+/// Prints or merges it.
+///
+/// # Errors
+/// If the gateway's authority is not there, or kubectl's file cannot be changed.
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let app = App::new(global, Output::default(), Flags::new())?;
+    let ca = session::ca(&app)?;
+    let kubeconfig = of_app(&app, &args.name, &ca)?;
+    if !args.merge {
+        return Ok(app.printer.raw(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?);
+    }
+    let file = kubectls_own()?;
+    let current = match std::fs::read_to_string(&file) {
+        Ok(text) => serde_yaml_ng::from_str(&text)
+            .with_context(|| format!("{} is no kubeconfig", file.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let merged = merge(current, kubeconfig)
+        .with_context(|| format!("{} is no kubeconfig", file.display()))?;
+    if let Some(parent) = file.parent() {
+        crate::layout::create_private_dir(parent)?;
+    }
+    // Through a symbolic link to the file that it stands for.
+    let file = std::fs::canonicalize(&file).unwrap_or(file);
+    write_private(&file, serde_yaml_ng::to_string(&merged)?.as_bytes())?;
+    app.printer.note(&format!("{} now uses context {}", file.display(), args.name));
+    Ok(())
+}
+
+/// The kubeconfig of the settings' gateway.
+///
+/// # Errors
+/// If this program cannot tell where it lies.
+pub(crate) fn of_app(app: &App, name: &str, ca_pem: &[u8]) -> anyhow::Result<Value> {
+    let settings = &app.settings;
+    let mut args = vec![
+        "credential".to_owned(),
+        "--config".to_owned(),
+        settings.file().to_string_lossy().into_owned(),
+        "--audience".to_owned(),
+        session::audience(settings),
+    ];
+    if settings.file().parent() != Some(&settings.dir()) {
+        args.push("--dir".to_owned());
+        args.push(settings.dir().to_string_lossy().into_owned());
+    }
+    let program = program()?;
+    Ok(kubeconfig(name, &session::server(settings), ca_pem, &program, &args))
+}
+
+/// `daas` itself: this program, or the one beside it.
+fn program() -> anyhow::Result<PathBuf> {
+    let me = std::env::current_exe().context("cannot find this program")?;
+    let daas = me.with_file_name("daas");
+    Ok(if daas.exists() { daas } else { me })
+}
+
+fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[String]) -> Value {
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+    let named = |key: &str, value: Value| {
+        Value::Sequence(vec![map([("name", name.into()), (key, value)])])
+    };
+    let cluster = map([("server", server.into()), ("certificate-authority-data", ca.into())]);
+    let args: Vec<Value> = args.iter().map(|arg| arg.as_str().into()).collect();
+    let exec = map([
+        ("apiVersion", "client.authentication.k8s.io/v1".into()),
+        ("command", program.to_string_lossy().into_owned().into()),
+        ("args", args.into()),
+        ("interactiveMode", "Never".into()),
+        ("provideClusterInfo", false.into()),
+        (
+            "installHint",
+            "daas is what this cluster's credentials come from; `daas kubeconfig` writes its path".into(),
+        ),
+    ]);
+    let context = map([("cluster", name.into()), ("user", name.into())]);
+    map([
+        ("apiVersion", "v1".into()),
+        ("kind", "Config".into()),
+        ("clusters", named("cluster", cluster)),
+        ("users", named("user", map([("exec", exec)]))),
+        ("contexts", named("context", context)),
+        ("current-context", name.into()),
+    ])
+}
+
+fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let entries = entries.into_iter().map(|(key, value)| (Value::from(key), value));
+    Value::Mapping(entries.collect::<Mapping>())
+}
+
+/// `current` with what `new` names put in or replaced; everything else stays.
+fn merge(current: Value, new: Value) -> anyhow::Result<Value> {
+    let mut current = match current {
+        Value::Null => Mapping::new(),
+        Value::Mapping(mapping) => mapping,
+        _ => anyhow::bail!("it is no mapping"),
+    };
+    let Value::Mapping(new) = new else {
+        anyhow::bail!("a kubeconfig is a mapping");
+    };
+    for (key, value) in new {
+        let Value::Sequence(added) = value else {
+            current.insert(key, value);
+            continue;
+        };
+        let mut entries = match current.get(&key) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Sequence(entries)) => entries.clone(),
+            Some(_) => anyhow::bail!("{key:?} is no list"),
+        };
+        for entry in added {
+            entries.retain(|other| other.get("name") != entry.get("name"));
+            entries.push(entry);
+        }
+        current.insert(key, Value::Sequence(entries));
+    }
+    Ok(Value::Mapping(current))
+}
+
+/// The file that kubectl itself would change.
+fn kubectls_own() -> anyhow::Result<PathBuf> {
+    if let Some(files) = std::env::var_os(env_vars::KUBECONFIG) {
+        if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty()) {
+            return Ok(file);
+        }
+    }
+    let home = std::env::var_os(env_vars::HOME)
+        .ok_or_else(|| Failure::new(Exit::Settings, "neither KUBECONFIG nor HOME says where kubectl's file is"))?;
+    Ok(Path::new(&home).join(".kube/config"))
+}
+
+/// Name of cluster, user and context unless another is wanted.
+pub(crate) const NAME: &str = "daas";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn example(server: &str) -> Value {
+        kubeconfig("daas", server, b"pem", Path::new("/bin/daas"), &["credential".to_owned()])
+    }
+
+    #[test]
+    fn merging_replaces_its_own_and_keeps_the_rest() {
+        let theirs: Value = serde_yaml_ng::from_str(
+            "clusters:\n- name: other\n  cluster: {server: 'https://o'}\nusers: null\ncurrent-context: other\nextensions: 1\n",
+        )
+        .unwrap();
+        let once = merge(theirs, example("https://a")).unwrap();
+        let twice = merge(once, example("https://b")).unwrap();
+        let clusters = twice["clusters"].as_sequence().unwrap();
+        assert_eq!(clusters.len(), 2);
+        assert_eq!(clusters[0]["name"], "other");
+        assert_eq!(clusters[1]["cluster"]["server"], "https://b");
+        assert_eq!(twice["users"].as_sequence().unwrap().len(), 1);
+        assert_eq!(twice["current-context"], "daas");
+        assert_eq!(twice["extensions"], 1);
+    }
+
+    #[test]
+    fn what_is_no_kubeconfig_is_not_touched() {
+        for text in ["[]", "text", "clusters: {}", "users: 1"] {
+            let theirs = serde_yaml_ng::from_str(text).unwrap();
+            assert!(merge(theirs, example("https://a")).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_it_is_secret() {
+        let text = serde_yaml_ng::to_string(&example("https://a")).unwrap();
+        assert!(!text.contains("token:") && !text.contains("client-key"), "{text}");
+        assert!(text.contains("interactiveMode: Never"));
+    }
+}

@@ -1,0 +1,586 @@
+//! `daas token`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use k3s_daas::contract::{Call, SealToken};
+use k3s_daas::crypto::PublicKey;
+use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
+use k3s_daas::types::{
+    Address, AdminCapId, ByteString, ClusterId, HexBytes, PolicyRule, Role as NamedRole, Scope, TokenId,
+};
+use k3s_daas::wire::{Delegate, Event};
+use serde::Serialize;
+
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::exit::{Exit, Failure};
+use crate::printer::Show;
+use crate::settings::{self, Flags, Key};
+use crate::units::{Amount, Moment, Span};
+
+/// What to do with seal tokens.
+#[derive(clap::Subcommand, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Issue a token.
+    #[command(after_help = "\
+A role has the rules of Kubernetes' default ClusterRole of that name, in the namespaces given or, with
+none, in the whole cluster. A file of rules is YAML or JSON: a list with the fields of a Kubernetes
+PolicyRule and `namespaces`. Nothing is issued by --dry-run, which prints the rules.
+
+Examples:
+  daas token issue --role edit --namespace shop --dry-run
+  daas token issue --role edit --namespace shop --for 30d --delegate 0x5ea1… --stake 1SUI
+  daas token issue --rules rules.yaml --owner 0xa11ce… -o name")]
+    Issue(Issue),
+    /// Show a token.
+    #[command(after_help = "Examples:\n  daas token show\n  daas token show 0x70ce… -o yaml")]
+    Show {
+        /// Which; that of the settings otherwise.
+        token: Option<TokenId>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the tokens of the cluster.
+    #[command(after_help = "Examples:\n  daas token list\n  daas token list --owner 0xa11ce… -o name")]
+    List {
+        /// Only those of this owner.
+        #[arg(long, value_name = "ADDRESS")]
+        owner: Option<Address>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show a token's rules, or replace them.
+    #[command(after_help = "\
+Examples:
+  daas token rules -o yaml > rules.yaml
+  daas token rules --rules rules.yaml
+  daas token rules --role view --namespace shop")]
+    Rules {
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+        /// The new rules.
+        #[command(flatten)]
+        rules: RulesArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Add to a token's stake, from the balance of the signing key.
+    #[command(after_help = "Examples:\n  daas token stake 1.5SUI\n  daas token stake 1500000000 --token 0x70ce…")]
+    Stake {
+        /// How much: 1.5SUI, or MIST.
+        amount: Amount,
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+    },
+    /// Begin to take some of the stake back; it is paid out after the unbonding time.
+    #[command(after_help = "Examples:\n  daas token unstake 0.5SUI")]
+    Unstake {
+        /// How much: 1.5SUI, or MIST.
+        amount: Amount,
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+    },
+    /// Pay out what has unbonded.
+    #[command(after_help = "Examples:\n  daas token withdraw")]
+    Withdraw {
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+    },
+    /// Let an address, such as a gateway's, submit for the token.
+    #[command(after_help = "\
+Examples:
+  daas token delegate 0x5ea1… --for 7d
+  daas token delegate 0x5ea1… --remove")]
+    Delegate {
+        /// Whose.
+        address: Address,
+        /// For how long; until the token expires otherwise.
+        #[arg(long = "for", value_name = "TIME", conflicts_with = "remove")]
+        span: Option<Span>,
+        /// Take it back.
+        #[arg(long)]
+        remove: bool,
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+    },
+    /// Let a key sign for the token; `daas login` does it for you.
+    #[command(after_help = "\
+Examples:
+  daas token session 9b3f…64 --for 8h
+  daas token session 9b3f…64 --remove")]
+    Session {
+        /// The public key, 64 hexadecimal digits.
+        key: PublicKey,
+        /// For how long.
+        #[arg(long = "for", value_name = "TIME", default_value = "8h", conflicts_with = "remove")]
+        span: Span,
+        /// Take it back.
+        #[arg(long)]
+        remove: bool,
+        /// Which token.
+        #[command(flatten)]
+        token: Which,
+    },
+    /// Revoke a token, for good; its stake remains its owner's.
+    #[command(after_help = "Examples:\n  daas token revoke 0x70ce…")]
+    Revoke {
+        /// Which.
+        token: TokenId,
+    },
+}
+
+/// How to issue.
+#[derive(clap::Args, Debug)]
+pub struct Issue {
+    /// What the token allows.
+    #[command(flatten)]
+    rules: RulesArgs,
+    /// A Kubernetes group to impersonate; never `system:…`.
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Who owns it; the owner key of the settings otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Option<Address>,
+    /// For how long it is valid.
+    #[arg(long = "for", value_name = "TIME", default_value = "30d")]
+    span: Span,
+    /// When it begins to be valid, from now on.
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    begins_in: Span,
+    /// An address that may submit for it until it expires, such as a gateway's.
+    #[arg(long = "delegate", value_name = "ADDRESS")]
+    delegates: Vec<Address>,
+    /// Stake to bond at once, from the owner's balance.
+    #[arg(long, value_name = "AMOUNT")]
+    stake: Option<Amount>,
+    /// Make it the token of the settings file.
+    #[arg(long)]
+    save: bool,
+    /// Only print the rules.
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print.
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Rules by role or by file.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct RulesArgs {
+    /// A named role: view, edit or admin.
+    #[arg(long, value_name = "ROLE", conflicts_with = "rules")]
+    role: Option<NamedRole>,
+    /// A namespace that the role holds in; the whole cluster otherwise.
+    #[arg(long = "namespace", short, value_name = "NAMESPACE", requires = "role")]
+    namespaces: Vec<String>,
+    /// A file of rules, YAML or JSON; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+}
+
+impl RulesArgs {
+    fn is_given(&self) -> bool {
+        self.role.is_some() || self.rules.is_some()
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<PolicyRule>> {
+        let rules = match (&self.role, &self.rules) {
+            (Some(role), _) if self.namespaces.is_empty() => role.rules(&Scope::Cluster),
+            (Some(role), _) => role.rules(&Scope::Namespaces(self.namespaces.clone())),
+            (None, Some(file)) => read_rules(file)?,
+            (None, None) => {
+                return Err(Failure::new(Exit::Usage, "what the token allows is not given")
+                    .with_next("give --role view, edit or admin, or --rules FILE")
+                    .into());
+            }
+        };
+        for (index, rule) in rules.iter().enumerate() {
+            rule.validate()
+                .with_context(|| format!("rule {} is not valid", index + 1))?;
+        }
+        Ok(rules)
+    }
+}
+
+fn read_rules(file: &Path) -> anyhow::Result<Vec<PolicyRule>> {
+    let text = crate::commands::read_input(file)?;
+    // JSON is YAML too.
+    let rules = serde_yaml_ng::from_slice(&text);
+    rules.with_context(|| format!("{} is no list of rules", file.display()))
+}
+
+/// A token by flag.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Which {
+    /// Which token; that of the settings otherwise.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<TokenId>,
+}
+
+impl Which {
+    fn flags(&self) -> Flags {
+        flags_of(self.token)
+    }
+}
+
+fn flags_of(token: Option<TokenId>) -> Flags {
+    token.map(|token| (Key::Token, token.to_string())).into_iter().collect()
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the ledger or the settings say.
+pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
+    match command {
+        Command::Issue(args) => {
+            let app = App::new(global, args.output, Flags::new())?;
+            if args.dry_run {
+                return print_rules(&app, &args.rules.read()?);
+            }
+            app.block_on(issue(&app, args))
+        }
+        Command::Show { token, output } => {
+            let app = App::new(global, *output, flags_of(*token))?;
+            app.block_on(async {
+                let ledger = app.reader().await?;
+                Ok(app.printer.object(&token_of(&app, &ledger)?)?)
+            })
+        }
+        Command::List { owner, output } => {
+            let app = App::new(global, *output, Flags::new())?;
+            app.block_on(list(&app, *owner))
+        }
+        Command::Rules { token, rules, output } => {
+            let app = App::new(global, *output, token.flags())?;
+            if rules.is_given() {
+                return app.block_on(set_rules(&app, rules.read()?));
+            }
+            app.block_on(async {
+                let ledger = app.reader().await?;
+                print_rules(&app, &token_of(&app, &ledger)?.rules)
+            })
+        }
+        Command::Stake { amount, token } => {
+            call_as_owner(global, token.flags(), |_, token| Call::DepositStake { token, amount: amount.0 })
+        }
+        Command::Unstake { amount, token } => call_as_owner(global, token.flags(), |cluster, token| {
+            Call::Unstake { cluster, token, amount: amount.0 }
+        }),
+        Command::Withdraw { token } => {
+            call_as_owner(global, token.flags(), |_, token| Call::WithdrawStake { token })
+        }
+        Command::Delegate { address, span, remove, token } => {
+            let app = App::new(global, Output::default(), token.flags())?;
+            app.block_on(delegate(&app, *address, *span, *remove))
+        }
+        Command::Session { key, span, remove, token } => {
+            let key = HexBytes::from(key.as_ref());
+            let expires_at_ms = Moment::now().after(*span).0;
+            call_as_owner(global, token.flags(), |_, token| match remove {
+                true => Call::RemoveSessionKey { token, key },
+                false => Call::RegisterSessionKey { token, key, expires_at_ms },
+            })
+        }
+        Command::Revoke { token } => {
+            let app = App::new(global, Output::default(), flags_of(Some(*token)))?;
+            app.block_on(async {
+                let ledger = app.ledger(Role::Admin).await?;
+                let call = Call::RevokeToken {
+                    cap: app.settings.required(Key::AdminCap)?,
+                    cluster: app.settings.required(Key::Cluster)?,
+                    token: *token,
+                };
+                ledger.call(call).await?;
+                app.printer.note(&format!("token {token} is revoked"));
+                Ok(())
+            })
+        }
+    }
+}
+
+/// Issues a token with `call`, as the administrator.
+///
+/// # Errors
+/// What the ledger says.
+pub(crate) async fn issue_call(
+    ledger: &k3s_daas::ledger::local::LocalLedger,
+    call: Call,
+) -> anyhow::Result<TokenId> {
+    let receipt = ledger.call(call).await?;
+    let issued = receipt.events.iter().find_map(|event| match &event.event {
+        Event::SealTokenIssued(event) => Some(event.token),
+        _ => None,
+    });
+    issued.context("the ledger issued no token")
+}
+
+async fn issue(app: &App, args: &Issue) -> anyhow::Result<()> {
+    let rules = args.rules.read()?;
+    let owner = match args.owner {
+        Some(owner) => owner,
+        None => app.address(Role::Owner)?,
+    };
+    let ledger = app.ledger(Role::Admin).await?;
+    let not_before = Moment(ledger.now_ms()).after(args.begins_in);
+    let expires_at_ms = not_before.after(args.span).0;
+    let delegates = args.delegates.iter().map(|&delegate| Delegate { delegate, expires_at_ms });
+    let call = Call::IssueToken {
+        cap: app.settings.required(Key::AdminCap)?,
+        cluster: app.settings.required(Key::Cluster)?,
+        owner,
+        rules,
+        groups: args.groups.iter().map(|group| ByteString::from(group.as_str())).collect(),
+        not_before_ms: not_before.0,
+        expires_at_ms,
+        delegates: delegates.collect(),
+    };
+    let token = issue_call(&ledger, call).await?;
+    if args.save {
+        settings::update(app.settings.file(), &[(Key::Token, token.to_string().into())])?;
+    }
+    if let Some(Amount(amount)) = args.stake {
+        let signer = app.signer(Role::Owner)?;
+        let ledger = ledger.with_signer(std::sync::Arc::new(signer));
+        ledger
+            .call(Call::DepositStake { token, amount })
+            .await
+            .with_context(|| format!("token {token} is issued, but has no stake"))?;
+    }
+    let shown = ledger.view(|now| now.state.token(token).map(|token| Shown::of(token, now.now_ms)));
+    let shown = shown.context("the ledger does not show the token that it issued")?;
+    Ok(app.printer.object(&shown)?)
+}
+
+async fn list(app: &App, owner: Option<Address>) -> anyhow::Result<()> {
+    let ledger = app.reader().await?;
+    let cluster: Option<ClusterId> = app.settings.value(Key::Cluster);
+    let tokens = ledger.view(|now| {
+        let tokens = now.state.tokens().filter(|token| {
+            owner.is_none_or(|owner| token.owner == owner)
+                && cluster.is_none_or(|cluster| token.cluster == cluster)
+        });
+        tokens.map(|token| Row(Shown::of(token, now.now_ms))).collect::<Vec<_>>()
+    });
+    Ok(app.printer.list(&tokens)?)
+}
+
+async fn set_rules(app: &App, rules: Vec<PolicyRule>) -> anyhow::Result<()> {
+    let ledger = app.ledger(Role::Admin).await?;
+    let cap: AdminCapId = app.settings.required(Key::AdminCap)?;
+    let call = Call::SetRules {
+        cap,
+        cluster: app.settings.required(Key::Cluster)?,
+        token: app.settings.required(Key::Token)?,
+        rules,
+    };
+    ledger.call(call).await?;
+    print_rules(app, &token_of(app, &ledger)?.rules)
+}
+
+async fn delegate(
+    app: &App,
+    delegate: Address,
+    span: Option<Span>,
+    remove: bool,
+) -> anyhow::Result<()> {
+    let ledger = app.ledger(Role::Owner).await?;
+    let shown = token_of(app, &ledger)?;
+    let token = shown.id;
+    let call = if remove {
+        Call::RemoveDelegate { token, delegate }
+    } else {
+        let now = Moment(ledger.now_ms());
+        let expires_at_ms = span.map_or(shown.expires_at_ms, |span| now.after(span).0);
+        Call::AddDelegate { token, delegate, expires_at_ms }
+    };
+    ledger.call(call).await?;
+    Ok(app.printer.object(&token_of(app, &ledger)?)?)
+}
+
+/// Makes a call as the owner and shows the token after it.
+fn call_as_owner(
+    global: &Global,
+    flags: Flags,
+    call: impl FnOnce(ClusterId, TokenId) -> Call,
+) -> anyhow::Result<()> {
+    let app = App::new(global, Output::default(), flags)?;
+    app.block_on(async {
+        let ledger = app.ledger(Role::Owner).await?;
+        let shown = token_of(&app, &ledger)?;
+        ledger.call(call(shown.cluster, shown.id)).await?;
+        Ok(app.printer.object(&token_of(&app, &ledger)?)?)
+    })
+}
+
+fn token_of(
+    app: &App,
+    ledger: &k3s_daas::ledger::local::LocalLedger,
+) -> anyhow::Result<Shown> {
+    let id: TokenId = app.settings.required(Key::Token)?;
+    let shown = ledger.view(|now| now.state.token(id).map(|token| Shown::of(token, now.now_ms)));
+    shown.ok_or_else(|| {
+        Failure::new(Exit::NotFound, format!("there is no token {id} on this ledger"))
+            .with_next("`daas token list` shows those that there are")
+            .into()
+    })
+}
+
+fn print_rules(app: &App, rules: &[PolicyRule]) -> anyhow::Result<()> {
+    let rules: Vec<Rule> = rules.iter().cloned().map(Rule).collect();
+    Ok(app.printer.list(&rules)?)
+}
+
+/// A rule in a list of rules.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Rule(PolicyRule);
+
+impl Show for Rule {
+    const KIND: &'static str = "rule";
+    const COLUMNS: &'static [&'static str] = &["VERBS", "RESOURCES", "NAMESPACES", "NAMES"];
+
+    fn cells(&self) -> Vec<String> {
+        let rule = &self.0;
+        let groups = rule.api_groups.join(",");
+        let resources = match (rule.non_resource_urls.is_empty(), groups.as_str()) {
+            (false, _) => rule.non_resource_urls.join(","),
+            (true, "") => rule.resources.join(","),
+            (true, groups) => format!("{} ({groups})", rule.resources.join(",")),
+        };
+        vec![
+            rule.verbs.join(","),
+            resources,
+            rule.namespaces.join(","),
+            rule.resource_names.join(","),
+        ]
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.0.verbs.join(","), self.0.resources.join(","))
+    }
+}
+
+/// A token as it is shown.
+#[derive(Clone, Debug, Serialize)]
+struct Shown {
+    id: TokenId,
+    cluster: ClusterId,
+    owner: Address,
+    status: &'static str,
+    bonded_mist: u64,
+    unbondings: Vec<k3s_daas::contract::Unbonding>,
+    delegates: BTreeMap<Address, u64>,
+    session_keys: BTreeMap<PublicKey, u64>,
+    groups: Vec<ByteString>,
+    not_before_ms: u64,
+    expires_at_ms: u64,
+    sequence: u64,
+    unanswered: u64,
+    rules: Vec<PolicyRule>,
+}
+
+impl Shown {
+    fn of(token: &SealToken, now_ms: u64) -> Self {
+        let status = if token.revoked {
+            "revoked"
+        } else if now_ms < token.not_before_ms {
+            "not yet valid"
+        } else if now_ms >= token.expires_at_ms {
+            "expired"
+        } else {
+            "valid"
+        };
+        Self {
+            id: token.id,
+            cluster: token.cluster,
+            owner: token.owner,
+            status,
+            bonded_mist: token.bonded,
+            unbondings: token.unbondings.clone(),
+            delegates: token.delegates.clone(),
+            session_keys: token.session_keys.clone(),
+            groups: token.groups.clone(),
+            not_before_ms: token.not_before_ms,
+            expires_at_ms: token.expires_at_ms,
+            sequence: token.sequence,
+            unanswered: token.unanswered,
+            rules: token.rules.clone(),
+        }
+    }
+}
+
+impl Show for Shown {
+    const KIND: &'static str = "token";
+    const COLUMNS: &'static [&'static str] = &[
+        "ID", "CLUSTER", "OWNER", "STATUS", "STAKE", "UNBONDING", "DELEGATES", "SESSION KEYS", "GROUPS",
+        "VALID FROM", "EXPIRES", "REQUESTS", "UNANSWERED", "RULES",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let until = |what: String, ms: u64| format!("{what} until {}", Moment(ms));
+        let unbondings = self
+            .unbondings
+            .iter()
+            .map(|unbonding| format!("{} from {}", Amount(unbonding.amount), Moment(unbonding.unlock_ms)));
+        let delegates = self.delegates.iter().map(|(who, ms)| until(who.to_string(), *ms));
+        let keys = self.session_keys.iter().map(|(key, ms)| until(key.to_string(), *ms));
+        let groups = self.groups.iter().map(ToString::to_string);
+        vec![
+            self.id.to_string(),
+            self.cluster.to_string(),
+            self.owner.to_string(),
+            self.status.to_owned(),
+            Amount(self.bonded_mist).to_string(),
+            unbondings.collect::<Vec<_>>().join(", "),
+            delegates.collect::<Vec<_>>().join(", "),
+            keys.collect::<Vec<_>>().join(", "),
+            groups.collect::<Vec<_>>().join(", "),
+            Moment(self.not_before_ms).to_string(),
+            Moment(self.expires_at_ms).to_string(),
+            self.sequence.to_string(),
+            self.unanswered.to_string(),
+            self.rules.len().to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// A token in a list of tokens.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Row(Shown);
+
+impl Show for Row {
+    const KIND: &'static str = "token";
+    const COLUMNS: &'static [&'static str] = &["ID", "OWNER", "STATUS", "STAKE", "REQUESTS", "EXPIRES"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.0.id.to_string(),
+            self.0.owner.to_string(),
+            self.0.status.to_owned(),
+            Amount(self.0.bonded_mist).to_string(),
+            self.0.sequence.to_string(),
+            Moment(self.0.expires_at_ms).to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.0.id.to_string()
+    }
+}
