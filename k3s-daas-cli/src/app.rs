@@ -116,7 +116,11 @@ impl App {
     /// If the filter is none.
     pub fn start_logging(&self, default: &str) -> anyhow::Result<()> {
         let is_set = self.settings.origin(Key::Log) != Some(&crate::settings::Origin::Default);
-        let filter = self.settings.text(Key::Log).filter(|_| is_set).unwrap_or(default);
+        let filter = self
+            .settings
+            .text(Key::Log)
+            .filter(|_| is_set)
+            .unwrap_or(default);
         logging::start(filter, self.settings.text(Key::LogFormat) == Some("json"))
     }
 
@@ -124,7 +128,10 @@ impl App {
     ///
     /// # Errors
     /// Those of the command.
-    pub fn block_on<T>(&self, future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub fn block_on<T>(
+        &self,
+        future: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -230,22 +237,27 @@ impl App {
     }
 
     fn no_key(&self, error: KeystoreError, path: &Path, what: &str) -> anyhow::Error {
-        let is_missing =
-            matches!(&error, KeystoreError::File(error) if error.is_not_found());
+        let is_missing = matches!(&error, KeystoreError::File(error) if error.is_not_found());
         let (message, next) = if is_missing {
             (
                 format!("there is no {what} key"),
-                format!("make one with `daas key new {}`, or start with `daas dev`", path.display()),
+                format!(
+                    "make one with `daas key new {}`, or start with `daas dev`",
+                    path.display()
+                ),
             )
         } else if matches!(error, KeystoreError::DevelopmentKey { .. }) {
             (
-                format!("the {what} key is a development key, which nothing but a development directory accepts"),
+                format!(
+                    "the {what} key is a development key, which nothing but a development directory accepts"
+                ),
                 "make a key of your own with `daas key new FILE`".to_owned(),
             )
         } else {
             (
                 format!("the {what} key cannot be used"),
-                "make the file private and whole again, or name another one in the settings".to_owned(),
+                "make the file private and whole again, or name another one in the settings"
+                    .to_owned(),
             )
         };
         let failed: anyhow::Result<()> = Err(error.into());
@@ -284,12 +296,16 @@ impl App {
         }
         if let Some(path) = self.settings.path(Key::PassphraseFile) {
             let bytes = k3s_daas::crypto::read_private(&path)?;
-            return first_line(&bytes[..]).map_err(|error| unreadable(&path.to_string_lossy(), &error));
+            return first_line(&bytes[..])
+                .map_err(|error| unreadable(&path.to_string_lossy(), &error));
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::new(Exit::Key, "the key needs its passphrase, and there is no terminal to ask on")
-                .with_next("give it with --passphrase-file or --passphrase-fd")
-                .into());
+            return Err(Failure::new(
+                Exit::Key,
+                "the key needs its passphrase, and there is no terminal to ask on",
+            )
+            .with_next("give it with --passphrase-file or --passphrase-fd")
+            .into());
         }
         let ask = |prompt: &str| {
             rpassword::prompt_password(prompt)
@@ -315,7 +331,11 @@ fn first_line(from: impl io::Read) -> io::Result<Passphrase> {
 }
 
 fn unreadable(path: &str, error: &io::Error) -> anyhow::Error {
-    Failure::new(Exit::Key, format!("cannot read the passphrase from {path}: {error}")).into()
+    Failure::new(
+        Exit::Key,
+        format!("cannot read the passphrase from {path}: {error}"),
+    )
+    .into()
 }
 
 /// Bytes; longer ones are cut, and then do not fit.

@@ -47,7 +47,12 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// File descriptor whose first line is the passphrase of encrypted keys.
-    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        conflicts_with = "passphrase_file"
+    )]
     pub passphrase_fd: Option<u32>,
 }
 

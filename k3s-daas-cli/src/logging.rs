@@ -10,8 +10,9 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// If the filter is none.
 pub fn start(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)
-        .with_context(|| format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`"))?;
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`")
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

@@ -167,11 +167,19 @@ fn table<T: Show>(objects: &[T]) -> String {
     let mut rows: Vec<Vec<String>> = vec![heading];
     rows.extend(objects.iter().map(Show::cells));
     let widths: Vec<usize> = (0..T::COLUMNS.len())
-        .map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0))
+        .map(|i| {
+            rows.iter()
+                .map(|row| row[i].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -204,8 +212,14 @@ mod tests {
     #[test]
     fn tables_are_aligned_and_have_no_trailing_space() {
         let fruits = [
-            Fruit { name: "watermelon", weight: 9000 },
-            Fruit { name: "fig", weight: 40 },
+            Fruit {
+                name: "watermelon",
+                weight: 9000,
+            },
+            Fruit {
+                name: "fig",
+                weight: 40,
+            },
         ];
         assert_eq!(
             table(&fruits),

@@ -259,8 +259,11 @@ pub async fn kube(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::R
 /// If the address is taken or not this machine's.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {error}"))
-            .with_next("choose another address with --listen; port 0 takes a free port")
+        Failure::new(
+            Exit::Unavailable,
+            format!("cannot listen on {address}: {error}"),
+        )
+        .with_next("choose another address with --listen; port 0 takes a free port")
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -334,7 +337,10 @@ mod tests {
     #[test]
     fn the_export_line_is_safe_to_paste() {
         let line = |path: &str| export_line(Path::new(path));
-        assert_eq!(line("/tmp/d/kubeconfig"), "export KUBECONFIG=/tmp/d/kubeconfig");
+        assert_eq!(
+            line("/tmp/d/kubeconfig"),
+            "export KUBECONFIG=/tmp/d/kubeconfig"
+        );
         assert_eq!(line("/tmp/a b"), "export KUBECONFIG='/tmp/a b'");
         assert_eq!(line("/tmp/it's"), r"export KUBECONFIG='/tmp/it'\''s'");
     }

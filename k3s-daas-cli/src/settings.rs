@@ -181,7 +181,10 @@ impl Settings {
     ) -> Result<Self, Error> {
         let text_of = |name: &'static str| match variable(name) {
             Some(value) if value.is_empty() => Ok(None),
-            Some(value) => value.into_string().map(Some).map_err(|_| Error::NotText(name)),
+            Some(value) => value
+                .into_string()
+                .map(Some)
+                .map_err(|_| Error::NotText(name)),
             None => Ok(None),
         };
         let mut values: BTreeMap<Key, (String, Origin)> = BTreeMap::new();
@@ -202,7 +205,9 @@ impl Settings {
                 *dir = absolute(dir);
             }
         }
-        let named = config.map(Path::to_owned).or(text_of(env::CONFIG)?.map(PathBuf::from));
+        let named = config
+            .map(Path::to_owned)
+            .or(text_of(env::CONFIG)?.map(PathBuf::from));
         let is_named = named.is_some();
         let default_dir = match text_of(env::XDG_DATA_HOME)? {
             Some(data) => Some(Path::new(&data).join("k3s-daas")),
@@ -366,7 +371,11 @@ impl Show for Entry {
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        vec![self.key.to_owned(), or_dash(&self.value), or_dash(&self.origin)]
+        vec![
+            self.key.to_owned(),
+            or_dash(&self.value),
+            or_dash(&self.origin),
+        ]
     }
 
     fn name(&self) -> String {
@@ -427,7 +436,9 @@ pub enum Error {
         why: String,
     },
     /// A setting is needed and not there.
-    #[error("`{key}` is not set: {about} Give it as a flag, in {env} or in the settings file, or run `daas dev` first")]
+    #[error(
+        "`{key}` is not set: {about} Give it as a flag, in {env} or in the settings file, or run `daas dev` first"
+    )]
     Missing {
         /// The setting.
         key: &'static str,
@@ -538,7 +549,11 @@ fn flatten(
 
 fn is_prefix(name: &str) -> bool {
     let mut keys = Key::ALL.iter();
-    keys.any(|key| key.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    keys.any(|key| {
+        key.name()
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
@@ -562,7 +577,10 @@ fn suggest(nearest: &Option<&'static str>) -> String {
 }
 
 fn absolute(path: &str) -> String {
-    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
+    std::path::absolute(path).map_or_else(
+        |_| path.to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
 }
 
 /// Name of the settings file in its directory.
@@ -583,7 +601,9 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Settings::load_from(Some(&path), flags, |name| variables.get(name).map(OsString::from))
+        Settings::load_from(Some(&path), flags, |name| {
+            variables.get(name).map(OsString::from)
+        })
     }
 
     #[test]
@@ -596,10 +616,16 @@ mod tests {
         assert_eq!(settings.origin(Key::Cluster), Some(&Origin::Flag));
         let settings = load(file, Vec::new(), &all).unwrap();
         assert_eq!(settings.text(Key::Cluster), Some("0x2"));
-        assert_eq!(settings.origin(Key::Cluster), Some(&Origin::Env("DAAS_CLUSTER")));
+        assert_eq!(
+            settings.origin(Key::Cluster),
+            Some(&Origin::Env("DAAS_CLUSTER"))
+        );
         let settings = load(file, Vec::new(), &[]).unwrap();
         assert_eq!(settings.text(Key::Cluster), Some("0x1"));
-        assert!(matches!(settings.origin(Key::Cluster), Some(Origin::File(_))));
+        assert!(matches!(
+            settings.origin(Key::Cluster),
+            Some(Origin::File(_))
+        ));
         assert_eq!(settings.text(Key::GatewayListen), Some("127.0.0.1:1"));
         let settings = load("", Vec::new(), &[]).unwrap();
         assert_eq!(settings.text(Key::GatewayListen), Some("127.0.0.1:7443"));
@@ -611,9 +637,15 @@ mod tests {
     fn paths_in_the_file_are_relative_to_it() {
         let settings = load("[keys]\nowner = \"mine.key\"\n", Vec::new(), &[]).unwrap();
         let beside = settings.file().parent().unwrap();
-        assert_eq!(settings.path(Key::OwnerKey).unwrap(), beside.join("mine.key"));
+        assert_eq!(
+            settings.path(Key::OwnerKey).unwrap(),
+            beside.join("mine.key")
+        );
         assert_eq!(settings.dir(), beside);
-        assert_eq!(settings.path(Key::AdminKey).unwrap(), beside.join("keys/admin.key"));
+        assert_eq!(
+            settings.path(Key::AdminKey).unwrap(),
+            beside.join("keys/admin.key")
+        );
     }
 
     #[test]
@@ -636,16 +668,26 @@ mod tests {
             assert!(error.contains(expected), "{file}: {error}");
         }
         let bad_variable = load("", Vec::new(), &[("DAAS_TOKEN", "mine")]).unwrap_err();
-        assert!(bad_variable.to_string().contains("from DAAS_TOKEN"), "{bad_variable}");
+        assert!(
+            bad_variable.to_string().contains("from DAAS_TOKEN"),
+            "{bad_variable}"
+        );
         let none = |_: &str| None;
-        assert!(matches!(Settings::load_from(None, Vec::new(), none), Err(Error::NoHome)));
+        assert!(matches!(
+            Settings::load_from(None, Vec::new(), none),
+            Err(Error::NoHome)
+        ));
         let missing = Settings::load_from(Some(Path::new("/nowhere/x.toml")), Vec::new(), none);
         assert!(matches!(missing, Err(Error::Read { .. })));
     }
 
     #[test]
     fn every_variable_is_named_once() {
-        let mut names: Vec<_> = Key::ALL.iter().map(|key| key.env()).filter(|env| !env.is_empty()).collect();
+        let mut names: Vec<_> = Key::ALL
+            .iter()
+            .map(|key| key.env())
+            .filter(|env| !env.is_empty())
+            .collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
@@ -656,7 +698,14 @@ mod tests {
     fn updating_keeps_the_rest() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        update(&path, &[(Key::Cluster, "0x1".into()), (Key::GatewayListen, "127.0.0.1:1".into())]).unwrap();
+        update(
+            &path,
+            &[
+                (Key::Cluster, "0x1".into()),
+                (Key::GatewayListen, "127.0.0.1:1".into()),
+            ],
+        )
+        .unwrap();
         update(&path, &[(Key::GatewayListen, "127.0.0.1:2".into())]).unwrap();
         let settings = Settings::load_from(Some(&path), Vec::new(), |_| None).unwrap();
         assert_eq!(settings.text(Key::Cluster), Some("0x1"));

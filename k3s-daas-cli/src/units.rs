@@ -32,8 +32,7 @@ impl FromStr for Amount {
         if is_mist {
             return whole.parse().map(Self).map_err(|_| invalid());
         }
-        let is_fraction =
-            fraction.len() <= 9 && (!number.contains('.') || !fraction.is_empty());
+        let is_fraction = fraction.len() <= 9 && (!number.contains('.') || !fraction.is_empty());
         if !is_fraction || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid());
         }
@@ -82,7 +81,9 @@ impl FromStr for Span {
         }
         let mut total_ms = 0_u64;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .ok_or_else(invalid)?;
             let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
             rest = &rest[digits..];
             let end = rest
@@ -182,7 +183,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -214,8 +219,20 @@ mod tests {
             assert_eq!(text.parse::<Amount>().unwrap().0, mist, "{text}");
         }
         for bad in [
-            "", "SUI", "-1", "1.5", "1.5MIST", ".5SUI", "1.SUI", "1.2.3SUI", "0.0000000001SUI",
-            "18446744073.709551616SUI", "1e9", "1 BTC", "1,5SUI", "0x10",
+            "",
+            "SUI",
+            "-1",
+            "1.5",
+            "1.5MIST",
+            ".5SUI",
+            "1.SUI",
+            "1.2.3SUI",
+            "0.0000000001SUI",
+            "18446744073.709551616SUI",
+            "1e9",
+            "1 BTC",
+            "1,5SUI",
+            "0x10",
         ] {
             assert!(bad.parse::<Amount>().is_err(), "{bad}");
         }
@@ -237,7 +254,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Span>().unwrap().as_ms(), ms, "{text}");
         }
-        for bad in ["", "10", "h", "-1h", "1.5h", "1w", "1 h", "99999999999999999999s"] {
+        for bad in [
+            "",
+            "10",
+            "h",
+            "-1h",
+            "1.5h",
+            "1w",
+            "1 h",
+            "99999999999999999999s",
+        ] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
         assert_eq!("90s".parse::<Span>().unwrap().to_string(), "1m30s");

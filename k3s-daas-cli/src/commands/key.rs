@@ -37,7 +37,9 @@ Examples:
         output: Output,
     },
     /// Show public key and address of a key file, without unlocking it.
-    #[command(after_help = "Examples:\n  daas key show owner.key\n  daas key show owner.key -o name")]
+    #[command(
+        after_help = "Examples:\n  daas key show owner.key\n  daas key show owner.key -o name"
+    )]
     Show {
         /// Which.
         file: PathBuf,
@@ -53,9 +55,16 @@ Examples:
 /// What is wrong with the file.
 pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
     match command {
-        Command::New { file, comment, output } => {
+        Command::New {
+            file,
+            comment,
+            output,
+        } => {
             let app = App::new(global, *output, Flags::new())?;
-            if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            if let Some(parent) = file
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            {
                 create_private_dir(parent)?;
             }
             let passphrase = app.new_passphrase()?;

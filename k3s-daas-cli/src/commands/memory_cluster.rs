@@ -59,7 +59,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let kubeconfig = match (&args.kubeconfig, &args.dir) {
             (Some(file), _) => file.clone(),
             (None, Some(dir)) => dir.join("kubeconfig"),
-            (None, None) => return Err(Failure::new(Exit::Usage, "neither --dir nor --kubeconfig is given").into()),
+            (None, None) => {
+                return Err(
+                    Failure::new(Exit::Usage, "neither --dir nor --kubeconfig is given").into(),
+                );
+            }
         };
         let shutdown = services::shutdown_on_signal()?;
         let serving = tokio::spawn(cluster.clone().serve(listener, shutdown));

@@ -1,1 +1,586 @@
-//! The service that kubectl talks to: HTTP in, ledger out.
+//! The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
+//!
+//! ```text
+//! connection (serve, tls) → what is asked (extract) → check, submit, wait, fetch (submit) → answer (reply)
+//!                                   ├ watch      fed from short watches (watch)
+//!                                   ├ discovery  from memory (discovery)
+//!                                   └ self-review, by the rules that hold here (review)
+//! ```
+//!
+//! It cannot reach a cluster: all it can do is ask the ledger.
+
+mod config;
+mod discovery;
+mod extract;
+mod follow;
+mod health;
+mod limits;
+mod metrics;
+mod pending;
+mod record;
+mod reply;
+mod review;
+mod serve;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod watch;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use config::{AnswerMode, Config, InvalidConfig, ReadMode};
+pub use health::Check;
+pub use metrics::Counts;
+pub use tls::{Tls, TlsError};
+
+use crate::blob::BlobStore;
+use crate::contract::Code;
+use crate::ledger::{Ledger, LedgerExt as _};
+use crate::token::Verified;
+use crate::types::{ClusterId, RequestId, TokenId};
+use crate::wire::SignedCredential;
+use discovery::Discovery;
+use extract::{Asked, REQUEST_ID_HEADER};
+use follow::{Follower, Progress};
+use limits::Limit;
+use metrics::Metrics;
+use pending::Pending;
+use record::Recorder;
+use reply::Refusal;
+use submit::{Caller, Timing};
+
+/// The body of a response; never fails, but a watch's may end early.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A gateway of one cluster, over a ledger and a blob store.
+///
+/// Cloning shares it. It follows the ledger from when it is built until the last clone is dropped.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example(
+/// #     ledger: std::sync::Arc<dyn k3s_daas::ledger::Ledger>,
+/// #     blobs: std::sync::Arc<dyn k3s_daas::blob::BlobStore>,
+/// #     cluster: k3s_daas::types::ClusterId,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use k3s_daas::gateway::{Config, Gateway, Tls};
+///
+/// let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+/// let gateway = Gateway::builder(ledger, blobs, cluster)
+///     .with_config(Config::new("localhost:6443"))
+///     .with_tls(Tls::own_ca("tls".as_ref(), &names)?)
+///     .build()?;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:6443").await?;
+/// let shutdown = tokio_util::sync::CancellationToken::new();
+/// gateway.run(listener, shutdown).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+    tls: Option<Tls>,
+    _follower: Arc<DropGuard>,
+}
+
+/// What all requests share.
+struct Inner {
+    ledger: Arc<dyn Ledger>,
+    blobs: Arc<dyn BlobStore>,
+    cluster: ClusterId,
+    config: Config,
+    metrics: Arc<Metrics>,
+    pending: Arc<Pending>,
+    progress: Arc<Progress>,
+    discovery: Arc<Discovery>,
+    recorder: Recorder,
+    in_flight: Limit<TokenId>,
+    watches: Limit<TokenId>,
+    /// Room for bodies, in KiB.
+    buffers: Semaphore,
+    searches: Semaphore,
+    readiness: AsyncMutex<Option<(Instant, Vec<Check>)>>,
+    quiet: Quiet,
+    /// Ends watches when the gateway shuts down.
+    stop_streams: CancellationToken,
+}
+
+impl Gateway {
+    /// Begins a gateway of `cluster`; its account on `ledger` must be a delegate of the tokens it serves.
+    #[must_use]
+    pub fn builder(
+        ledger: Arc<dyn Ledger>,
+        blobs: Arc<dyn BlobStore>,
+        cluster: ClusterId,
+    ) -> GatewayBuilder {
+        GatewayBuilder {
+            ledger,
+            blobs,
+            cluster,
+            config: Config::default(),
+            tls: None,
+        }
+    }
+
+    /// Serves HTTPS on `listener` until `shutdown`, then lets requests under way end
+    /// ([`Config::drain_timeout`]).
+    ///
+    /// # Errors
+    /// [`Error::NoTls`]: kubectl sends no credential over plain HTTP, so nothing is served so.
+    pub async fn run(
+        &self,
+        listener: tokio::net::TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let tls = self.tls.clone().ok_or(Error::NoTls)?;
+        serve::run(self.clone(), tls, listener, shutdown).await;
+        Ok(())
+    }
+
+    /// Answers one request, for a host that brings its own server (which must speak TLS to its clients).
+    ///
+    /// Dropping the future gives up waiting; what was submitted goes on.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        if parts.method == http::Method::GET {
+            let query = parts.uri.query().unwrap_or_default();
+            if let Some(response) = self.inner.health(path, query).await {
+                return response;
+            }
+        }
+        self.inner.metrics.requests.add(1);
+        let mut trail = Trail::new();
+        let outcome = self.inner.serve(&parts, body, &mut trail).await;
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(refusal) => {
+                trail.refusal = Some(refusal.name());
+                self.inner.count(&refusal);
+                refusal.response()
+            }
+        };
+        self.inner.finish(&trail, &mut response);
+        response
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let inner = &self.inner;
+        Counts {
+            pending: inner.pending.len() as u64,
+            in_flight: inner.in_flight.len() as u64,
+            watches: inner.watches.len() as u64,
+            ..inner.metrics.counts()
+        }
+    }
+
+    /// Whether it could serve: each dependency, as `/readyz` has it.
+    pub async fn readiness(&self) -> Vec<Check> {
+        self.inner.readiness().await
+    }
+
+    /// The CA's certificate that clients trust, PEM, if it is the gateway's own.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.tls.as_ref()?.ca_pem()
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("cluster", &self.inner.cluster)
+            .field("ledger", &self.inner.ledger)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Gateway`].
+#[derive(Debug)]
+#[must_use]
+pub struct GatewayBuilder {
+    ledger: Arc<dyn Ledger>,
+    blobs: Arc<dyn BlobStore>,
+    cluster: ClusterId,
+    config: Config,
+    tls: Option<Tls>,
+}
+
+impl GatewayBuilder {
+    /// Sets its settings; without, it lacks an audience and is not built.
+    pub fn with_config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets its certificate; only [`Gateway::handle`] does without.
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The gateway, which begins to follow the ledger.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn build(self) -> Result<Gateway, Error> {
+        let Self {
+            ledger,
+            blobs,
+            cluster,
+            config,
+            tls,
+        } = self;
+        config.validate()?;
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::default());
+        let pending = Arc::new(Pending::default());
+        let discovery = Arc::new(Discovery::new(config.discovery_ttl));
+        let start = ledger.view(|snapshot| snapshot.cursor);
+        let progress = Arc::new(Progress::starting_at(start));
+        let follower = Follower {
+            ledger: ledger.clone(),
+            cluster,
+            pending: pending.clone(),
+            discovery: discovery.clone(),
+            progress: progress.clone(),
+        };
+        tokio::spawn(follower.run(stop.clone()));
+        let recorder = Recorder::spawn(
+            ledger.clone(),
+            cluster,
+            &config,
+            metrics.clone(),
+            stop.clone(),
+        );
+        let inner = Inner {
+            in_flight: Limit::new(config.max_in_flight, config.max_in_flight_per_token),
+            watches: Limit::new(config.max_watches, config.max_watches_per_token),
+            buffers: Semaphore::new(config.max_buffered_bytes.div_ceil(KIB)),
+            searches: Semaphore::new(1),
+            readiness: AsyncMutex::default(),
+            quiet: Quiet::default(),
+            stop_streams: stop.child_token(),
+            ledger,
+            blobs,
+            cluster,
+            config,
+            metrics,
+            pending,
+            progress,
+            discovery,
+            recorder,
+        };
+        Ok(Gateway {
+            inner: Arc::new(inner),
+            tls,
+            _follower: Arc::new(stop.drop_guard()),
+        })
+    }
+}
+
+/// Why there is no gateway, or it does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// It has no certificate.
+    #[error("the gateway has no TLS certificate, and kubectl sends no credential without TLS")]
+    NoTls,
+}
+
+/// What is known of a request as it goes, for its log line.
+struct Trail {
+    begun: Instant,
+    id: Option<RequestId>,
+    token: Option<TokenId>,
+    verb: &'static str,
+    resource: String,
+    namespace: String,
+    timing: Timing,
+    refusal: Option<&'static str>,
+}
+
+impl Trail {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            id: None,
+            token: None,
+            verb: "",
+            resource: String::new(),
+            namespace: String::new(),
+            timing: Timing::default(),
+            refusal: None,
+        }
+    }
+}
+
+impl Inner {
+    async fn serve<B>(
+        self: &Arc<Self>,
+        parts: &http::request::Parts,
+        body: B,
+        trail: &mut Trail,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let permit = self.in_flight.any();
+        let permit = permit.ok_or(Refusal::TooMany("requests"))?;
+        let verified = self.authenticate(parts)?;
+        trail.token = Some(verified.token);
+        let held = self.in_flight.of(verified.token, Some(permit));
+        let _held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
+        let given = extract::request_id(&parts.headers)?;
+        trail.id = given;
+        let caller = Caller {
+            token: verified.token,
+            credential: Some(verified),
+        };
+        let mut asked = match extract::asked(parts, given) {
+            Ok(asked) => asked,
+            Err(unformed) => return Err(self.refuse_unformed(&caller, unformed)),
+        };
+        trail.id = Some(asked.id);
+        trail.verb = asked.target.verb.as_str();
+        if asked.target.path.is_resource {
+            trail.resource = asked.target.path.full_resource();
+            trail.namespace.clone_from(&asked.target.path.namespace);
+        } else {
+            trail.resource.clone_from(&asked.path);
+        }
+        let _room = self.read_body(&caller, &mut asked, body).await?;
+        trail.timing.authorize = trail.begun.elapsed();
+
+        self.dispatch(&caller, &asked, &mut trail.timing).await
+    }
+
+    async fn dispatch(
+        self: &Arc<Self>,
+        caller: &Caller,
+        asked: &Asked,
+        timing: &mut Timing,
+    ) -> Result<Response<Body>, Refusal> {
+        if let Some(what) = asked.stream() {
+            // Whoever may not is told that, and not that it would not work either.
+            let message = asked.message_without_body(self.deadline_ms(asked));
+            self.check(caller, &message, asked)?;
+            return Err(Refusal::Stream(what));
+        }
+        if asked.is_watch() {
+            return self.watch(caller, asked, timing).await;
+        }
+        if asked.target.is_discovery
+            && !asked.id_given
+            && let Some(response) = self.discover(caller, asked, timing).await
+        {
+            return response;
+        }
+        if asked.target.is_self_review && review::is_about_access(asked) {
+            return self.review(caller, asked, timing).await;
+        }
+        let answer = self.execute(caller, asked, timing).await?;
+        reply::answer(answer.status, answer.envelope).ok_or(Refusal::WrongBytes {
+            id: asked.id,
+            what: "its status is none",
+        })
+    }
+
+    fn authenticate(&self, parts: &http::request::Parts) -> Result<Verified, Refusal> {
+        let text = extract::bearer(&parts.headers)?;
+        let deployment = self.ledger.deployment();
+        self.ledger
+            .view(|snapshot| {
+                SignedCredential::verify(
+                    text,
+                    snapshot.state,
+                    &deployment,
+                    self.cluster,
+                    &self.config.audience,
+                    snapshot.now_ms,
+                )
+            })
+            .map_err(Refusal::Credential)
+    }
+
+    /// Reads the body into `asked`, within the room there is for bodies, which is held for what is returned.
+    async fn read_body<B>(
+        &self,
+        caller: &Caller,
+        asked: &mut Asked,
+        body: B,
+    ) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = self.config.max_body_bytes;
+        let hint = body.size_hint();
+        if hint.exact() == Some(0) {
+            return Ok(None);
+        }
+        let expected = hint.upper().map_or(limit, |upper| {
+            usize::try_from(upper).unwrap_or(usize::MAX).min(limit)
+        });
+        let kib = u32::try_from(expected.div_ceil(KIB)).unwrap_or(u32::MAX);
+        let room = self.buffers.try_acquire_many(kib);
+        let room = room.map_err(|_| Refusal::TooMany("large bodies"))?;
+        match extract::body(body, limit, self.config.body_timeout).await {
+            Ok(bytes) => asked.body = bytes,
+            Err(refusal) => {
+                if matches!(refusal, Refusal::BodyTooLarge(_)) {
+                    let message = extract::oversized(asked, self.deadline_ms(asked));
+                    let now_ms = self.ledger.now_ms();
+                    self.record(caller, Code::PayloadTooLarge, &message, now_ms);
+                }
+                return Err(refusal);
+            }
+        }
+        Ok(Some(room))
+    }
+
+    /// Records a request that is not of its form, if the contract has a code for that.
+    fn refuse_unformed(&self, caller: &Caller, unformed: extract::Unformed) -> Refusal {
+        let Some(mut message) = unformed.message else {
+            return unformed.refusal;
+        };
+        let now_ms = self.ledger.now_ms();
+        message.deadline_ms = now_ms.saturating_add(1_000);
+        let denial = self
+            .ledger
+            .view(|snapshot| self.denial(snapshot, caller.token, &message, None));
+        match denial {
+            // The token's own trouble comes first, as in the contract.
+            Some(denial) if denial.code < Code::MethodNotAllowed => {
+                self.record(caller, denial.code, &message, now_ms);
+                Refusal::Contract(Box::new(denial))
+            }
+            Some(denial) => {
+                self.record(caller, denial.code, &message, now_ms);
+                unformed.refusal
+            }
+            None => unformed.refusal,
+        }
+    }
+
+    fn count(&self, refusal: &Refusal) {
+        if refusal.is_unauthenticated() {
+            self.metrics.unauthenticated.add(1);
+        } else if matches!(refusal, Refusal::TooMany(_)) {
+            self.metrics.overflowed.add(1);
+        } else {
+            self.metrics.refused.add(1);
+        }
+    }
+
+    /// The last that is done with a response: its ID, its timing, its log line.
+    fn finish(&self, trail: &Trail, response: &mut Response<Body>) {
+        let status = response.status().as_u16();
+        let headers = response.headers_mut();
+        if let Some(id) = trail.id
+            && let Ok(value) = HeaderValue::from_str(&id.to_string())
+        {
+            headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), value);
+        }
+        let Timing {
+            authorize,
+            submit,
+            execute,
+            fetch,
+        } = trail.timing;
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        let total = trail.begun.elapsed();
+        if self.config.server_timing
+            && trail.token.is_some()
+            && let Ok(value) = HeaderValue::from_str(&format!(
+                "authorize;dur={:.3}, submit;dur={:.3}, execute;dur={:.3}, fetch;dur={:.3}, total;dur={:.3}",
+                ms(authorize),
+                ms(submit),
+                ms(execute),
+                ms(fetch),
+                ms(total)
+            ))
+        {
+            headers.insert(HeaderName::from_static("server-timing"), value);
+        }
+        let Some(token) = trail.token else {
+            // Nobody is known to have asked, so anybody can ask very often.
+            if let Some(more) = self.quiet.may_speak() {
+                tracing::info!(status, refusal = trail.refusal, more, "unauthenticated");
+            }
+            return;
+        };
+        tracing::info!(
+            id = trail.id.map(tracing::field::display),
+            %token,
+            verb = trail.verb,
+            resource = trail.resource,
+            namespace = trail.namespace,
+            status,
+            refusal = trail.refusal,
+            authorize_ms = ms(authorize),
+            submit_ms = ms(submit),
+            execute_ms = ms(execute),
+            fetch_ms = ms(fetch),
+            total_ms = ms(total),
+            "request"
+        );
+    }
+}
+
+/// Keeps a line that anybody can cause from filling the log.
+#[derive(Debug, Default)]
+struct Quiet(std::sync::Mutex<(Option<Instant>, u64)>);
+
+impl Quiet {
+    /// How many were silent since, if it is time to speak again.
+    fn may_speak(&self) -> Option<u64> {
+        let mut state = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_time = state.0.is_none_or(|last| last.elapsed() >= QUIET);
+        if is_time {
+            let silent = state.1;
+            *state = (Some(Instant::now()), 0);
+            Some(silent)
+        } else {
+            state.1 += 1;
+            None
+        }
+    }
+}
+
+const KIB: usize = 1_024;
+const QUIET: Duration = Duration::from_secs(1);

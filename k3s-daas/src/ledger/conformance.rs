@@ -553,3 +553,35 @@ const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Sui finalises within two seconds; everything else is faster.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::memory::MemoryLedger;
+
+    struct Memory;
+
+    #[async_trait]
+    impl Backend for Memory {
+        async fn fresh(&self, funds: &[(Address, u64)]) -> Box<dyn Instance> {
+            let ledger = MemoryLedger::new(Address::ZERO);
+            for (account, mist) in funds {
+                ledger.fund(*account, *mist);
+            }
+            Box::new(ledger)
+        }
+    }
+
+    #[async_trait]
+    impl Instance for MemoryLedger {
+        async fn open(&self, signer: Arc<dyn Signer>) -> Arc<dyn Ledger> {
+            Arc::new(self.as_account(signer.address()))
+        }
+    }
+
+    /// Two backends that have nothing in common but the contract.
+    #[tokio::test]
+    async fn the_ledger_in_memory_conforms() {
+        run(&Memory).await;
+    }
+}

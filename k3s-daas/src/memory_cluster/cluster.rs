@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use super::kinds::{Registry, Resource};
-use super::request::{Query, Request, ResourceTarget, Target, User};
+use super::request::{Query, Request, ResourceTarget, Target, User, percent_decode};
 use super::server::Reply;
 use super::status::Refusal;
 use super::store::{Store, Transaction, key};
@@ -130,7 +130,10 @@ impl Cluster {
         let mut extra: Vec<(String, Vec<String>)> = Vec::new();
         for name in headers.keys() {
             if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
-                extra.push((percent_decoded(key), text(name.as_str())));
+                extra.push((
+                    percent_decode(key, false).unwrap_or_else(|| key.to_owned()),
+                    text(name.as_str()),
+                ));
             }
         }
         extra.sort();
@@ -395,11 +398,4 @@ fn same(a: &[u8], b: &[u8]) -> bool {
         .zip(b.iter())
         .fold(0_u8, |difference, (a, b)| difference | (a ^ b))
         == 0
-}
-
-fn percent_decoded(text: &str) -> String {
-    match Target::parse(&format!("/api/v1/{text}")) {
-        Some(Target::Resource(target)) => target.resource,
-        _ => text.to_owned(),
-    }
 }

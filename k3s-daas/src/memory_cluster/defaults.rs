@@ -50,6 +50,7 @@ pub(super) fn for_create(key: (&str, &str), object: &mut Value) {
         _ => {}
     }
     for_any(key, object);
+    admit(key, object);
 }
 
 /// Defaults of new and of changed objects.
@@ -87,11 +88,9 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
         ("", "persistentvolumeclaims") => {
             set(&mut object["spec"], "volumeMode", json!("Filesystem"))
         }
-        ("", "nodes") => {
-            if object["status"]["capacity"].is_object() {
-                let capacity = object["status"]["capacity"].clone();
-                set(&mut object["status"], "allocatable", capacity);
-            }
+        ("", "nodes") if object["status"]["capacity"].is_object() => {
+            let capacity = object["status"]["capacity"].clone();
+            set(&mut object["status"], "allocatable", capacity);
         }
         ("apps", _) => workload(key.1, &mut object["spec"]),
         ("batch", "jobs") => job(object),
@@ -147,6 +146,31 @@ pub(super) fn for_any(key: (&str, &str), object: &mut Value) {
             custom_definition(&mut object["spec"])
         }
         _ => {}
+    }
+}
+
+/// What kube-apiserver's admission plugins add (Priority, DefaultTolerationSeconds): fields
+/// that no manager owns.
+pub(super) fn admit(key: (&str, &str), object: &mut Value) {
+    if key != ("", "pods") {
+        return;
+    }
+    let spec = &mut object["spec"];
+    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    set(spec, "priority", json!(0));
+    for key in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
+        let list = spec["tolerations"].as_array().cloned().unwrap_or_default();
+        let tolerated = |t: &Value| {
+            (t["key"] == key || t["key"].is_null())
+                && (t["effect"] == "NoExecute" || t["effect"].is_null())
+        };
+        if !list.iter().any(tolerated) {
+            let added = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+            spec["tolerations"] = [list, vec![added]].concat().into();
+        }
     }
 }
 
@@ -354,22 +378,6 @@ fn pod(object: &mut Value) {
         });
     }
     set(spec, "enableServiceLinks", json!(true));
-    set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-    set(spec, "priority", json!(0));
-    for key in [
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-    ] {
-        let list = spec["tolerations"].as_array().cloned().unwrap_or_default();
-        let tolerated = |t: &Value| {
-            (t["key"] == key || t["key"].is_null())
-                && (t["effect"] == "NoExecute" || t["effect"].is_null())
-        };
-        if !list.iter().any(tolerated) {
-            let added = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
-            spec["tolerations"] = [list, vec![added]].concat().into();
-        }
-    }
     pod_spec(spec);
     if spec["hostNetwork"] == true {
         for list in ["containers", "initContainers"] {
@@ -627,6 +635,7 @@ mod tests {
             drop_nulls(&mut once);
             let mut twice = once.clone();
             for_any(key, &mut twice);
+            admit(key, &mut twice);
             drop_nulls(&mut twice);
             assert_eq!(once, twice, "{key:?}");
         }

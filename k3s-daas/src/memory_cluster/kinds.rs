@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn every_built_in_kind_has_its_schema() {
         let registry = Registry::with_custom(Vec::new());
-        assert!(registry.all().len() >= 45);
+        assert!(registry.all().len() >= 42);
         for resource in registry.all() {
             let definition = resource.definition.as_deref().unwrap_or_default();
             assert!(schema::definition(definition).is_some(), "{definition}");

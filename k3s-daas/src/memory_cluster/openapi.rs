@@ -1,5 +1,7 @@
 //! OpenAPI v3 by group version, and v2 for those who read JSON.
 
+mod protobuf;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,6 +57,10 @@ impl Documents {
 pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result<Reply, Refusal> {
     let registry = cluster.registry();
     let document = match path {
+        "/openapi/v2" if wants_protobuf(request) => {
+            let body = protobuf::document(&registry);
+            return Ok(Reply::bytes(StatusCode::OK, protobuf::MEDIA_TYPES[1], body));
+        }
         "/openapi/v2" => {
             accept_json(request)?;
             cluster.documents.of(path, || version_2(&registry))
@@ -108,7 +114,14 @@ pub(super) fn answer(cluster: &Cluster, request: &Request, path: &str) -> Result
     Ok(reply)
 }
 
-/// Protobuf is not spoken; clients that ask for it alone fall back.
+fn wants_protobuf(request: &Request) -> bool {
+    let accepted = request.headers.get_all(http::header::ACCEPT).iter();
+    accepted
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| protobuf::MEDIA_TYPES.iter().any(|t| v.contains(t)))
+}
+
+/// OpenAPI v3 is JSON only; clients that ask for protobuf alone fall back.
 fn accept_json(request: &Request) -> Result<(), Refusal> {
     request.accepted(|_| false).map(drop)
 }
@@ -144,7 +157,7 @@ fn version_3(registry: &Registry, group: &str, version: &str) -> Value {
         add_paths(resource, &mut paths);
     }
     close_over(wanted, &mut schemas);
-    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.35.2"},
+    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths, "components": {"schemas": schemas}})
 }
 
@@ -157,7 +170,7 @@ fn version_2(registry: &Registry) -> Value {
         add_paths(resource, &mut paths);
     }
     close_over(wanted, &mut schemas);
-    let mut document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.35.2"},
+    let mut document = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths, "definitions": schemas});
     downgrade(&mut document);
     document
@@ -430,6 +443,8 @@ fn downgrade(value: &mut Value) {
     }
 }
 
+/// What the documents say of themselves: the API they describe.
+const VERSION: &str = "v1.35.2";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 const COMMON: [&str; 3] = [

@@ -81,12 +81,13 @@ pub(super) fn check_escalation(
     cluster: &Cluster,
     user: &User,
     resource: &Resource,
+    namespace: Option<&str>,
     object: &Value,
 ) -> Result<(), Refusal> {
     if resource.group != GROUP || !cluster.authorization || user.in_group(MASTERS) {
         return Ok(());
     }
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let namespace = namespace.unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let may = |verb: &str, resource: &str, name: &str| {
         let wanted = Attributes {

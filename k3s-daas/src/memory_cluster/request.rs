@@ -304,7 +304,8 @@ fn parse_clause(clause: &str, views: fn(View) -> bool) -> Option<Accepted> {
     (view == View::Object || views(view)).then_some(Accepted { yaml, view })
 }
 
-fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
+/// Decodes `%41`; nothing for a broken escape or what is not UTF-8 then.
+pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -109,6 +109,7 @@ impl Store {
         seed(&mut Transaction {
             objects: &mut objects,
             changes: &mut changes,
+            dry_run: false,
         });
         if let Some(journal) = &mut journal {
             journal.commit(objects.resource_version, &changes)?;
@@ -141,11 +142,16 @@ impl Store {
     ) -> Result<T, Refusal> {
         let (answer, outcome) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
-            let start = transaction.changes.len();
+            let (start, version) = (
+                transaction.changes.len(),
+                transaction.objects.resource_version,
+            );
+            transaction.dry_run = dry_run;
             let result = work(transaction);
             if dry_run || result.is_err() {
-                transaction.undo(start);
+                transaction.undo(start, version);
             }
+            transaction.dry_run = false;
             Box::new(move |committed: Result<(), &Refusal>| {
                 let _ = answer.send(match committed {
                     Ok(()) => result,
@@ -288,6 +294,7 @@ impl TooOld {
 pub(super) struct Transaction<'a> {
     objects: &'a mut Objects,
     changes: &'a mut Vec<(Arc<str>, Change)>,
+    dry_run: bool,
 }
 
 impl Transaction<'_> {
@@ -381,12 +388,15 @@ impl Transaction<'_> {
     }
 
     fn next(&mut self, value: &mut Value) -> u64 {
-        self.objects.resource_version += 1;
-        value["metadata"]["resourceVersion"] = self.objects.resource_version.to_string().into();
+        // What is not stored gets no version of its own: an object keeps the one it has.
+        if !self.dry_run {
+            self.objects.resource_version += 1;
+            value["metadata"]["resourceVersion"] = self.objects.resource_version.to_string().into();
+        }
         self.objects.resource_version
     }
 
-    fn undo(&mut self, start: usize) {
+    fn undo(&mut self, start: usize, resource_version: u64) {
         while self.changes.len() > start {
             if let Some((storage, change)) = self.changes.pop() {
                 match change.before {
@@ -397,9 +407,9 @@ impl Transaction<'_> {
                         self.objects.remove(&storage, &change.key);
                     }
                 }
-                self.objects.resource_version -= 1;
             }
         }
+        self.objects.resource_version = resource_version;
     }
 }
 
@@ -514,6 +524,7 @@ fn commit_loop(
     shared: &RwLock<Shared>,
 ) {
     while let Some(first) = queue.blocking_recv() {
+        let version = objects.resource_version;
         let mut changes = Vec::new();
         let mut done = Vec::new();
         let mut next = Some(first);
@@ -521,6 +532,7 @@ fn commit_loop(
             done.push(job(&mut Transaction {
                 objects: &mut objects,
                 changes: &mut changes,
+                dry_run: false,
             }));
             next = if done.len() < MAX_BATCH {
                 queue.try_recv().ok()
@@ -544,8 +556,9 @@ fn commit_loop(
                 Transaction {
                     objects: &mut objects,
                     changes: &mut changes,
+                    dry_run: false,
                 }
-                .undo(0);
+                .undo(0, version);
                 let refusal = Refusal::internal("the journal could not be written");
                 done.into_iter().for_each(|done| done(Err(&refusal)));
             }

@@ -1,6 +1,7 @@
 //! `as=Table`: the columns kubectl prints, by `pkg/printers/internalversion` of Kubernetes.
 
 mod cells;
+mod format;
 
 use std::sync::Arc;
 

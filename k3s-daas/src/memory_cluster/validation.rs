@@ -1,9 +1,14 @@
 //! What an object must have to be stored: names, required fields, what may not change.
 
+mod names;
+
 use serde_json::{Value, json};
 
 use super::kinds::Resource;
 use super::status::Cause;
+use names::{dns_label_problem, path_segment_problem, service_name_problem, subdomain_problem};
+
+pub(super) use names::{label_value_problem, qualified_name_problem};
 
 /// What is wrong with a new object.
 pub(super) fn created(resource: &Resource, object: &Value) -> Vec<Cause> {
@@ -32,14 +37,14 @@ pub(super) fn updated(resource: &Resource, before: &Value, after: &Value) -> Vec
             fixed("spec.completionMode");
         }
         ("", "secrets") => fixed("type"),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
-            if before["roleRef"] != after["roleRef"] {
-                causes.push(Cause::invalid(
-                    "roleRef",
-                    &after["roleRef"],
-                    "cannot change roleRef",
-                ));
-            }
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings")
+            if before["roleRef"] != after["roleRef"] =>
+        {
+            causes.push(Cause::invalid(
+                "roleRef",
+                &after["roleRef"],
+                "cannot change roleRef",
+            ));
         }
         ("scheduling.k8s.io", "priorityclasses") => fixed("value"),
         ("storage.k8s.io", "storageclasses") => {
@@ -129,112 +134,6 @@ const STATEFUL_SET_MUTABLE: [&str; 7] = [
     "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
 ];
-
-/// Why `name` cannot be a label key.
-pub(super) fn qualified_name_problem(name: &str) -> Option<String> {
-    let (prefix, name) = match name.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, name),
-    };
-    if let Some(prefix) = prefix {
-        if prefix.is_empty() {
-            return Some("prefix part must be non-empty".into());
-        }
-        if let Some(problem) = subdomain_problem(prefix) {
-            return Some(format!("prefix part {problem}"));
-        }
-    }
-    if name.is_empty() {
-        return Some("name part must be non-empty".into());
-    }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".into());
-    }
-    (!is_label(name)).then(|| {
-        "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-         alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-         '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-            .into()
-    })
-}
-
-/// Why `value` cannot be a label's value.
-pub(super) fn label_value_problem(value: &str) -> Option<String> {
-    if value.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    (!value.is_empty() && !is_label(value)).then(|| {
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
-         and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-            .into()
-    })
-}
-
-fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let end = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    end(bytes.first())
-        && end(bytes.last())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-fn subdomain_problem(name: &str) -> Option<String> {
-    if name.len() > 253 {
-        return Some("must be no more than 253 bytes".into());
-    }
-    (!name.split('.').all(is_dns_part)).then(|| {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start \
-         and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-            .into()
-    })
-}
-
-fn dns_label_problem(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    (!is_dns_part(name)).then(|| {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
-         with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            .into()
-    })
-}
-
-/// RFC 1035: as Services are named.
-fn service_name_problem(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 bytes".into());
-    }
-    let good = is_dns_part(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!good).then(|| {
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
-         character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
-         validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-            .into()
-    })
-}
-
-fn path_segment_problem(name: &str) -> Option<String> {
-    if matches!(name, "." | "..") {
-        return Some(format!("may not be '{name}'"));
-    }
-    name.chars()
-        .find(|c| matches!(c, '/' | '%'))
-        .map(|c| format!("may not contain '{c}'"))
-}
-
-fn is_dns_part(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
-}
 
 fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let metadata = &object["metadata"];
@@ -383,21 +282,20 @@ fn contents(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::required("spec.capacity", ""));
             }
         }
-        ("networking.k8s.io", "ingresses") => {
+        ("networking.k8s.io", "ingresses")
             if spec["defaultBackend"].is_null()
-                && spec["rules"].as_array().is_none_or(Vec::is_empty)
-            {
-                causes.push(Cause::invalid(
-                    "spec",
-                    &json!([]),
-                    "either `defaultBackend` or `rules` must be specified",
-                ));
-            }
+                && spec["rules"].as_array().is_none_or(Vec::is_empty) =>
+        {
+            causes.push(Cause::invalid(
+                "spec",
+                &json!([]),
+                "either `defaultBackend` or `rules` must be specified",
+            ));
         }
-        ("storage.k8s.io", "storageclasses") => {
-            if object["provisioner"].as_str().is_none_or(str::is_empty) {
-                causes.push(Cause::required("provisioner", ""));
-            }
+        ("storage.k8s.io", "storageclasses")
+            if object["provisioner"].as_str().is_none_or(str::is_empty) =>
+        {
+            causes.push(Cause::required("provisioner", ""));
         }
         ("autoscaling", "horizontalpodautoscalers") => {
             if spec["maxReplicas"].as_i64().unwrap_or(0) < 1 {

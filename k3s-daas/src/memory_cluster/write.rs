@@ -1,6 +1,9 @@
 //! create, update, patch: from a body to a stored object.
 
+mod allocate;
 mod delete;
+mod duplicates;
+mod options;
 mod scale;
 
 use std::sync::Arc;
@@ -8,10 +11,15 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use allocate::{allocate, keep_allocated};
+use options::{
+    FieldValidation, Options, cannot_be_handled, decode_object, options_refusal, read_dry_run,
+};
+
 use super::cluster::Cluster;
 use super::kinds::Resource;
 use super::patch::Patch;
-use super::patch::apply::{self, Writer};
+use super::patch::apply;
 use super::read::{object_key, render};
 use super::request::{Request, ResourceTarget};
 use super::schema::Field;
@@ -30,7 +38,13 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
+        rbac::check_escalation(
+            self,
+            &request.user,
+            &resource,
+            target.namespace.as_deref(),
+            &object,
+        )?;
         let change = Change {
             resource: Arc::clone(&resource),
             target,
@@ -59,7 +73,13 @@ impl Cluster {
         let options = Options::read(&request, &resource, &target)?;
         let mut warnings = Vec::new();
         let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(self, &request.user, &resource, &object)?;
+        rbac::check_escalation(
+            self,
+            &request.user,
+            &resource,
+            target.namespace.as_deref(),
+            &object,
+        )?;
         check_url_name(&object, &name)?;
         let change = Change {
             resource: Arc::clone(&resource),
@@ -119,8 +139,9 @@ impl Cluster {
         let (created, stored, warnings) = self
             .store
             .write(dry_run, move |t| {
+                let namespace = change.target.namespace.as_deref();
                 let check = |object: &Value| {
-                    rbac::check_escalation(&cluster, &user, &change.resource, object)
+                    rbac::check_escalation(&cluster, &user, &change.resource, namespace, object)
                 };
                 change.patch(t, &patch, &name, &check)
             })
@@ -179,68 +200,6 @@ impl Cluster {
     }
 }
 
-/// `fieldValidation`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FieldValidation {
-    Ignore,
-    Warn,
-    Strict,
-}
-
-/// The options of a write.
-#[derive(Debug, Clone)]
-struct Options {
-    dry_run: bool,
-    force: bool,
-    validation: FieldValidation,
-    writer: Writer,
-}
-
-impl Options {
-    fn read(
-        request: &Request,
-        resource: &Resource,
-        target: &ResourceTarget,
-    ) -> Result<Self, Refusal> {
-        let query = &request.query;
-        let invalid = |cause: Cause| options_refusal("CreateOptions", &cause);
-        let dry_run = read_dry_run(&query.all("dryRun")).map_err(invalid)?;
-        let validation = match query.one("fieldValidation") {
-            Some("Ignore") => FieldValidation::Ignore,
-            None | Some("Warn") => FieldValidation::Warn,
-            Some("Strict") => FieldValidation::Strict,
-            Some(other) => {
-                let known = ["Ignore", "Strict", "Warn"];
-                return Err(invalid(Cause::unsupported(
-                    "fieldValidation",
-                    &json!(other),
-                    &known,
-                )));
-            }
-        };
-        let manager = request.manager();
-        if manager.len() > 128 {
-            let cause = Cause {
-                reason: "FieldValueTooLong",
-                message: "Too long: may not be more than 128 bytes".into(),
-                field: "fieldManager".into(),
-            };
-            return Err(invalid(cause));
-        }
-        let writer = Writer {
-            manager,
-            api_version: resource.api_version(),
-            subresource: target.subresource.clone().unwrap_or_default(),
-        };
-        Ok(Self {
-            dry_run,
-            force: query.flag("force"),
-            validation,
-            writer,
-        })
-    }
-}
-
 /// One write on its way.
 struct Change {
     resource: Arc<Resource>,
@@ -290,14 +249,31 @@ impl Change {
             object["metadata"]["generation"] = 1.into();
         }
         let key = (resource.group.as_str(), resource.plural.as_str());
-        if let Some(custom) = &resource.custom {
-            if custom.has_status {
-                object.as_object_mut().map(|o| o.remove("status"));
+        let resets_status = match &resource.custom {
+            Some(custom) => custom.has_status,
+            None => resource.subresource("status").is_some() && !resource.is("", "nodes"),
+        };
+        if resets_status {
+            object.as_object_mut().map(|o| o.remove("status"));
+        }
+        if resource.custom.is_none() {
+            defaults::for_any(key, &mut object);
+            defaults::drop_nulls(&mut object);
+        }
+        match tracked {
+            // Server-side apply has kept the books already.
+            Some(fields) if self.options.writer.subresource == APPLYING => {
+                object["metadata"]["managedFields"] = fields
             }
-        } else {
-            if resource.subresource("status").is_some() && !resource.is("", "nodes") {
-                object.as_object_mut().map(|o| o.remove("status"));
+            _ => {
+                object["metadata"]
+                    .as_object_mut()
+                    .map(|m| m.remove("managedFields"));
+                apply::track(None, &mut object, &self.schema(), &self.options.writer);
             }
+        }
+        // What comes from here on belongs to nobody.
+        if resource.custom.is_none() {
             defaults::for_create(key, &mut object);
             allocate(t, resource, &mut object);
             crd_status(resource, &mut object);
@@ -314,18 +290,6 @@ impl Change {
         let place = super::store::key(object["metadata"]["namespace"].as_str(), &name);
         if t.get(&resource.storage, &place).is_some() {
             return Err(Refusal::already_exists(resource, &name));
-        }
-        match tracked {
-            // Server-side apply has kept the books already.
-            Some(fields) if self.options.writer.subresource == APPLYING => {
-                object["metadata"]["managedFields"] = fields
-            }
-            _ => {
-                object["metadata"]
-                    .as_object_mut()
-                    .map(|m| m.remove("managedFields"));
-                apply::track(None, &mut object, &self.schema(), &self.options.writer);
-            }
         }
         tracing::debug!(user = %self.user, resource = %resource.plural, "created");
         Ok(t.put(&resource.storage, object))
@@ -502,14 +466,6 @@ impl Change {
                 return Err(Refusal::invalid(resource, live.name(), &[cause]));
             }
         }
-        if has_generation(resource) && differs_in_content(&live.value, &object) {
-            let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
-            object["metadata"]["generation"] = (generation + 1).into();
-        }
-        let causes = validation::updated(resource, &live.value, &object);
-        if !causes.is_empty() {
-            return Err(Refusal::invalid(resource, live.name(), &causes));
-        }
         if !tracked {
             apply::track(
                 Some(&live.value),
@@ -517,6 +473,17 @@ impl Change {
                 &self.schema(),
                 &self.options.writer,
             );
+        }
+        if resource.custom.is_none() {
+            defaults::admit(key, &mut object);
+        }
+        if has_generation(resource) && differs_in_content(&live.value, &object) {
+            let generation = live.value["metadata"]["generation"].as_i64().unwrap_or(0);
+            object["metadata"]["generation"] = (generation + 1).into();
+        }
+        let causes = validation::updated(resource, &live.value, &object);
+        if !causes.is_empty() {
+            return Err(Refusal::invalid(resource, live.name(), &causes));
         }
         object["metadata"]["resourceVersion"] = live.value["metadata"]["resourceVersion"].clone();
         if apply::same_but_for_times(&live.value, &object) {
@@ -750,101 +717,10 @@ fn success(details: Option<Value>) -> Value {
     status
 }
 
-fn read_dry_run(values: &[&str]) -> Result<bool, Cause> {
-    match values.iter().find(|v| **v != "All") {
-        Some(other) => Err(Cause::unsupported("dryRun", &json!(other), &["All"])),
-        None => Ok(!values.is_empty()),
-    }
-}
-
-fn options_refusal(kind: &str, cause: &Cause) -> Refusal {
-    let mut refusal = Refusal::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "Invalid",
-        format!(
-            "{kind}.meta.k8s.io \"\" is invalid: {}: {}",
-            cause.field, cause.message
-        ),
-    );
-    refusal.details = Some(json!({"group": "meta.k8s.io", "kind": kind,
-        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}]}));
-    refusal
-}
-
 fn with_warnings(reply: Result<Reply, Refusal>, warnings: Vec<String>) -> Result<Reply, Refusal> {
     let mut reply = reply?;
     reply.warnings = warnings;
     Ok(reply)
-}
-
-/// Reads, checks and prunes the object in a body.
-fn decode_object(
-    request: &Request,
-    resource: &Resource,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<Value, Refusal> {
-    let mut object = request.decode_body()?;
-    if !object.is_object() {
-        return Err(Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error",
-            resource.kind
-        )));
-    }
-    let version = resource.api_version();
-    match (object["apiVersion"].as_str(), object["kind"].as_str()) {
-        (Some(given), _) if !given.is_empty() && given != version => {
-            return Err(Refusal::bad_request(format!(
-                "the API version in the data ({given}) does not match the expected API version ({version})"
-            )));
-        }
-        (_, Some(given)) if !given.is_empty() && given != resource.kind => {
-            return Err(Refusal::bad_request(format!(
-                "{given} in version {:?} cannot be handled as a {}: the kind does not match",
-                resource.version, resource.kind
-            )));
-        }
-        _ => {}
-    }
-    object["apiVersion"] = version.into();
-    object["kind"] = resource.kind.clone().into();
-    let mut problems = duplicate_fields(request);
-    let findings = schema_of(resource).prune(&mut object);
-    if let Some(mismatch) = findings.mismatch {
-        return Err(cannot_be_handled(resource, &mismatch));
-    }
-    problems.extend(
-        findings
-            .unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}")),
-    );
-    match options.validation {
-        FieldValidation::Strict if !problems.is_empty() => Err(cannot_be_handled(
-            resource,
-            &format!("strict decoding error: {}", problems.join(", ")),
-        )),
-        FieldValidation::Warn => {
-            warnings.extend(problems);
-            Ok(object)
-        }
-        _ => Ok(object),
-    }
-}
-
-fn cannot_be_handled(resource: &Resource, why: &str) -> Refusal {
-    Refusal::bad_request(format!(
-        "{} in version {:?} cannot be handled as a {}: {why}",
-        resource.kind, resource.version, resource.kind
-    ))
-}
-
-/// Keys that stand twice in one object of a JSON body.
-fn duplicate_fields(request: &Request) -> Vec<String> {
-    if request.content_type() != "application/json" {
-        return Vec::new();
-    }
-    duplicates::find(&request.body)
 }
 
 fn check_url_name(object: &Value, name: &str) -> Result<(), Refusal> {
@@ -926,94 +802,6 @@ fn differs_in_content(before: &Value, after: &Value) -> bool {
     content(before) != content(after)
 }
 
-/// Gives a Service its addresses and node ports.
-fn allocate(t: &Transaction<'_>, resource: &Resource, object: &mut Value) {
-    if !resource.is("", "services") {
-        return;
-    }
-    let kind = object["spec"]["type"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let services = t.list("services", None);
-    if kind == "ExternalName" {
-        for key in ["clusterIP", "clusterIPs"] {
-            object["spec"].as_object_mut().map(|s| s.remove(key));
-        }
-        return;
-    }
-    if object["spec"]["clusterIP"]
-        .as_str()
-        .is_none_or(str::is_empty)
-    {
-        let taken = |ip: &str| services.iter().any(|s| s.value["spec"]["clusterIP"] == ip);
-        // 10.96.0.0/12, as kubeadm has it; its first addresses stay for static use.
-        let address = (256_u32..1 << 20)
-            .map(|n| std::net::Ipv4Addr::from(0x0a60_0000 + n).to_string())
-            .find(|ip| !taken(ip));
-        if let Some(address) = address {
-            object["spec"]["clusterIP"] = address.into();
-        }
-    }
-    let address = object["spec"]["clusterIP"].clone();
-    object["spec"]["clusterIPs"] = json!([address]);
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-        let name = object["metadata"]["name"].clone();
-        let others = services
-            .iter()
-            .filter(|s| s.value["metadata"]["name"] != name);
-        let mut taken: Vec<i64> = others
-            .flat_map(|s| {
-                s.value["spec"]["ports"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_default()
-            })
-            .filter_map(|p| p["nodePort"].as_i64())
-            .collect();
-        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            if port["nodePort"].as_i64().unwrap_or(0) == 0
-                && let Some(free) = (30_000..32_768).find(|n| !taken.contains(n))
-            {
-                port["nodePort"] = free.into();
-            }
-            taken.extend(port["nodePort"].as_i64());
-        }
-    } else {
-        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            port.as_object_mut().map(|p| p.remove("nodePort"));
-        }
-    }
-}
-
-/// What the server allocated stays when a client leaves it out.
-fn keep_allocated(resource: &Resource, before: &Value, after: &mut Value) {
-    if resource.is("", "services") {
-        for key in ["clusterIP", "clusterIPs"] {
-            if after["spec"][key].is_null()
-                && before["spec"]["type"] != "ExternalName"
-                && !before["spec"][key].is_null()
-            {
-                after["spec"][key] = before["spec"][key].clone();
-            }
-        }
-        for port in after["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            let old = before["spec"]["ports"].as_array().into_iter().flatten();
-            let same = old
-                .into_iter()
-                .find(|o| o["port"] == port["port"] && o["protocol"] == port["protocol"]);
-            if let Some(number) = same.and_then(|o| o.get("nodePort"))
-                && port["nodePort"].is_null()
-            {
-                port["nodePort"] = number.clone();
-            }
-        }
-    }
-    if resource.is("batch", "jobs") && after["spec"]["selector"].is_null() {
-        after["spec"]["selector"] = before["spec"]["selector"].clone();
-    }
-}
-
 /// A definition is established at once: its kind is served from now on.
 fn crd_status(resource: &Resource, object: &mut Value) {
     if &*resource.storage != crd::STORAGE {
@@ -1063,119 +851,3 @@ const KEPT_METADATA: [&str; 8] = [
     "generation",
     "selfLink",
 ];
-
-mod duplicates {
-    //! JSON keys that stand twice.
-
-    use std::collections::HashSet;
-    use std::fmt;
-
-    use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
-    /// The paths of keys given more than once, as `duplicate field "spec.x"`.
-    pub(super) fn find(body: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        // Syntax errors are reported by the real decoding.
-        let _ = Node {
-            path: String::new(),
-            found: &mut found,
-        }
-        .deserialize(&mut deserializer);
-        found
-    }
-
-    struct Node<'a> {
-        path: String,
-        found: &'a mut Vec<String>,
-    }
-
-    impl<'de> DeserializeSeed<'de> for Node<'_> {
-        type Value = ();
-
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            deserializer.deserialize_any(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for Node<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("JSON")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            let mut seen = HashSet::new();
-            while let Some(key) = map.next_key::<String>()? {
-                let path = if self.path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{}.{key}", self.path)
-                };
-                if !seen.insert(key) {
-                    self.found.push(format!("duplicate field {path:?}"));
-                }
-                map.next_value_seed(Node {
-                    path,
-                    found: &mut *self.found,
-                })?;
-            }
-            Ok(())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-            let mut index = 0;
-            while list
-                .next_element_seed(Node {
-                    path: format!("{}[{index}]", self.path),
-                    found: &mut *self.found,
-                })?
-                .is_some()
-            {
-                index += 1;
-            }
-            Ok(())
-        }
-
-        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-            serde::de::IgnoredAny::deserialize(deserializer).map(drop)
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        #[test]
-        fn twice_is_found_at_any_depth() {
-            let body = br#"{"a": 1, "b": [{"c": 1, "c": 2}], "a": 2, "d": {"a": null}}"#;
-            assert_eq!(
-                super::find(body),
-                [r#"duplicate field "b[0].c""#, r#"duplicate field "a""#]
-            );
-        }
-    }
-}

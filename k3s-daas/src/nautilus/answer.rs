@@ -78,7 +78,10 @@ pub(super) async fn answer(
         call,
     };
     // Whichever answer was written down first is the only one that ever leaves.
-    let unstored = core.journal.answer(unstored, request.prunable_at_ms).await?;
+    let unstored = core
+        .journal
+        .answer(unstored, request.prunable_at_ms)
+        .await?;
     deliver(core, unstored).await
 }
 
@@ -115,7 +118,9 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
         pause.wait().await;
     }
     let deadline_ms = core.look(key).map_or(0, |held| held.request.deadline_ms);
-    let forget_at_ms = deadline_ms.max(core.now_ms()).saturating_add(KEEP_SETTLED_MS);
+    let forget_at_ms = deadline_ms
+        .max(core.now_ms())
+        .saturating_add(KEEP_SETTLED_MS);
     core.journal.settled(key, epoch, forget_at_ms).await
 }
 

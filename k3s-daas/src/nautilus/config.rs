@@ -91,7 +91,10 @@ impl Config {
     pub(super) fn invalid(&self) -> Option<&'static str> {
         let checks = [
             (self.concurrency > 0, "concurrency must not be 0"),
-            (self.watch_concurrency > 0, "watch_concurrency must not be 0"),
+            (
+                self.watch_concurrency > 0,
+                "watch_concurrency must not be 0",
+            ),
             (self.queue > 0, "queue must not be 0"),
             (
                 (MIN_RESPONSE_BYTES..=MAX_RESPONSE_BYTES).contains(&self.max_response_bytes),
@@ -183,7 +186,16 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_or_no_field_is_refused() {
-        for bad in ["5", "s", "", "5 s", "-5s", "5d", "1.5s", "99999999999999999999h"] {
+        for bad in [
+            "5",
+            "s",
+            "",
+            "5 s",
+            "-5s",
+            "5d",
+            "1.5s",
+            "99999999999999999999h",
+        ] {
             let text = format!(r#"{{"drain": "{bad}"}}"#);
             assert!(serde_json::from_str::<Config>(&text).is_err(), "{bad}");
         }

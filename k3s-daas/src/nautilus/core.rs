@@ -114,7 +114,9 @@ impl Core {
                 let core = Arc::clone(&self);
                 self.tasks.spawn(async move {
                     let key = unstored.key;
-                    let delivered = core.unless_abandoned(answer::deliver(&core, unstored)).await;
+                    let delivered = core
+                        .unless_abandoned(answer::deliver(&core, unstored))
+                        .await;
                     core.done(key, delivered.unwrap_or(Ok(())));
                 });
             }
@@ -139,7 +141,11 @@ impl Core {
                 "not everything ended in time; the journal has what is left"
             );
         }
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         followed.and(failure.map_or(Ok(()), Err))
     }
 
@@ -162,7 +168,9 @@ impl Core {
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
                 let Waiting { key, place } = waiting;
-                let handled = core.unless_abandoned(worker::handle(&core, key, slot)).await;
+                let handled = core
+                    .unless_abandoned(worker::handle(&core, key, slot))
+                    .await;
                 core.done(key, handled.unwrap_or(Ok(())));
                 drop(place);
             });
@@ -180,7 +188,9 @@ impl Core {
     }
 
     fn note_time(&self, now_ms: u64) -> u64 {
-        self.clock_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+        self.clock_ms
+            .fetch_max(now_ms, Ordering::Relaxed)
+            .max(now_ms)
     }
 
     /// Ledger time as the fastest clock may have it: nothing is begun at or after a lease's end by it.
@@ -250,7 +260,9 @@ impl Core {
     pub(super) fn idle(&self) -> Vec<Key> {
         let requests = self.requests();
         let keys = requests.unanswered.keys();
-        keys.filter(|key| !requests.held.contains(*key)).copied().collect()
+        keys.filter(|key| !requests.held.contains(*key))
+            .copied()
+            .collect()
     }
 
     /// Never looks at this assignment again.
@@ -260,7 +272,10 @@ impl Core {
 
     pub(super) fn is_ignored(&self, key: Key, epoch: u64) -> bool {
         let requests = self.requests();
-        requests.ignored.get(&key).is_some_and(|last| epoch <= *last)
+        requests
+            .ignored
+            .get(&key)
+            .is_some_and(|last| epoch <= *last)
     }
 
     /// Queues a request for execution; waits for a place.

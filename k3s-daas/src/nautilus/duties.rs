@@ -65,7 +65,8 @@ async fn scan(core: &Arc<Core>, claims: &mut Claims) {
             && (!request.is_read || now_ms < request.deadline_ms);
         let is_mine = request.executor == core.me;
         // A read of ours whose lease is over needs a new one; everything else of ours can be ended.
-        let is_mine_to_end = is_mine && (!is_over || !request.is_read || now_ms >= request.deadline_ms);
+        let is_mine_to_end =
+            is_mine && (!is_over || !request.is_read || now_ms >= request.deadline_ms);
         if is_mine_to_end {
             if !core.is_ignored(key, request.epoch) {
                 core.try_enqueue(key);
@@ -75,11 +76,16 @@ async fn scan(core: &Arc<Core>, claims: &mut Claims) {
         if !is_claimable || core.is_ignored(key, request.epoch) {
             continue;
         }
-        let known = claims.get(&key).filter(|(epoch, _)| *epoch == request.epoch);
+        let known = claims
+            .get(&key)
+            .filter(|(epoch, _)| *epoch == request.epoch);
         let claim = known.copied().unwrap_or_else(|| {
             let delay = core.config.claim_delay + chance(core.config.claim_delay);
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            (request.epoch, request.lease_ends_ms.saturating_add(delay_ms))
+            (
+                request.epoch,
+                request.lease_ends_ms.saturating_add(delay_ms),
+            )
         });
         seen.insert(key, claim);
         if now_ms >= claim.1 && due.len() < CLAIMS_PER_SCAN {
@@ -119,7 +125,12 @@ async fn claim(core: &Arc<Core>, key: Key, held: &Held) {
             tracing::info!(%token, request_id = %id, epoch, "claimed");
         }
         // Another executor was faster, or it has its answer.
-        Err(error) if matches!(error.code(), Some(Code::AlreadyAnswered | Code::LeaseRunning | Code::InvalidSignature)) => {
+        Err(error)
+            if matches!(
+                error.code(),
+                Some(Code::AlreadyAnswered | Code::LeaseRunning | Code::InvalidSignature)
+            ) =>
+        {
             tracing::debug!(%token, request_id = %id, epoch, %error, "not claimed");
         }
         Err(error) => tracing::warn!(%token, request_id = %id, epoch, %error, "not claimed"),
@@ -140,7 +151,10 @@ async fn prune(core: &Arc<Core>) {
             })
             .take(PRUNED_AT_ONCE);
         for (token, id, _) in prunable {
-            by_token.entry(token).or_default().push(ByteString(id.to_wire()));
+            by_token
+                .entry(token)
+                .or_default()
+                .push(ByteString(id.to_wire()));
         }
         by_token
     });

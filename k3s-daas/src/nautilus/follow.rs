@@ -19,7 +19,10 @@ pub(super) async fn run(core: &Arc<Core>, mut cursor: Cursor) -> Result<()> {
     core.status.set_cursor(cursor);
     // What was assigned before and not begun.
     for key in core.idle() {
-        if core.look(key).is_some_and(|held| held.request.executor == core.me) {
+        if core
+            .look(key)
+            .is_some_and(|held| held.request.executor == core.me)
+        {
             core.enqueue(key).await;
         }
     }
@@ -88,21 +91,28 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         match core.ledger.sync().await {
             Ok(_) => {}
             Err(error @ ledger::Error::Corrupt(_)) => return Err(Error::Ledger(error)),
-            Err(error) => tracing::warn!(%error, "cannot bring the ledger's state up to its events"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot bring the ledger's state up to its events")
+            }
         }
         pause.wait().await;
     }
     let mut assigned = Vec::new();
     let mut admitted = Vec::new();
     let mut ended = Vec::new();
-    let ours = events.iter().filter(|event| event.event.cluster() == core.cluster);
+    let ours = events
+        .iter()
+        .filter(|event| event.event.cluster() == core.cluster);
     for event in ours {
         match &event.event {
             Event::K8sApiRequest(event) => {
                 let Some(key) = key(event.seal_token_id, &event.request_id) else {
                     continue;
                 };
-                if core.look(key).is_some_and(|held| held.request.outcome.is_none()) {
+                if core
+                    .look(key)
+                    .is_some_and(|held| held.request.outcome.is_none())
+                {
                     admitted.push(Arc::new(event.clone()));
                     assigned.extend((event.nautilus_endpoint == core.me).then_some(key));
                 }
@@ -116,7 +126,12 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
             Event::K8sRequestProcessed(event) => ended.extend(key(event.token, &event.request_id)),
             Event::SessionClosed(event) => ended.extend(key(event.token, &event.request_id)),
             Event::ResponsesPruned(event) => {
-                ended.extend(event.request_ids.iter().filter_map(|id| key(event.token, id)));
+                ended.extend(
+                    event
+                        .request_ids
+                        .iter()
+                        .filter_map(|id| key(event.token, id)),
+                );
             }
             _ => {}
         }

@@ -82,7 +82,10 @@ impl Refusal {
     pub(super) fn reply(&self, id: RequestId, target: Option<&Target>) -> Reply {
         let (code, reason) = self.code_and_reason();
         let mut details = serde_json::Map::new();
-        if let Some(path) = target.map(|target| &target.path).filter(|path| path.is_resource) {
+        if let Some(path) = target
+            .map(|target| &target.path)
+            .filter(|path| path.is_resource)
+        {
             let fields = [
                 ("name", &path.name),
                 ("group", &path.api_group),

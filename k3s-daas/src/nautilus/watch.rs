@@ -189,12 +189,21 @@ mod tests {
 
     #[test]
     fn media_types_say_which() {
-        for json in ["application/json", "application/json;stream=watch", "Application/JSON; charset=utf-8"] {
+        for json in [
+            "application/json",
+            "application/json;stream=watch",
+            "Application/JSON; charset=utf-8",
+        ] {
             assert_eq!(Framing::of(json), Some(Framing::Json));
         }
         let protobuf = "application/vnd.kubernetes.protobuf;stream=watch";
         assert_eq!(Framing::of(protobuf), Some(Framing::LengthPrefixed));
-        for other in ["", "text/plain", "application/cbor-seq", "application/jsonp"] {
+        for other in [
+            "",
+            "text/plain",
+            "application/cbor-seq",
+            "application/jsonp",
+        ] {
             assert_eq!(Framing::of(other), None, "{other}");
         }
     }

@@ -172,7 +172,11 @@ async fn decide_known(
     let request = &held.request;
     let has_begun = core.journal.has_begun(key).await?;
     if request.is_claimed_write() {
-        let doubt = if has_begun { Doubt::Restart } else { Doubt::Claimed };
+        let doubt = if has_begun {
+            Doubt::Restart
+        } else {
+            Doubt::Claimed
+        };
         return Ok(Decision::Refuse(Refusal::Unknown(doubt)));
     }
     if has_begun && !request.is_read {
@@ -184,7 +188,9 @@ async fn decide_known(
     if request.session || is_stream(parsed) {
         return Ok(Decision::Refuse(Refusal::Stream));
     }
-    let patience = core.until(request.lease_ends_ms).min(core.config.blob_patience);
+    let patience = core
+        .until(request.lease_ends_ms)
+        .min(core.config.blob_patience);
     let fetched = tokio::try_join!(
         fetch(core, key, &event.payload, "payload", patience),
         fetch(core, key, &event.query, "query", patience),
@@ -211,9 +217,7 @@ async fn decide_known(
         Ok(authorized) => Decision::Execute(authorized),
         // It moved on while the bytes were fetched: whoever has it now answers.
         Err(NotAuthorized::AlreadyAnswered | NotAuthorized::NotAssigned) => Decision::Wait,
-        Err(NotAuthorized::LeaseOver) => {
-            too_late(core, held, has_begun).unwrap_or(Decision::Wait)
-        }
+        Err(NotAuthorized::LeaseOver) => too_late(core, held, has_begun).unwrap_or(Decision::Wait),
         Err(NotAuthorized::ClaimedWrite) => Decision::Refuse(Refusal::Unknown(Doubt::Claimed)),
         // An answer would be about something that this executor has not seen.
         Err(NotAuthorized::Unknown(what)) => Decision::Distrust(what),
@@ -317,7 +321,11 @@ async fn begin_and_execute(
         .await?;
     if begun == Begun::Before {
         let unknown = Refusal::Unknown(Doubt::Restart);
-        return Ok(if is_read { Executed::NotBegun } else { Executed::Refused(unknown) });
+        return Ok(if is_read {
+            Executed::NotBegun
+        } else {
+            Executed::Refused(unknown)
+        });
     }
     if core.latest_ms() >= request.lease_ends_ms {
         core.journal.not_sent(key, epoch).await?;
@@ -494,7 +502,9 @@ fn unfit(status: u16, headers: &[(String, Vec<u8>)], is_read: bool) -> Option<Re
 }
 
 fn header(headers: &[(String, Vec<u8>)], name: &str) -> String {
-    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let found = headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map_or_else(String::new, |(_, value)| {
         String::from_utf8_lossy(value).into_owned()
     })

@@ -1,6 +1,9 @@
 //! Flows and properties over the public API, in one binary.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 #![allow(missing_docs)]
 
 mod contract;
+#[cfg(feature = "memory-cluster")]
+mod memory_cluster;
+mod wire;

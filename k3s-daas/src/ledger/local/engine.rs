@@ -23,6 +23,7 @@ use crate::contract::Call;
 use crate::crypto::BatchVerifier;
 use crate::ledger::{Cursor, Error, Receipt, Result};
 use crate::types::Digest;
+use crate::wire::Deployment;
 
 /// What the engine is asked to do.
 #[derive(Debug)]
@@ -124,6 +125,10 @@ impl Engine {
             noticed,
         };
         Ok((engine, published, followed))
+    }
+
+    pub(super) fn deployment(&self) -> Deployment {
+        self.replica.deployment
     }
 
     pub(super) fn neighbours(&self) -> Option<&Neighbours> {
@@ -497,7 +502,8 @@ impl Engine {
 
     fn publish(&self, calls: &[Final]) {
         if !calls.is_empty() {
-            self.published.write().advance(&self.replica, calls);
+            let events = calls.iter().flat_map(Final::sized_events).collect();
+            self.published.write().advance(&self.replica, calls, events);
             self.progress.send_replace(self.replica.tip.events);
         }
     }

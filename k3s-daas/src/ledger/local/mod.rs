@@ -211,9 +211,7 @@ impl LocalLedger {
         let listener = listener
             .transpose()
             .map_err(Failure::io("listen for other processes"))?;
-        let deployment = Journal::open_read_only(&layout)
-            .and_then(|journal| journal.genesis())?
-            .deployment();
+        let deployment = engine.deployment();
         let (commands, waiting) = mpsc::sync_channel(options.queue.max(1));
         let inner = Arc::new(Inner {
             readers: Readers::new(layout.clone()),

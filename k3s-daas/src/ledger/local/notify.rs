@@ -91,7 +91,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Waits for a notice, and takes all that have come with it; `false` if there was none for a while.
+    /// Waits for a notice; `false` if there was none for a while.
     pub(super) fn wait(&self) -> bool {
         let mut byte = [0; 1];
         match self.socket.recv(&mut byte) {

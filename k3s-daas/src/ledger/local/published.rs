@@ -61,14 +61,20 @@ impl View {
     }
 
     /// Takes over what calls did that are final now; `engine` has applied them.
-    pub(super) fn advance(&mut self, engine: &Replica, calls: &[Final]) {
+    ///
+    /// `events` are those of the calls, made before so that readers do not wait for it.
+    pub(super) fn advance(
+        &mut self,
+        engine: &Replica,
+        calls: &[Final],
+        events: Vec<(usize, SequencedEvent)>,
+    ) {
+        for (bytes, event) in events {
+            self.state.evolve(&event.event);
+            self.take_sealed(engine, &event.event);
+            self.remember(bytes, event);
+        }
         for call in calls {
-            for (index, event) in call.applied.events.iter().enumerate() {
-                self.state.evolve(&event.event);
-                self.take_sealed(engine, &event.event);
-                let sequenced = call.event(index);
-                self.remember(event.bytes.len(), sequenced);
-            }
             for account in &call.applied.accounts {
                 match engine.balances.get(account) {
                     Some(mist) => self.balances.insert(*account, *mist),
@@ -142,6 +148,12 @@ impl Final {
         (0..self.applied.events.len())
             .map(|index| self.event(index))
             .collect()
+    }
+
+    /// Each with the number of its bytes.
+    pub(super) fn sized_events(&self) -> impl Iterator<Item = (usize, SequencedEvent)> {
+        let events = self.applied.events.iter().enumerate();
+        events.map(|(index, event)| (event.bytes.len(), self.event(index)))
     }
 
     fn event(&self, index: usize) -> SequencedEvent {

@@ -14,10 +14,13 @@ pub(crate) struct Replay<'a> {
     journal: &'a Journal,
     attestation: &'a dyn Attestation,
     last_call: i64,
-    calls: VecDeque<(Result<CallRow, BrokenLink>, bool)>,
+    calls: VecDeque<Verified>,
     last_event: i64,
     events: VecDeque<Result<EventRow, BrokenLink>>,
 }
+
+/// A row, and whether its signature holds.
+type Verified = (Result<CallRow, BrokenLink>, bool);
 
 /// A call that holds, and what it did.
 #[derive(Debug)]
@@ -144,7 +147,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn next_call(&mut self) -> Result<Option<(Result<CallRow, BrokenLink>, bool)>, Failure> {
+    fn next_call(&mut self) -> Result<Option<Verified>, Failure> {
         if self.calls.is_empty() {
             let rows = self.journal.calls_after(self.last_call, PAGE)?;
             self.calls = verified(rows).into();
@@ -186,7 +189,7 @@ impl CallRow {
 }
 
 /// Rows with whether their signatures hold, all verified in one batch.
-fn verified(rows: Vec<Result<CallRow, BrokenLink>>) -> Vec<(Result<CallRow, BrokenLink>, bool)> {
+fn verified(rows: Vec<Result<CallRow, BrokenLink>>) -> Vec<Verified> {
     let mut batch = BatchVerifier::new();
     let readable = rows.iter().filter_map(|row| row.as_ref().ok());
     readable.for_each(|row| batch.push(&row.key, &row.signed, &row.signature));

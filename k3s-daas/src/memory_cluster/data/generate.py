@@ -39,7 +39,7 @@ SERVED = {
 SUBRESOURCES = {"status", "scale", "finalize", "log", "exec", "attach", "portforward", "eviction", "binding"}
 EXTRA = ["io.k8s.api.autoscaling.v1.Scale", "io.k8s.api.policy.v1.Eviction", "io.k8s.api.core.v1.Binding"]
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-EXTRA += [META + n for n in ("DeleteOptions", "Status", "APIResourceList")]
+EXTRA += [META + n for n in ("DeleteOptions", "Status", "APIResourceList", "Patch")]
 
 
 def main(modules):

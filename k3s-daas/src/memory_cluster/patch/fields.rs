@@ -167,8 +167,14 @@ impl Difference {
     pub(super) fn between(before: Option<&Value>, after: Option<&Value>, field: &Field) -> Self {
         let mut difference = Self::default();
         let (changed, removed) = compare(before, after, field, true);
-        difference.changed = changed;
-        difference.removed = removed;
+        difference.changed = Set {
+            member: false,
+            ..changed
+        };
+        difference.removed = Set {
+            member: false,
+            ..removed
+        };
         difference
     }
 }
@@ -214,6 +220,7 @@ fn compare(
     if !containers || field.is_atomic() || (is_empty(before) && is_empty(after)) {
         match (before, after) {
             (Some(_), None) => removed.member = true,
+            (None, Some(Value::Object(_))) if implicit && is_empty(after) => {}
             (before, after) => changed.member = before != after,
         }
         return (changed, removed);
@@ -323,6 +330,18 @@ mod tests {
             difference.changed.encode(),
             json!({"f:metadata": {"f:labels": {".": {}, "f:a": {}}}, "f:spec": {"f:containers": {
                 "k:{\"name\":\"x\"}": {".": {}, "f:name": {}, "f:image": {}, "f:resources": {}}}}})
+        );
+    }
+
+    #[test]
+    fn a_struct_that_go_holds_by_value_is_no_news() {
+        let job = Field::named("io.k8s.api.batch.v1.Job");
+        let value =
+            json!({"spec": {"template": {"metadata": {}, "spec": {"securityContext": {}}}}});
+        let difference = Difference::between(None, Some(&value), &job);
+        assert_eq!(
+            difference.changed.paths(),
+            [".spec.template.spec.securityContext"]
         );
     }
 

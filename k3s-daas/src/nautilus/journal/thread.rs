@@ -114,19 +114,14 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             begin(transaction, key, epoch, is_read, forget_at_ms)?,
         ),
         Order::HasBegun { key, reply } => later(reply, has_begun(transaction, key)?),
-        Order::NotSent { key, epoch, reply } => {
-            later(reply, not_sent(transaction, key, epoch)?)
-        }
+        Order::NotSent { key, epoch, reply } => later(reply, not_sent(transaction, key, epoch)?),
         Order::Answer {
             key,
             epoch,
             call,
             forget_at_ms,
             reply,
-        } => later(
-            reply,
-            answer(transaction, key, epoch, &call, forget_at_ms)?,
-        ),
+        } => later(reply, answer(transaction, key, epoch, &call, forget_at_ms)?),
         Order::Signed { key, epoch, reply } => {
             later(reply, signed_answer(transaction, key, epoch)?)
         }
@@ -157,16 +152,13 @@ fn advance(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Resu
             time(event.prunable_at_ms)
         ])?;
     }
-    let mut delete = transaction
-        .prepare_cached("DELETE FROM unanswered WHERE token = ?1 AND request = ?2")?;
+    let mut delete =
+        transaction.prepare_cached("DELETE FROM unanswered WHERE token = ?1 AND request = ?2")?;
     for (token, request) in &progress.ended {
         delete.execute(params![token.as_bytes(), request.to_string()])?;
     }
     let mut cursor = transaction.prepare_cached("UPDATE journal SET major = ?1, minor = ?2")?;
-    cursor.execute([
-        signed(progress.cursor.major),
-        signed(progress.cursor.minor),
-    ])?;
+    cursor.execute([signed(progress.cursor.major), signed(progress.cursor.minor)])?;
     Ok(())
 }
 

@@ -6,16 +6,16 @@ use k3s_daas::types::Address;
 use super::world::{World, signature_of};
 
 /// A call that would pass, until something is broken about it.
-pub struct Case {
-    pub world: World,
-    pub sender: Address,
-    pub call: Call,
+pub(super) struct Case {
+    pub(super) world: World,
+    pub(super) sender: Address,
+    pub(super) call: Call,
     /// Whether the signature will be wrong.
-    pub forged: bool,
+    pub(super) forged: bool,
 }
 
 impl Case {
-    pub fn new(world: World, sender: Address, call: Call) -> Self {
+    pub(super) fn new(world: World, sender: Address, call: Call) -> Self {
         Self {
             world,
             sender,
@@ -25,7 +25,7 @@ impl Case {
     }
 
     /// Signs, forges if it shall, applies, and says what came of it.
-    pub fn run(mut self) -> (World, Option<Code>) {
+    pub(super) fn run(mut self) -> (World, Option<Code>) {
         self.world.sign(&mut self.call);
         if let Some(signature) = signature_of(&mut self.call)
             && self.forged
@@ -42,10 +42,10 @@ impl Case {
 }
 
 /// One way to make a call fail a check.
-pub type Break = (Code, fn(&mut Case));
+pub(super) type Break = (Code, fn(&mut Case));
 
 /// Holds each check alone, and every two of them together, against their order.
-pub fn assert_order(fresh: fn() -> Case, breaks: &[Break]) {
+pub(super) fn assert_order(fresh: fn() -> Case, breaks: &[Break]) {
     let case = fresh();
     let name = case.call.name();
     assert_eq!(case.run().1, None, "{name} passes unbroken");

@@ -5,7 +5,7 @@ use k3s_daas::types::{Address, MIST_PER_SUI, TokenId};
 use k3s_daas::wire::Event;
 
 use super::order::{Break, Case, assert_order};
-use super::world::{START, World};
+use super::world::{START, World, address};
 
 const DAY: u64 = 24 * 3_600_000;
 const SUI: u64 = MIST_PER_SUI;
@@ -217,7 +217,10 @@ fn clocks_at_the_edge_of_64_bits() {
     }
     // A request admitted at the end of time can be answered and pruned there.
     let mut w = World::new();
-    w.edit_token(|t| t.expires_at_ms = u64::MAX);
+    w.edit_token(|t| {
+        t.expires_at_ms = u64::MAX;
+        t.delegates.insert(address("gateway"), u64::MAX);
+    });
     w.now = u64::MAX - 2;
     let mut request = w.list_pods(1);
     request.deadline_ms = u64::MAX;

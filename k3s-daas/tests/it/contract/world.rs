@@ -17,30 +17,30 @@ use k3s_daas::wire::{
 };
 
 /// When every world begins.
-pub const START: u64 = 1_800_000_000_000;
+pub(super) const START: u64 = 1_800_000_000_000;
 /// When the token of a world expires.
-pub const EXPIRY: u64 = START + 100 * 24 * 3_600_000;
+pub(super) const EXPIRY: u64 = START + 100 * 24 * 3_600_000;
 
-pub struct World {
-    pub state: State,
-    pub now: u64,
-    pub package: Address,
-    pub chain: ChainId,
-    pub admin: Address,
-    pub owner: Address,
-    pub gateway: Address,
-    pub operator: Address,
-    pub stranger: Address,
-    pub session: Ed25519Signer,
-    pub cluster: ClusterId,
-    pub cap: AdminCapId,
-    pub token: TokenId,
-    pub executors: Vec<ExecutorId>,
-    pub signers: BTreeMap<ExecutorId, Ed25519Signer>,
-    pub attested: Option<AttestedFacts>,
-    pub events: Vec<Event>,
-    pub debits: u128,
-    pub credits: u128,
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) now: u64,
+    pub(super) package: Address,
+    pub(super) chain: ChainId,
+    pub(super) admin: Address,
+    pub(super) owner: Address,
+    pub(super) gateway: Address,
+    pub(super) operator: Address,
+    pub(super) stranger: Address,
+    pub(super) session: Ed25519Signer,
+    pub(super) cluster: ClusterId,
+    pub(super) cap: AdminCapId,
+    pub(super) token: TokenId,
+    pub(super) executors: Vec<ExecutorId>,
+    pub(super) signers: BTreeMap<ExecutorId, Ed25519Signer>,
+    pub(super) attested: Option<AttestedFacts>,
+    pub(super) events: Vec<Event>,
+    pub(super) debits: u128,
+    pub(super) credits: u128,
     fresh: u64,
 }
 
@@ -55,7 +55,7 @@ impl Attestation for Fake<'_> {
 
 impl World {
     /// A chain with nothing on it.
-    pub fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             state: State::default(),
             now: START,
@@ -81,7 +81,7 @@ impl World {
     }
 
     /// One cluster, two executors with stake, one token with 10 SUI, a delegate and a session key.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut w = Self::empty();
         w.create_cluster(ClusterPolicy::default());
         w.register("executor 0");
@@ -114,7 +114,7 @@ impl World {
         w
     }
 
-    pub fn create_cluster(&mut self, policy: ClusterPolicy) {
+    pub(super) fn create_cluster(&mut self, policy: ClusterPolicy) {
         let call = Call::CreateCluster {
             name: "test".into(),
             chain: self.chain,
@@ -127,7 +127,7 @@ impl World {
         (self.cluster, self.cap) = (e.cluster, e.admin_cap);
     }
 
-    pub fn register(&mut self, name: &str) -> ExecutorId {
+    pub(super) fn register(&mut self, name: &str) -> ExecutorId {
         let key = signer(name);
         let call = self.registration(&key);
         let effects = self.ok(self.admin, call);
@@ -139,7 +139,7 @@ impl World {
         e.executor
     }
 
-    pub fn registration(&self, key: &Ed25519Signer) -> Call {
+    pub(super) fn registration(&self, key: &Ed25519Signer) -> Call {
         Call::RegisterExecutor {
             cap: self.cap,
             cluster: self.cluster,
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Issues a token to the owner, with the gateway as delegate.
-    pub fn issue(&mut self, rules: Vec<PolicyRule>) -> TokenId {
+    pub(super) fn issue(&mut self, rules: Vec<PolicyRule>) -> TokenId {
         let call = Call::IssueToken {
             cap: self.cap,
             cluster: self.cluster,
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Applies a call and keeps the books.
-    pub fn call(&mut self, sender: Address, call: &Call) -> Result<Effects, Abort> {
+    pub(super) fn call(&mut self, sender: Address, call: &Call) -> Result<Effects, Abort> {
         let fresh = &mut self.fresh;
         let mut fresh_id = || {
             *fresh += 1;
@@ -201,7 +201,7 @@ impl World {
 
     /// Applies a call that must not be refused.
     #[track_caller]
-    pub fn ok(&mut self, sender: Address, call: Call) -> Effects {
+    pub(super) fn ok(&mut self, sender: Address, call: Call) -> Effects {
         match self.call(sender, &call) {
             Ok(effects) => effects,
             Err(abort) => panic!("{}: {abort}", call.name()),
@@ -210,7 +210,7 @@ impl World {
 
     /// Applies a call that must be refused with `code` and change nothing.
     #[track_caller]
-    pub fn refused(&mut self, sender: Address, call: Call, code: Code) {
+    pub(super) fn refused(&mut self, sender: Address, call: Call, code: Code) {
         let (before, events) = (self.state.clone(), self.events.len());
         let outcome = self.call(sender, &call);
         assert_eq!(
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// The code of a call that is refused, or nothing; applies it.
-    pub fn code(&mut self, sender: Address, call: &Call) -> Option<Code> {
+    pub(super) fn code(&mut self, sender: Address, call: &Call) -> Option<Code> {
         match self.call(sender, call) {
             Ok(_) => None,
             Err(Abort::Refused(code)) => Some(code),
@@ -234,50 +234,50 @@ impl World {
 
     // What stands in the state, and what a test puts there that no call could.
 
-    pub fn token(&self) -> &SealToken {
+    pub(super) fn token(&self) -> &SealToken {
         self.state.token(self.token).unwrap()
     }
 
-    pub fn cluster(&self) -> &Cluster {
+    pub(super) fn cluster(&self) -> &Cluster {
         self.state.cluster(self.cluster).unwrap()
     }
 
-    pub fn executor(&self, index: usize) -> &ExecutorState {
+    pub(super) fn executor(&self, index: usize) -> &ExecutorState {
         self.state.executor(self.executors[index]).unwrap()
     }
 
-    pub fn request(&self, id: &[u8]) -> Option<&Request> {
+    pub(super) fn request(&self, id: &[u8]) -> Option<&Request> {
         let id = RequestId::from_bytes(id).ok()?;
         self.state.request(self.token, id)
     }
 
-    pub fn edit_token(&mut self, edit: impl FnOnce(&mut SealToken)) {
+    pub(super) fn edit_token(&mut self, edit: impl FnOnce(&mut SealToken)) {
         let mut token = self.token().clone();
         edit(&mut token);
         self.state.load(Object::Token(token));
     }
 
-    pub fn edit_cluster(&mut self, edit: impl FnOnce(&mut Cluster)) {
+    pub(super) fn edit_cluster(&mut self, edit: impl FnOnce(&mut Cluster)) {
         let mut cluster = self.cluster().clone();
         let cap = self.state.admin_cap(self.cap).unwrap().clone();
         edit(&mut cluster);
         self.state.load(Object::Cluster(cluster, cap));
     }
 
-    pub fn edit_executor(&mut self, index: usize, edit: impl FnOnce(&mut ExecutorState)) {
+    pub(super) fn edit_executor(&mut self, index: usize, edit: impl FnOnce(&mut ExecutorState)) {
         let mut executor = self.executor(index).clone();
         edit(&mut executor);
         self.state.load(Object::Executor(executor));
     }
 
-    pub fn edit_request(&mut self, id: &[u8], edit: impl FnOnce(&mut Request)) {
+    pub(super) fn edit_request(&mut self, id: &[u8], edit: impl FnOnce(&mut Request)) {
         let mut request = self.request(id).unwrap().clone();
         edit(&mut request);
         let id = RequestId::from_bytes(id).unwrap();
         self.state.load(Object::Request(self.token, id, request));
     }
 
-    pub fn set_active(&mut self, executor: ExecutorId, active: bool) {
+    pub(super) fn set_active(&mut self, executor: ExecutorId, active: bool) {
         self.edit_cluster(|cluster| {
             for entry in &mut cluster.executors {
                 if entry.id == executor {
@@ -290,7 +290,7 @@ impl World {
     // Requests.
 
     /// `POST` of a pod, a write that the token allows.
-    pub fn create_pod(&self, n: u64) -> RequestMessage {
+    pub(super) fn create_pod(&self, n: u64) -> RequestMessage {
         RequestMessage {
             request_id: request_id(n),
             method: "POST".into(),
@@ -307,7 +307,7 @@ impl World {
     }
 
     /// `GET` of all pods, a read that the token allows.
-    pub fn list_pods(&self, n: u64) -> RequestMessage {
+    pub(super) fn list_pods(&self, n: u64) -> RequestMessage {
         RequestMessage {
             request_id: request_id(n),
             method: "GET".into(),
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    pub fn execute(&self, request: RequestMessage) -> Call {
+    pub(super) fn execute(&self, request: RequestMessage) -> Call {
         Call::ExecuteKubectlCommandWithId {
             cluster: self.cluster,
             token: self.token,
@@ -326,7 +326,7 @@ impl World {
         }
     }
 
-    pub fn try_execute(&self, request: RequestMessage) -> Call {
+    pub(super) fn try_execute(&self, request: RequestMessage) -> Call {
         Call::TryExecuteKubectlCommandWithId {
             cluster: self.cluster,
             token: self.token,
@@ -336,7 +336,7 @@ impl World {
 
     /// Admits a request and says who got it.
     #[track_caller]
-    pub fn admit(&mut self, request: RequestMessage) -> ExecutorId {
+    pub(super) fn admit(&mut self, request: RequestMessage) -> ExecutorId {
         let call = self.execute(request);
         let effects = self.ok(self.gateway, call);
         let [Event::K8sApiRequest(e)] = &effects.events[..] else {
@@ -347,7 +347,7 @@ impl World {
 
     // Calls of executors, not yet signed.
 
-    pub fn claim(&self, n: u64, executor: ExecutorId) -> Call {
+    pub(super) fn claim(&self, n: u64, executor: ExecutorId) -> Call {
         Call::ClaimRequest {
             cluster: self.cluster,
             token: self.token,
@@ -357,7 +357,7 @@ impl World {
         }
     }
 
-    pub fn release(&self, n: u64) -> Call {
+    pub(super) fn release(&self, n: u64) -> Call {
         let request = self.request(&request_id(n)).unwrap();
         Call::ReleaseRequest {
             cluster: self.cluster,
@@ -369,7 +369,7 @@ impl World {
         }
     }
 
-    pub fn answer(&self, n: u64, status: u16) -> Call {
+    pub(super) fn answer(&self, n: u64, status: u16) -> Call {
         let request = self.request(&request_id(n)).unwrap();
         Call::StoreK8sResponse {
             cluster: self.cluster,
@@ -386,7 +386,7 @@ impl World {
         }
     }
 
-    pub fn intent(&self, kind: IntentKind, token: TokenId) -> Intent {
+    pub(super) fn intent(&self, kind: IntentKind, token: TokenId) -> Intent {
         let deployment = Deployment {
             chain: self.chain,
             package: self.package,
@@ -394,7 +394,7 @@ impl World {
         deployment.intent(kind, self.cluster, token)
     }
 
-    pub fn signed_answer(&self, executor: usize, message: AnswerMessage) -> SignedAnswer {
+    pub(super) fn signed_answer(&self, executor: usize, message: AnswerMessage) -> SignedAnswer {
         let bytes = self
             .intent(IntentKind::Answer, self.token)
             .signed_bytes(&message);
@@ -403,7 +403,7 @@ impl World {
     }
 
     /// Puts the right signature into a call that has one: the session key's or the named executor's.
-    pub fn sign(&self, call: &mut Call) {
+    pub(super) fn sign(&self, call: &mut Call) {
         let unknown = signer("unknown");
         let by = |executor: &ExecutorId| self.signers.get(executor).unwrap_or(&unknown);
         let digest = |token: &TokenId, id: &[u8]| {
@@ -527,14 +527,14 @@ impl World {
 
     /// Signs and applies, must succeed.
     #[track_caller]
-    pub fn signed_ok(&mut self, mut call: Call) -> Effects {
+    pub(super) fn signed_ok(&mut self, mut call: Call) -> Effects {
         self.sign(&mut call);
         self.ok(self.stranger, call)
     }
 
     /// Signs and applies, must be refused.
     #[track_caller]
-    pub fn signed_refused(&mut self, mut call: Call, code: Code) {
+    pub(super) fn signed_refused(&mut self, mut call: Call, code: Code) {
         self.sign(&mut call);
         self.refused(self.stranger, call, code);
     }
@@ -545,7 +545,7 @@ fn seal(signer: &Ed25519Signer, bytes: &[u8]) -> HexBytes {
 }
 
 /// The signature field of a call that has one.
-pub fn signature_of(call: &mut Call) -> Option<&mut HexBytes> {
+pub(super) fn signature_of(call: &mut Call) -> Option<&mut HexBytes> {
     match call {
         Call::ExecuteSignedCommand { signature, .. }
         | Call::TryExecuteSignedCommand { signature, .. }
@@ -559,16 +559,16 @@ pub fn signature_of(call: &mut Call) -> Option<&mut HexBytes> {
     }
 }
 
-pub fn address(name: &str) -> Address {
+pub(super) fn address(name: &str) -> Address {
     signer(name).address()
 }
 
-pub fn signer(name: &str) -> Ed25519Signer {
+pub(super) fn signer(name: &str) -> Ed25519Signer {
     Ed25519Signer::from_seed(*blake2b256(&[name.as_bytes()]).as_bytes())
 }
 
 /// The `n`th request ID.
-pub fn request_id(n: u64) -> ByteString {
+pub(super) fn request_id(n: u64) -> ByteString {
     format!(
         "01a0b1c2-d3e4-7f05-8{:03x}-{:012x}",
         n >> 48,
@@ -578,7 +578,7 @@ pub fn request_id(n: u64) -> ByteString {
 }
 
 /// Everything with pods of the namespace `default`.
-pub fn pods_rule() -> PolicyRule {
+pub(super) fn pods_rule() -> PolicyRule {
     PolicyRule {
         verbs: vec!["*".into()],
         api_groups: vec![String::new()],
@@ -589,7 +589,7 @@ pub fn pods_rule() -> PolicyRule {
 }
 
 /// The 14 encodings of small order, from the literature and not from the crate.
-pub fn small_order_keys() -> Vec<[u8; 32]> {
+pub(super) fn small_order_keys() -> Vec<[u8; 32]> {
     [
         "0100000000000000000000000000000000000000000000000000000000000000",
         "0100000000000000000000000000000000000000000000000000000000000080",
@@ -612,7 +612,7 @@ pub fn small_order_keys() -> Vec<[u8; 32]> {
 }
 
 /// A key that is no point of the curve.
-pub fn off_curve_key() -> [u8; 32] {
+pub(super) fn off_curve_key() -> [u8; 32] {
     let mut key = [0; 32];
     key[0] = 2;
     key
@@ -620,8 +620,26 @@ pub fn off_curve_key() -> [u8; 32] {
 
 /// A signature that verifies under every small-order key whose order divides what it is multiplied by:
 /// R the neutral element, s zero.
-pub fn trivial_signature() -> Signature {
+pub(super) fn trivial_signature() -> Signature {
     let mut bytes = [0; 64];
     bytes[0] = 1;
     Signature::new(bytes)
+}
+
+impl World {
+    /// A copy to try things in: the same state and moment, without the history.
+    pub(super) fn probe(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+            now: self.now,
+            fresh: self.fresh,
+            ..Self::empty()
+        }
+    }
+
+    /// Who holds the capability of a cluster.
+    pub(super) fn admin_of(&self, cluster: ClusterId) -> Address {
+        let cap = self.state.cluster(cluster).unwrap().admin_cap;
+        self.state.admin_cap(cap).unwrap().owner
+    }
 }

@@ -255,7 +255,8 @@ async fn what_is_no_ledger_is_not_opened() {
     copy(&ledger, whole.path()).await;
     LocalLedger::open(whole.path(), signer(&key)).unwrap();
 
-    let spoil: [(&str, &dyn Fn(&Path)); 9] = [
+    type Spoil<'a> = &'a dyn Fn(&Path);
+    let spoil: [(&str, Spoil<'_>); 9] = [
         ("missing", &|db| fs::remove_file(db).unwrap()),
         ("empty", &|db| fs::write(db, b"").unwrap()),
         ("no database", &|db| {

@@ -3,6 +3,7 @@
 
 mod denials;
 mod processes;
+mod state;
 mod tamper;
 
 use std::path::Path;

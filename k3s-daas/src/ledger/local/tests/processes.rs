@@ -33,10 +33,32 @@ async fn child() {
         .create(true)
         .open(told(OUTPUT))
         .unwrap();
-    match role.as_str() {
-        "writer" => write_for_ever(&ledger, token, &mut output).await,
-        "follower" => follow_for_ever(&ledger, &told(OUTPUT), &mut output).await,
-        other => panic!("no role `{other}`"),
+    let path = told(OUTPUT);
+    let work = async {
+        match role.as_str() {
+            "writer" => write_for_ever(&ledger, token, &mut output).await,
+            "follower" => follow_for_ever(&ledger, &path, &mut output).await,
+            other => panic!("no role `{other}`"),
+        }
+    };
+    // Nobody waits so long: whoever started it is gone.
+    let _ = tokio::time::timeout(Duration::from_secs(60), work).await;
+}
+
+/// A process that does not outlive the test, also when that fails.
+struct Killed(Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -87,7 +109,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
     let (ledger, key, dir) = new_ledger().await;
     let (_, _, token) = new_token(&ledger).await;
     let outputs = tempfile::tempdir().unwrap();
-    let start = |role: &str, index: usize| -> (Child, PathBuf) {
+    let start = |role: &str, index: usize| -> (Killed, PathBuf) {
         let output = outputs.path().join(format!("{role}-{index}"));
         let child = Command::new(env::current_exe().unwrap())
             .args(["--exact", CHILD, "--nocapture"])
@@ -100,7 +122,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             .stderr(File::create(outputs.path().join(format!("{role}-{index}.err"))).unwrap())
             .spawn()
             .unwrap();
-        (child, output)
+        (Killed(child), output)
     };
     let roles = ["writer", "writer", "writer", "follower", "follower"];
     let mut children: Vec<_> = (0..roles.len())
@@ -125,7 +147,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
         let victim = kills * 7 % roles.len();
         let (child, _) = &mut children[victim];
         assert_eq!(
-            child.try_wait().unwrap(),
+            child.0.try_wait().unwrap(),
             None,
             "{} died by itself: {}",
             roles[victim],
@@ -136,15 +158,13 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             )
             .unwrap()
         );
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
         children[victim] = start(roles[victim], victim);
         kills += 1;
     }
     for (index, (child, _)) in children.iter_mut().enumerate() {
         if roles[index] == "writer" {
-            child.kill().unwrap();
-            child.wait().unwrap();
+            child.kill();
         }
     }
     let end = ledger.sync().await.unwrap().major;
@@ -166,8 +186,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
         }
     }
     for (child, _) in &mut children[3..] {
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
     }
 
     let mut acknowledged = HashSet::new();

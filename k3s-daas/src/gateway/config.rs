@@ -1,0 +1,412 @@
+//! What a gateway can be told.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Bound;
+use crate::token::MAX_AUDIENCE_BYTES;
+use crate::types::TokenId;
+
+/// Settings of a [`Gateway`](super::Gateway); the defaults are those of kube-apiserver where it has them.
+///
+/// In configuration files durations are text such as `500ms`, `65s`, `10m`, `2h`; unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// What credentials must name to be good here: the gateway's address as its users know it. Required.
+    pub audience: String,
+    /// A seal token that the gateway's account owns, for discovery; without one discovery is not cached.
+    pub discovery_token: Option<TokenId>,
+    /// When the caller gets the answer.
+    pub answer: AnswerMode,
+    /// How commands that change nothing are answered.
+    pub reads: ReadMode,
+
+    /// Time to answer a request that has no `timeout` parameter: longer than kube-apiserver's own 60 s.
+    #[serde(with = "text")]
+    pub deadline: Duration,
+    /// The longest deadline a client may ask for; the contract has one hour.
+    #[serde(with = "text")]
+    pub max_deadline: Duration,
+    /// How long past the deadline the recorded answer (also one of 504) is waited for.
+    #[serde(with = "text")]
+    pub answer_grace: Duration,
+    /// Bytes of a body; the contract has 3 MiB.
+    pub max_body_bytes: usize,
+    /// Bytes of all bodies that are held at once.
+    pub max_buffered_bytes: usize,
+    /// Time for a client to send its body.
+    #[serde(with = "text")]
+    pub body_timeout: Duration,
+    /// Bytes of a request's head.
+    pub max_header_bytes: usize,
+    /// Headers of a request.
+    pub max_headers: usize,
+    /// Time for a client to send a request's head; also how long an HTTP/1.1 connection may idle.
+    #[serde(with = "text")]
+    pub header_timeout: Duration,
+    /// Time for a TLS handshake.
+    #[serde(with = "text")]
+    pub handshake_timeout: Duration,
+    /// How long a connection may stay without a request.
+    #[serde(with = "text")]
+    pub idle_timeout: Duration,
+    /// Time for what is under way when the gateway shuts down.
+    #[serde(with = "text")]
+    pub drain_timeout: Duration,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_connections_per_address: usize,
+    /// Requests at once.
+    pub max_in_flight: usize,
+    /// Requests at once of one token.
+    pub max_in_flight_per_token: usize,
+    /// Watches at once.
+    pub max_watches: usize,
+    /// Watches at once of one token.
+    pub max_watches_per_token: usize,
+
+    /// How long discovery is served from memory; at most 30 s.
+    #[serde(with = "text")]
+    pub discovery_ttl: Duration,
+    /// Length of each of the short watches that a client's watch is fed from.
+    #[serde(with = "text")]
+    pub watch_slice: Duration,
+    /// When a watch that asks for no end is ended all the same, as kube-apiserver does.
+    #[serde(with = "text")]
+    pub watch_lifetime: Duration,
+    /// How long the answer to a read stays in the blob store once it was delivered.
+    #[serde(with = "text")]
+    pub read_retention: Duration,
+    /// How long a request's body stays in the blob store past its deadline, to know a repetition by.
+    #[serde(with = "text")]
+    pub payload_retention: Duration,
+    /// Refusals of one token that are recorded one by one, per second.
+    pub refusals_per_second: u32,
+    /// How many of them may come at once.
+    pub refusal_burst: u32,
+    /// How often those over it are recorded as a count.
+    #[serde(with = "text")]
+    pub refusal_report: Duration,
+    /// Whether responses say in `Server-Timing` where their time went.
+    pub server_timing: bool,
+}
+
+/// When the caller gets the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AnswerMode {
+    /// When request and response are both final on the ledger.
+    #[default]
+    Settled,
+}
+
+/// How commands that change nothing are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ReadMode {
+    /// As requests like any other.
+    #[default]
+    Ledger,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            audience: String::new(),
+            discovery_token: None,
+            answer: AnswerMode::Settled,
+            reads: ReadMode::Ledger,
+            deadline: Duration::from_secs(65),
+            max_deadline: Duration::from_mins(10),
+            answer_grace: Duration::from_secs(2),
+            max_body_bytes: 3 << 20,
+            max_buffered_bytes: 128 << 20,
+            body_timeout: Duration::from_secs(30),
+            max_header_bytes: 32 << 10,
+            max_headers: 100,
+            header_timeout: Duration::from_secs(32),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(90),
+            drain_timeout: Duration::from_secs(30),
+            max_connections: 8_192,
+            max_connections_per_address: 2_048,
+            max_in_flight: 600,
+            max_in_flight_per_token: 256,
+            max_watches: 2_048,
+            max_watches_per_token: 256,
+            discovery_ttl: MAX_DISCOVERY_TTL,
+            watch_slice: Duration::from_secs(5),
+            watch_lifetime: Duration::from_mins(45),
+            read_retention: Duration::from_mins(1),
+            payload_retention: Duration::from_mins(10),
+            refusals_per_second: 5,
+            refusal_burst: 20,
+            refusal_report: Duration::from_secs(10),
+            server_timing: true,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, for credentials that name `audience`.
+    #[must_use]
+    pub fn new(audience: impl Into<String>) -> Self {
+        Self {
+            audience: audience.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Checks what no gateway could work with.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] for the first setting out of its bounds.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        let bound = |holds: bool, setting: &'static str, bound: &'static str| {
+            if holds {
+                Ok(())
+            } else {
+                Err(InvalidConfig { setting, bound })
+            }
+        };
+        let is_audience = (1..=MAX_AUDIENCE_BYTES).contains(&self.audience.len())
+            && self.audience.bytes().all(|byte| byte.is_ascii_graphic());
+        bound(is_audience, "audience", "1 to 253 visible ASCII characters")?;
+        let body = self.max_body_bytes as u64;
+        bound(
+            body <= Bound::PAYLOAD_BYTES,
+            "max_body_bytes",
+            "at most 3 MiB",
+        )?;
+        bound(
+            self.max_buffered_bytes >= self.max_body_bytes,
+            "max_buffered_bytes",
+            "at least max_body_bytes",
+        )?;
+        bound(
+            (1 << 13..=1 << 20).contains(&self.max_header_bytes),
+            "max_header_bytes",
+            "8 KiB to 1 MiB",
+        )?;
+        let second = Duration::from_secs(1);
+        let hour = Duration::from_hours(1);
+        for (setting, value) in [
+            ("deadline", self.deadline),
+            ("max_deadline", self.max_deadline),
+        ] {
+            // A little under the contract's hour, which counts from a clock that has moved on.
+            bound(
+                value >= second && value < hour,
+                setting,
+                "at least 1s and under 1h",
+            )?;
+        }
+        bound(
+            self.discovery_ttl <= MAX_DISCOVERY_TTL,
+            "discovery_ttl",
+            "at most 30s",
+        )?;
+        let is_slice = (second..=Duration::from_mins(5)).contains(&self.watch_slice);
+        bound(is_slice, "watch_slice", "1s to 5m")?;
+        for (setting, value) in [
+            ("body_timeout", self.body_timeout),
+            ("header_timeout", self.header_timeout),
+            ("handshake_timeout", self.handshake_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("watch_lifetime", self.watch_lifetime),
+            ("refusal_report", self.refusal_report),
+        ] {
+            bound(!value.is_zero(), setting, "more than nothing")?;
+        }
+        for (setting, value) in [
+            ("max_connections", self.max_connections),
+            (
+                "max_connections_per_address",
+                self.max_connections_per_address,
+            ),
+            ("max_in_flight", self.max_in_flight),
+            ("max_in_flight_per_token", self.max_in_flight_per_token),
+            ("max_watches", self.max_watches),
+            ("max_watches_per_token", self.max_watches_per_token),
+            ("max_headers", self.max_headers),
+        ] {
+            bound((1..=1 << 20).contains(&value), setting, "1 to 1048576")?;
+        }
+        Ok(())
+    }
+}
+
+/// A setting that no gateway could work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} must be {bound}")]
+pub struct InvalidConfig {
+    setting: &'static str,
+    bound: &'static str,
+}
+
+/// Reads what Go's `time.ParseDuration` reads, as Kubernetes' own `timeout` parameter is: `65s`, `1m30s`,
+/// `1.5h`, `300ms`; nothing negative. `None` for everything else.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest.is_empty() || rest.len() > 64 {
+        return None;
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let unit = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = tail;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Durations as text in configuration files.
+mod text {
+    use super::{Deserialize, Duration, parse_duration};
+    use serde::{Deserializer, Serializer, de::Error as _};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let ms = duration.as_millis();
+        serializer.collect_str(&match ms {
+            _ if ms % 3_600_000 == 0 && ms > 0 => format!("{}h", ms / 3_600_000),
+            _ if ms % 60_000 == 0 && ms > 0 => format!("{}m", ms / 60_000),
+            _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+            _ => format!("{ms}ms"),
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text)
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration such as 65s or 10m")))
+    }
+}
+
+const MAX_DISCOVERY_TTL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_lack_only_an_audience() {
+        assert!(Config::new("localhost:6443").validate().is_ok());
+        let missing = Config::default().validate().unwrap_err().to_string();
+        assert_eq!(
+            missing,
+            "audience must be 1 to 253 visible ASCII characters"
+        );
+    }
+
+    #[test]
+    fn settings_out_of_bounds_are_refused_by_name() {
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::new("a");
+            change(&mut config);
+            config.validate().map_err(|error| error.setting)
+        };
+        assert_eq!(with(&|_| {}), Ok(()));
+        assert_eq!(
+            with(&|c| c.discovery_ttl = Duration::from_secs(31)),
+            Err("discovery_ttl")
+        );
+        assert_eq!(
+            with(&|c| c.max_body_bytes = (3 << 20) + 1),
+            Err("max_body_bytes")
+        );
+        assert_eq!(
+            with(&|c| c.deadline = Duration::from_hours(1)),
+            Err("deadline")
+        );
+        assert_eq!(with(&|c| c.max_in_flight = 0), Err("max_in_flight"));
+        assert_eq!(
+            with(&|c| c.watch_slice = Duration::ZERO),
+            Err("watch_slice")
+        );
+        assert_eq!(with(&|c| c.audience = "a b".into()), Err("audience"));
+    }
+
+    #[test]
+    fn files_read_back_and_refuse_what_they_do_not_know() {
+        let config = Config::new("a");
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.contains("\"deadline\":\"65s\""), "{text}");
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+        let partial: Config = serde_json::from_str(r#"{"deadline":"1m5s"}"#).unwrap();
+        assert_eq!(partial, Config::default());
+        for bad in [
+            r#"{"deadlines":"65s"}"#,
+            r#"{"deadline":"65"}"#,
+            r#"{"deadline":65}"#,
+        ] {
+            assert!(serde_json::from_str::<Config>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        for (text, ms) in [
+            ("0", 0),
+            ("0s", 0),
+            ("32s", 32_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("300ms", 300),
+            ("+5s", 5_000),
+            ("1h0m0s", 3_600_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_millis(ms)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "5",
+            "-5s",
+            "s",
+            "5 s",
+            "5d",
+            "1e3s",
+            ".s",
+            "infs",
+            "nans",
+            "5s5",
+            "99999999999999999999h",
+            &"1s".repeat(40),
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The one task that follows the ledger's events for all who wait.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::discovery::Discovery;
+use super::pending::Pending;
+use crate::ledger::{Cursor, Ledger, SequencedEvent};
+use crate::types::{ClusterId, RequestId, TokenId};
+use crate::wire::{Event, K8sApiRequest};
+
+/// Follows events from where the ledger stands now, and tells who waits for an answer.
+pub(super) struct Follower {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) cluster: ClusterId,
+    pub(super) pending: Arc<Pending>,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// How far the follower has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    state: Mutex<Followed>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Followed {
+    /// The last event that was handled.
+    pub(super) cursor: Cursor,
+    /// Why following does not go on now.
+    pub(super) trouble: Option<String>,
+    /// Places along the way, oldest first, with their time: where to look for an old event.
+    places: Vec<(u64, Cursor)>,
+}
+
+impl Follower {
+    /// Follows until `stop`; the stream resumes from its cursor, so nothing is missed on the way.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut wait = FIRST_WAIT;
+        // Writes that change what discovery says, until they are answered.
+        let mut changes = HashSet::new();
+        loop {
+            let mut events = self.ledger.events(self.progress.followed().cursor);
+            loop {
+                let next = tokio::select! {
+                    () = stop.cancelled() => return,
+                    next = events.next() => next,
+                };
+                match next {
+                    Some(Ok(event)) => {
+                        self.handle(&event, &mut changes);
+                        self.progress.advance(&event);
+                        wait = FIRST_WAIT;
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, "following the ledger was interrupted");
+                        self.progress.interrupt(error.to_string());
+                        break;
+                    }
+                    None => {
+                        self.progress.interrupt("the event stream ended".into());
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(LAST_WAIT);
+        }
+    }
+
+    fn handle(&self, event: &SequencedEvent, changes: &mut HashSet<(TokenId, RequestId)>) {
+        if event.event.cluster() != self.cluster {
+            return;
+        }
+        match &event.event {
+            Event::K8sRequestProcessed(processed) => {
+                self.pending.answer(processed);
+                if let Ok(id) = RequestId::from_bytes(&processed.request_id)
+                    && changes.remove(&(processed.token, id))
+                {
+                    self.discovery.invalidate();
+                }
+            }
+            Event::K8sApiRequest(request) if changes_discovery(request) => {
+                if changes.len() >= MAX_CHANGES {
+                    // Answers that never came: rather forget all than grow.
+                    changes.clear();
+                    self.discovery.invalidate();
+                }
+                if let Ok(id) = RequestId::from_bytes(&request.request_id) {
+                    changes.insert((request.seal_token_id, id));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Progress {
+    /// Begins at `cursor`.
+    pub(super) fn starting_at(cursor: Cursor) -> Self {
+        let progress = Self::default();
+        progress.lock().cursor = cursor;
+        progress
+    }
+
+    pub(super) fn followed(&self) -> Followed {
+        let state = self.lock();
+        Followed {
+            cursor: state.cursor,
+            trouble: state.trouble.clone(),
+            places: Vec::new(),
+        }
+    }
+
+    /// A place before everything that happened at `time_ms` or later.
+    pub(super) fn place_before(&self, time_ms: u64) -> Cursor {
+        let state = self.lock();
+        let later = state.places.partition_point(|(time, _)| *time < time_ms);
+        match later.checked_sub(1) {
+            Some(index) => state.places[index].1,
+            None => Cursor::START,
+        }
+    }
+
+    fn advance(&self, event: &SequencedEvent) {
+        let mut state = self.lock();
+        state.cursor = event.cursor;
+        state.trouble = None;
+        let time_ms = event.timestamp_ms;
+        let is_due = state
+            .places
+            .last()
+            .is_none_or(|(last, _)| time_ms >= last + PLACE_EVERY_MS);
+        if is_due {
+            if state.places.len() >= MAX_PLACES {
+                // Half as many, twice as far apart where it is long ago.
+                let mut index = 0;
+                state.places.retain(|_| {
+                    index += 1;
+                    index % 2 == 0
+                });
+            }
+            state.places.push((time_ms, event.cursor));
+        }
+    }
+
+    fn interrupt(&self, trouble: String) {
+        self.lock().trouble = Some(trouble);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Followed> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it may change what discovery says.
+fn changes_discovery(request: &K8sApiRequest) -> bool {
+    !request.is_read
+        && matches!(
+            (&request.api_group[..], &request.resource_type[..]),
+            (b"apiextensions.k8s.io", b"customresourcedefinitions")
+                | (b"apiregistration.k8s.io", b"apiservices")
+        )
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LAST_WAIT: Duration = Duration::from_secs(5);
+const MAX_CHANGES: usize = 1_024;
+const MAX_PLACES: usize = 4_096;
+const PLACE_EVERY_MS: u64 = 1_000;

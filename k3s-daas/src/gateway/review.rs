@@ -1,0 +1,590 @@
+//! Self-reviews: what `kubectl auth can-i` says is what happens, by the token's rules and stake and by the
+//! cluster's own rules, both.
+
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::extract::Asked;
+use super::reply::{self, Refusal, json_response, sui};
+use super::submit::{Caller, Timing};
+use super::{Body, Inner};
+use crate::ledger::LedgerExt as _;
+use crate::types::{PolicyRule, ResourcePath, Target, TokenId, Verb, nearest_rule, rules_allow};
+
+/// Whether it asks what its asker may do, and not only who that is.
+pub(super) fn is_about_access(asked: &Asked) -> bool {
+    asked.target.path.api_group == "authorization.k8s.io"
+}
+
+impl Inner {
+    /// Answers a `SelfSubjectAccessReview` or `SelfSubjectRulesReview`.
+    pub(super) async fn review(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        timing: &mut Timing,
+    ) -> Result<Response<Body>, Refusal> {
+        let is_rules = asked.target.path.resource == "selfsubjectrulesreviews";
+        let message = asked.message_without_body(self.deadline_ms(asked));
+        self.check(caller, &message, asked)?;
+        let is_json = asked
+            .header("content-type")
+            .is_none_or(|kind| kind.starts_with("application/json"));
+        let review = serde_json::from_slice::<Value>(&asked.body).ok();
+        let Some(review) = review.filter(|review| is_json && review.is_object()) else {
+            return Err(Refusal::ReviewEncoding);
+        };
+        self.metrics.reviews.add(1);
+        if is_rules {
+            return self.rules_review(caller, asked, &review, timing).await;
+        }
+        let spec = Spec::deserialize(&review["spec"])
+            .map_err(|_| Refusal::BadRequest("the review's spec is not of its form"))?;
+        let why_not = self.denied(caller.token, &spec).await;
+        if let Some(reason) = why_not {
+            let mut answer = review;
+            answer["status"] = json!({"allowed": false, "reason": reason});
+            if answer["metadata"].is_null() {
+                answer["metadata"] = json!({"creationTimestamp": null});
+            }
+            return Ok(json_response(StatusCode::CREATED, &answer));
+        }
+        // Everything that holds here allows it: the cluster has the last word.
+        let answer = self.execute(caller, asked, timing).await?;
+        reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault)
+    }
+
+    /// Why the token does not allow what a review asks for, if it does not.
+    async fn denied(&self, token: TokenId, spec: &Spec) -> Option<String> {
+        if let Some(attributes) = &spec.resource_attributes {
+            if attributes.verb == "impersonate" {
+                return Some("the gateway passes no impersonation on".into());
+            }
+            let mut attributes = attributes.clone();
+            if !attributes.namespace.is_empty()
+                && attributes.resource != "*"
+                && self.is_cluster_scoped(&attributes).await
+            {
+                // There is no such request in a namespace; the one there is has none.
+                attributes.namespace.clear();
+            }
+            if matches!(
+                attributes.subresource.as_str(),
+                "exec" | "attach" | "portforward"
+            ) {
+                return Some("the gateway does not serve streams yet".into());
+            }
+            return attributes
+                .targets()
+                .into_iter()
+                .find_map(|target| self.denied_target(token, &target, ""));
+        }
+        let attributes = spec.non_resource_attributes.as_ref()?;
+        let target = attributes.target()?;
+        self.denied_target(token, &target, &attributes.path)
+    }
+
+    /// Why the token does not allow `target`: no rule, or no stake.
+    fn denied_target(&self, token: TokenId, target: &Target, path: &str) -> Option<String> {
+        self.ledger.view(|snapshot| {
+            let held = snapshot.state.token(token)?;
+            if !rules_allow(&held.rules, target, path.as_bytes()) {
+                let nearest = nearest_rule(&held.rules, target, path.as_bytes());
+                let nearest = nearest.as_deref().unwrap_or("no rule speaks of it");
+                return Some(format!("the seal token does not allow it: {nearest}"));
+            }
+            let needs = snapshot.state.cluster(self.cluster)?.policy.min_write_stake;
+            (!target.is_read && held.bonded < needs).then(|| {
+                format!(
+                    "the seal token has {} of stake and needs {} to change anything: daas token stake",
+                    sui(held.bonded),
+                    sui(needs)
+                )
+            })
+        })
+    }
+
+    /// Whether discovery says that a resource lies in no namespace; not if it cannot be asked.
+    async fn is_cluster_scoped(&self, attributes: &ResourceAttributes) -> bool {
+        let path = if attributes.group.is_empty() {
+            "/api"
+        } else {
+            "/apis"
+        };
+        let Some((200, found)) = self.discover_own(path, AGGREGATED).await else {
+            return false;
+        };
+        let Ok(groups) = serde_json::from_slice::<GroupList>(&found.body) else {
+            return false;
+        };
+        groups
+            .items
+            .iter()
+            .filter(|group| group.metadata.name == attributes.group)
+            .flat_map(|group| &group.versions)
+            .flat_map(|version| &version.resources)
+            .find(|resource| resource.resource == attributes.resource)
+            .is_some_and(|resource| resource.scope == "Cluster")
+    }
+
+    /// The rules that both the token and the cluster have.
+    async fn rules_review(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        review: &Value,
+        timing: &mut Timing,
+    ) -> Result<Response<Body>, Refusal> {
+        let namespace = review["spec"]["namespace"].as_str().unwrap_or_default();
+        let mut asked = asked.clone();
+        asked.set_header("accept", "application/json".to_owned());
+        let answer = self.execute(caller, &asked, timing).await?;
+        let parsed = serde_json::from_slice::<Value>(&answer.envelope.body).ok();
+        let status = parsed
+            .as_ref()
+            .and_then(|answer| RulesStatus::deserialize(&answer["status"]).ok());
+        let (Some(mut parsed), Some(theirs)) = (parsed, status) else {
+            return reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault);
+        };
+        if answer.status != 201 {
+            return reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault);
+        }
+        let ours = self.own_rules(caller.token, namespace);
+        let both = RulesStatus {
+            resource_rules: pairs(&ours.resource_rules, &theirs.resource_rules)
+                .filter_map(|(a, b)| a.and(b))
+                .collect(),
+            non_resource_rules: pairs(&ours.non_resource_rules, &theirs.non_resource_rules)
+                .filter_map(|(a, b)| a.and(b))
+                .collect(),
+            incomplete: theirs.incomplete,
+            evaluation_error: theirs.evaluation_error,
+        };
+        parsed["status"] = serde_json::to_value(both).unwrap_or_default();
+        Ok(json_response(StatusCode::CREATED, &parsed))
+    }
+
+    /// What the token allows in a namespace, with what its stake allows.
+    fn own_rules(&self, token: TokenId, namespace: &str) -> RulesStatus {
+        self.ledger.view(|snapshot| {
+            let state = snapshot.state;
+            let (Some(held), Some(cluster)) = (state.token(token), state.cluster(self.cluster))
+            else {
+                return RulesStatus::default();
+            };
+            let can_write = held.bonded >= cluster.policy.min_write_stake;
+            let mut rules = RulesStatus::of_every_token();
+            for rule in &held.rules {
+                rules.add(rule, namespace, can_write);
+            }
+            rules
+        })
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    resource_attributes: Option<ResourceAttributes>,
+    non_resource_attributes: Option<NonResourceAttributes>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ResourceAttributes {
+    namespace: String,
+    verb: String,
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NonResourceAttributes {
+    path: String,
+    verb: String,
+}
+
+impl ResourceAttributes {
+    /// The requests that it stands for, as the contract would derive them. None for a verb that no request
+    /// has (`use`, `bind`, …): only the cluster knows of those.
+    fn targets(&self) -> Vec<Target> {
+        let is_connect = matches!(
+            self.subresource.as_str(),
+            "exec" | "attach" | "portforward" | "proxy"
+        );
+        let verbs = match self.verb.as_str() {
+            "*" => RESOURCE_VERBS.to_vec(),
+            verb => verb
+                .parse::<Verb>()
+                .ok()
+                .filter(|verb| RESOURCE_VERBS.contains(verb))
+                .into_iter()
+                .collect(),
+        };
+        let path = ResourcePath {
+            is_resource: true,
+            api_group: self.group.clone(),
+            api_version: self.version.clone(),
+            namespace: self.namespace.clone(),
+            resource: self.resource.clone(),
+            subresource: self.subresource.clone(),
+            name: self.name.clone(),
+        };
+        let is_self_review = self.namespace.is_empty()
+            && self.name.is_empty()
+            && self.subresource.is_empty()
+            && self.verb == "create"
+            && SELF_REVIEWS.contains(&(self.group.as_str(), self.resource.as_str()));
+        verbs
+            .into_iter()
+            .map(|verb| Target {
+                path: path.clone(),
+                verb: if is_connect { Verb::Create } else { verb },
+                request_info_verb: verb.as_str().to_owned(),
+                is_read: is_self_review
+                    || (!is_connect && matches!(verb, Verb::Get | Verb::List | Verb::Watch)),
+                is_connect,
+                is_discovery: false,
+                is_self_review,
+            })
+            .collect()
+    }
+}
+
+impl NonResourceAttributes {
+    fn target(&self) -> Option<Target> {
+        let method = match self.verb.as_str() {
+            "get" => crate::types::Method::Get,
+            "post" => crate::types::Method::Post,
+            "put" => crate::types::Method::Put,
+            "patch" => crate::types::Method::Patch,
+            "delete" => crate::types::Method::Delete,
+            _ => return None,
+        };
+        Target::derive(method, self.path.as_bytes(), Some(b""))
+            .ok()
+            .filter(|target| !target.path.is_resource)
+    }
+}
+
+#[derive(Deserialize)]
+struct GroupList {
+    #[serde(default)]
+    items: Vec<Group>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Group {
+    metadata: GroupName,
+    versions: Vec<GroupVersion>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupName {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupVersion {
+    resources: Vec<GroupResource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupResource {
+    resource: String,
+    scope: String,
+}
+
+/// `SubjectRulesReviewStatus`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RulesStatus {
+    resource_rules: Vec<ResourceRule>,
+    non_resource_rules: Vec<NonResourceRule>,
+    incomplete: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    evaluation_error: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ResourceRule {
+    verbs: Vec<String>,
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resource_names: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct NonResourceRule {
+    verbs: Vec<String>,
+    #[serde(rename = "nonResourceURLs")]
+    non_resource_urls: Vec<String>,
+}
+
+impl RulesStatus {
+    /// Discovery and the self-reviews.
+    fn of_every_token() -> Self {
+        let strings = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let reviews = |group: &str, resources: &[&str]| ResourceRule {
+            verbs: strings(&["create"]),
+            api_groups: strings(&[group]),
+            resources: strings(resources),
+            resource_names: Vec::new(),
+        };
+        Self {
+            resource_rules: vec![
+                reviews(
+                    "authorization.k8s.io",
+                    &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+                ),
+                reviews("authentication.k8s.io", &["selfsubjectreviews"]),
+            ],
+            non_resource_rules: vec![NonResourceRule {
+                verbs: strings(&["get"]),
+                non_resource_urls: strings(&[
+                    "/api",
+                    "/api/*",
+                    "/apis",
+                    "/apis/*",
+                    "/healthz",
+                    "/livez",
+                    "/openapi/*",
+                    "/readyz",
+                    "/version",
+                ]),
+            }],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, rule: &PolicyRule, namespace: &str, can_write: bool) {
+        let verbs: Vec<String> = if can_write {
+            rule.verbs.clone()
+        } else {
+            let reads = ["get", "list", "watch"];
+            let has = |verb: &str| rule.verbs.iter().any(|held| held == "*" || held == verb);
+            reads
+                .into_iter()
+                .filter(|verb| has(verb))
+                .map(str::to_owned)
+                .collect()
+        };
+        if verbs.is_empty() {
+            return;
+        }
+        let is_here = rule
+            .namespaces
+            .iter()
+            .any(|held| held == "*" || (!namespace.is_empty() && held == namespace));
+        if is_here && !rule.resources.is_empty() {
+            self.resource_rules.push(ResourceRule {
+                verbs: verbs.clone(),
+                api_groups: rule.api_groups.clone(),
+                resources: rule.resources.clone(),
+                resource_names: rule.resource_names.clone(),
+            });
+        }
+        if !rule.non_resource_urls.is_empty() {
+            let verbs = if can_write {
+                rule.verbs.clone()
+            } else {
+                vec!["get".to_owned()]
+            };
+            self.non_resource_rules.push(NonResourceRule {
+                verbs,
+                non_resource_urls: rule.non_resource_urls.clone(),
+            });
+        }
+    }
+}
+
+impl ResourceRule {
+    /// What both allow; each is a product of its lists, and so is that.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let resource_names = match (
+            self.resource_names.is_empty(),
+            other.resource_names.is_empty(),
+        ) {
+            (true, _) => other.resource_names.clone(),
+            (_, true) => self.resource_names.clone(),
+            _ => both(&self.resource_names, &other.resource_names, same)?,
+        };
+        Some(Self {
+            verbs: both(&self.verbs, &other.verbs, same_or_any)?,
+            api_groups: both(&self.api_groups, &other.api_groups, same_or_any)?,
+            resources: both(&self.resources, &other.resources, same_resource)?,
+            resource_names,
+        })
+    }
+}
+
+impl NonResourceRule {
+    fn and(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            verbs: both(&self.verbs, &other.verbs, same_or_any)?,
+            non_resource_urls: both(&self.non_resource_urls, &other.non_resource_urls, same_url)?,
+        })
+    }
+}
+
+fn pairs<'a, T>(ours: &'a [T], theirs: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
+    ours.iter()
+        .flat_map(move |a| theirs.iter().map(move |b| (a, b)))
+}
+
+/// What two lists have in common; none if nothing.
+fn both(
+    ours: &[String],
+    theirs: &[String],
+    meet: fn(&str, &str) -> Option<String>,
+) -> Option<Vec<String>> {
+    let mut common: Vec<String> = pairs(ours, theirs)
+        .filter_map(|(a, b)| meet(a, b))
+        .collect();
+    common.sort();
+    common.dedup();
+    (!common.is_empty()).then_some(common)
+}
+
+fn same(a: &str, b: &str) -> Option<String> {
+    (a == b).then(|| a.to_owned())
+}
+
+fn same_or_any(a: &str, b: &str) -> Option<String> {
+    match (a, b) {
+        ("*", other) | (other, "*") => Some(other.to_owned()),
+        _ => same(a, b),
+    }
+}
+
+/// `*` is all, `*/scale` that subresource of all.
+fn same_resource(a: &str, b: &str) -> Option<String> {
+    let covers = |wide: &str, narrow: &str| {
+        wide.strip_prefix("*/").is_some_and(|wide| {
+            narrow
+                .split_once('/')
+                .is_some_and(|(_, narrow)| narrow == wide)
+        })
+    };
+    if covers(a, b) {
+        Some(b.to_owned())
+    } else if covers(b, a) {
+        Some(a.to_owned())
+    } else {
+        same_or_any(a, b)
+    }
+}
+
+/// A trailing `*` is all that begins so.
+fn same_url(a: &str, b: &str) -> Option<String> {
+    let covers = |wide: &str, narrow: &str| {
+        wide.strip_suffix('*')
+            .is_some_and(|prefix| narrow.starts_with(prefix))
+    };
+    if a == b || covers(b, a) {
+        Some(a.to_owned())
+    } else if covers(a, b) {
+        Some(b.to_owned())
+    } else {
+        None
+    }
+}
+
+const RESOURCE_VERBS: [Verb; 8] = [
+    Verb::Get,
+    Verb::List,
+    Verb::Watch,
+    Verb::Create,
+    Verb::Update,
+    Verb::Patch,
+    Verb::Delete,
+    Verb::DeleteCollection,
+];
+const SELF_REVIEWS: [(&str, &str); 3] = [
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+];
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn rule(verbs: &[&str], groups: &[&str], resources: &[&str], names: &[&str]) -> ResourceRule {
+        let strings = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        ResourceRule {
+            verbs: strings(verbs),
+            api_groups: strings(groups),
+            resources: strings(resources),
+            resource_names: strings(names),
+        }
+    }
+
+    #[test]
+    fn what_two_rules_have_in_common_is_a_rule() {
+        let all = rule(&["*"], &["*"], &["*"], &[]);
+        let pods = rule(&["get", "list"], &[""], &["pods", "pods/log"], &["a", "b"]);
+        assert_eq!(all.and(&pods).unwrap(), pods);
+        assert_eq!(pods.and(&all).unwrap(), pods);
+        let scale = rule(&["*"], &["apps"], &["*/scale"], &[]);
+        let deployments = rule(
+            &["get", "update"],
+            &["apps"],
+            &["deployments", "deployments/scale"],
+            &[],
+        );
+        assert_eq!(
+            scale.and(&deployments).unwrap(),
+            rule(&["get", "update"], &["apps"], &["deployments/scale"], &[])
+        );
+        assert_eq!(scale.and(&all).unwrap().resources, ["*/scale"]);
+        assert_eq!(pods.and(&deployments), None);
+        let other_name = rule(&["*"], &["*"], &["*"], &["c"]);
+        assert_eq!(pods.and(&other_name), None);
+        // An empty list matches nothing.
+        assert_eq!(all.and(&rule(&["get"], &[], &["pods"], &[])), None);
+    }
+
+    #[test]
+    fn urls_meet_at_the_narrower() {
+        assert_eq!(same_url("/api/*", "/api/v1").as_deref(), Some("/api/v1"));
+        assert_eq!(same_url("*", "/metrics").as_deref(), Some("/metrics"));
+        assert_eq!(same_url("/a*", "/ab*").as_deref(), Some("/ab*"));
+        assert_eq!(same_url("/a", "/b"), None);
+        assert_eq!(same_url("/api/*", "/api"), None);
+    }
+
+    #[test]
+    fn attributes_become_what_the_contract_would_derive() {
+        let attributes = |verb: &str, subresource: &str| ResourceAttributes {
+            namespace: "a".into(),
+            verb: verb.into(),
+            resource: "pods".into(),
+            subresource: subresource.into(),
+            ..ResourceAttributes::default()
+        };
+        let one = |verb, subresource| attributes(verb, subresource).targets().remove(0);
+        assert!(one("get", "").is_read);
+        assert!(!one("delete", "").is_read);
+        let proxy = one("get", "proxy");
+        assert_eq!((proxy.verb, proxy.is_read), (Verb::Create, false));
+        assert_eq!(attributes("*", "").targets().len(), 8);
+        for verb in ["use", "bind", "post", "", "GET"] {
+            assert!(attributes(verb, "").targets().is_empty(), "{verb}");
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! A client's watch, fed from a chain of short ones: each an ordinary request on the ledger that begins
+//! where the last one ended.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::Response;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http_body_util::{BodyExt as _, StreamBody};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::extract::{Asked, json_alternatives, parameter};
+use super::limits::Held;
+use super::reply::{self, Refusal};
+use super::submit::{Answer, Caller, Timing};
+use super::{Body, Inner};
+use crate::contract::Code;
+use crate::ledger::LedgerExt as _;
+use crate::token::CredentialError;
+use crate::types::{RequestId, TokenId};
+
+impl Inner {
+    /// Answers a watch. What the first short one is answered with decides: anything but a stream of JSON is
+    /// the answer itself.
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        caller: &Caller,
+        asked: &Asked,
+        timing: &mut Timing,
+    ) -> Result<Response<Body>, Refusal> {
+        let held = self.watches.one(caller.token);
+        let held = held.ok_or(Refusal::TooMany("watches"))?;
+        let mut asked = asked.clone();
+        if let Some(accept) = asked.header("accept") {
+            // Frames of protobuf are not chained.
+            let narrowed = json_alternatives(accept).ok_or(Refusal::WatchEncoding)?;
+            asked.set_header("accept", narrowed);
+        }
+        let mut chain = Chain::new(self.clone(), caller.clone(), asked, held);
+        let first = chain.slice();
+        let answer = self.execute(caller, &first, timing).await?;
+        if answer.status != 200 || !is_json(&answer) {
+            let id = first.id;
+            let what = "its status is none";
+            return reply::answer(answer.status, answer.envelope)
+                .ok_or(Refusal::WrongBytes { id, what });
+        }
+        // Headers are those of the first short watch; its length is not the whole one's.
+        let mut head = answer.envelope.clone();
+        head.body = Vec::new().into();
+        let mut response = reply::answer(200, head).ok_or(Refusal::LedgerFault)?;
+        chain.take(&answer);
+        let frames = futures_util::stream::unfold(chain, |mut chain| async move {
+            let frame = chain.next().await?;
+            Some((Ok(http_body::Frame::data(frame)), chain))
+        });
+        *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
+
+/// One client's watch. Nothing goes on unless the client reads.
+struct Chain {
+    gateway: Arc<Inner>,
+    caller: Caller,
+    asked: Asked,
+    _held: Held<TokenId>,
+    /// When it ends whatever happens.
+    end: Instant,
+    /// The last that was seen, to begin after.
+    resource_version: Option<String>,
+    wants_bookmarks: bool,
+    initial: Initial,
+    /// Frames to be sent.
+    ready: BytesMut,
+    is_over: bool,
+}
+
+/// What became of the initial events that a client asked for with `sendInitialEvents`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Initial {
+    NotAsked,
+    /// Their end has not come; how many short watches have asked for them.
+    Asked(u32),
+    Ended,
+}
+
+impl Chain {
+    fn new(gateway: Arc<Inner>, caller: Caller, asked: Asked, held: Held<TokenId>) -> Self {
+        let config = &gateway.config;
+        let seconds = parameter(&asked.query, "timeoutSeconds")
+            .and_then(|text| text.parse::<u64>().ok())
+            .filter(|seconds| *seconds > 0);
+        let lifetime = seconds.map_or(config.watch_lifetime, |seconds| {
+            Duration::from_secs(seconds).min(config.watch_lifetime)
+        });
+        let wants = |name| parameter(&asked.query, name).is_some_and(|value| is_true(&value));
+        Self {
+            end: Instant::now() + lifetime,
+            resource_version: None,
+            wants_bookmarks: wants("allowWatchBookmarks"),
+            initial: if wants("sendInitialEvents") {
+                Initial::Asked(0)
+            } else {
+                Initial::NotAsked
+            },
+            ready: BytesMut::new(),
+            is_over: false,
+            _held: held,
+            gateway,
+            caller,
+            asked,
+        }
+    }
+
+    /// The next frames; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut troubles = 0;
+        loop {
+            if !self.ready.is_empty() {
+                return Some(self.ready.split().freeze());
+            }
+            if self.is_over || Instant::now() >= self.end {
+                return None;
+            }
+            if let Some(refusal) = self.revoked() {
+                self.fail(&refusal);
+                continue;
+            }
+            let begun = Instant::now();
+            let slice = self.slice();
+            let mut timing = Timing::default();
+            let stop = self.gateway.stop_streams.clone();
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return None,
+                outcome = self.gateway.execute(&self.caller, &slice, &mut timing) => outcome,
+            };
+            self.gateway.metrics.watch_slices.add(1);
+            match outcome {
+                Ok(answer) if answer.status == 200 && is_json(&answer) => {
+                    troubles = 0;
+                    self.take(&answer);
+                    if self.ready.is_empty() && begun.elapsed() < PAUSE {
+                        // Cut at once and empty: whatever the reason, not in a tight loop.
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+                Ok(answer) => self.end_with(&answer),
+                Err(refusal) if is_passing(&refusal) && troubles < TROUBLES => {
+                    troubles += 1;
+                    tokio::time::sleep(PAUSE * 2_u32.pow(troubles)).await;
+                }
+                Err(refusal) => self.fail(&refusal),
+            }
+        }
+    }
+
+    /// The next short watch.
+    fn slice(&mut self) -> Asked {
+        let left = self.end.saturating_duration_since(Instant::now());
+        let seconds = self.gateway.config.watch_slice.min(left).as_secs().max(1);
+        let asks_initial = match &mut self.initial {
+            Initial::Asked(times) => {
+                *times += 1;
+                true
+            }
+            Initial::NotAsked | Initial::Ended => false,
+        };
+        let mut slice = self.asked.clone();
+        slice.query = slice_query(
+            &self.asked.query,
+            // Initial events are asked for from the beginning until they have all come.
+            self.resource_version.as_deref().filter(|_| !asks_initial),
+            seconds,
+        );
+        slice.deadline = None;
+        if self.resource_version.is_some() || !self.asked.id_given {
+            slice.id = RequestId::new();
+            slice.id_given = false;
+        }
+        // The client's own ID names the first one only.
+        self.asked.id_given = false;
+        slice
+    }
+
+    /// Takes the frames of a short watch's answer.
+    fn take(&mut self, answer: &Answer) {
+        let body = &answer.envelope.body[..];
+        let mut frames = serde_json::Deserializer::from_slice(body).into_iter::<Frame<'_>>();
+        let mut begin = 0;
+        while let Some(frame) = frames.next() {
+            let Ok(frame) = frame else {
+                self.fail(&Refusal::WrongBytes {
+                    id: self.asked.id,
+                    what: "it is no stream of watch events",
+                });
+                return;
+            };
+            let end = frames.byte_offset();
+            let bytes = body[begin..end].trim_ascii();
+            begin = end;
+            let is_bookmark = frame.kind == "BOOKMARK";
+            if is_bookmark && frame.object.ends_initial_events() {
+                self.initial = match self.initial {
+                    Initial::Asked(_) => Initial::Ended,
+                    other => other,
+                };
+            }
+            if frame.kind == "ERROR" {
+                self.is_over = true;
+            } else if let Some(version) = frame.object.resource_version() {
+                self.advance(version);
+            }
+            if !is_bookmark || self.wants_bookmarks {
+                self.ready.put_slice(bytes);
+                self.ready.put_u8(b'\n');
+            }
+        }
+        if self.initial == Initial::Asked(INITIAL_TRIES) {
+            self.fail(&Refusal::Unanswered {
+                id: self.asked.id,
+                is_read: true,
+                why: reply::Why::Deadline,
+            });
+        }
+    }
+
+    /// Remembers the latest; initial events come in any order.
+    fn advance(&mut self, version: &str) {
+        let number = |text: &str| text.parse::<u128>().ok();
+        let is_older = self
+            .resource_version
+            .as_deref()
+            .and_then(number)
+            .zip(number(version))
+            .is_some_and(|(held, new)| new < held);
+        if !is_older {
+            self.resource_version = Some(version.to_owned());
+        }
+    }
+
+    /// Whether the key of the credential may no longer sign for the token.
+    fn revoked(&self) -> Option<Refusal> {
+        let verified = self.caller.credential.as_ref()?;
+        let is_live = self
+            .gateway
+            .ledger
+            .view(|snapshot| verified.is_live(snapshot.state, snapshot.now_ms));
+        (!is_live).then_some(Refusal::Credential(CredentialError::NotTokenHolder))
+    }
+
+    /// Ends with a frame that says why.
+    fn fail(&mut self, refusal: &Refusal) {
+        self.error_frame(refusal.told().status_object());
+    }
+
+    /// Ends with what Kubernetes said instead of a stream.
+    fn end_with(&mut self, answer: &Answer) {
+        let status = serde_json::from_slice::<Value>(&answer.envelope.body)
+            .ok()
+            .filter(|object| object["kind"] == "Status");
+        match status {
+            Some(status) => self.error_frame(status),
+            None => self.fail(&Refusal::WrongBytes {
+                id: self.asked.id,
+                what: "it is no stream of watch events",
+            }),
+        }
+    }
+
+    fn error_frame(&mut self, status: Value) {
+        let frame = json!({"type": "ERROR", "object": status});
+        // Writing to memory cannot fail.
+        let _ = writeln!(self.ready, "{frame}");
+        self.is_over = true;
+    }
+}
+
+/// One event of a watch, as far as it matters here.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    object: Object<'a>,
+}
+
+/// An object, or a `Table` of such.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Object<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+    #[serde(borrow)]
+    rows: Vec<Row<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Row<'a> {
+    #[serde(borrow)]
+    object: Option<RowObject<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RowObject<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    resource_version: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    annotations: Option<std::collections::BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+}
+
+impl Object<'_> {
+    fn metadatas(&self) -> impl Iterator<Item = &Metadata<'_>> {
+        let rows = self.rows.iter().filter_map(|row| row.object.as_ref());
+        std::iter::once(&self.metadata).chain(rows.map(|object| &object.metadata))
+    }
+
+    fn resource_version(&self) -> Option<&str> {
+        self.metadatas()
+            .filter_map(|metadata| metadata.resource_version.as_deref())
+            .find(|version| !version.is_empty())
+    }
+
+    fn ends_initial_events(&self) -> bool {
+        self.metadatas().any(|metadata| {
+            metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get("k8s.io/initial-events-end"))
+                .is_some_and(|value| value == "true")
+        })
+    }
+}
+
+/// The client's query with the short watch's own end, and its beginning once there is one.
+fn slice_query(query: &str, resource_version: Option<&str>, seconds: u64) -> String {
+    let replaced: &[&str] = match resource_version {
+        None => &["timeoutSeconds", "allowWatchBookmarks"],
+        Some(_) => &[
+            "timeoutSeconds",
+            "allowWatchBookmarks",
+            "resourceVersion",
+            "resourceVersionMatch",
+            "sendInitialEvents",
+        ],
+    };
+    let mut rewritten = String::with_capacity(query.len() + 64);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let is_replaced =
+            super::extract::parameters(pair).any(|(name, _)| replaced.contains(&name.as_str()));
+        if !is_replaced {
+            rewritten.push_str(pair);
+            rewritten.push('&');
+        }
+    }
+    if let Some(version) = resource_version {
+        rewritten.push_str("resourceVersion=");
+        for byte in version.bytes() {
+            let _ = match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    write!(rewritten, "{}", char::from(byte))
+                }
+                _ => write!(rewritten, "%{byte:02X}"),
+            };
+        }
+        rewritten.push('&');
+    }
+    // Bookmarks bring the beginning forward where nothing happens; who did not ask does not see them.
+    let _ = write!(
+        rewritten,
+        "allowWatchBookmarks=true&timeoutSeconds={seconds}"
+    );
+    rewritten
+}
+
+/// As Go's ParseBool has it; an empty value counts as given.
+fn is_true(value: &str) -> bool {
+    matches!(value, "" | "1" | "t" | "T" | "true" | "True" | "TRUE")
+}
+
+fn is_json(answer: &Answer) -> bool {
+    let content_type = answer
+        .envelope
+        .headers
+        .iter()
+        .find(|(name, _)| name[..] == *b"content-type");
+    content_type.is_none_or(|(_, value)| value.starts_with(b"application/json"))
+}
+
+/// Whether the same may be answered in a moment.
+fn is_passing(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::LedgerBusy | Refusal::LedgerDown | Refusal::BlobsDown | Refusal::TooMany(_) => {
+            true
+        }
+        Refusal::Contract(denial) => {
+            matches!(denial.code, Code::TooManyRequests | Code::NoExecutor)
+        }
+        _ => false,
+    }
+}
+
+/// Between short watches that bring nothing, and doubled between those that fail.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often in a row something may be wrong that passes.
+const TROUBLES: u32 = 5;
+/// How many short watches may ask for the initial events before their end has come.
+const INITIAL_TRIES: u32 = 4;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_watch_begins_after_the_last_and_ends_soon() {
+        let asked = "watch=1&resourceVersion=5&timeoutSeconds=600&labelSelector=a%3Db&allowWatchBookmarks=false";
+        assert_eq!(
+            slice_query(asked, None, 5),
+            "watch=1&resourceVersion=5&labelSelector=a%3Db&allowWatchBookmarks=true&timeoutSeconds=5"
+        );
+        assert_eq!(
+            slice_query(asked, Some("17"), 3),
+            "watch=1&labelSelector=a%3Db&resourceVersion=17&allowWatchBookmarks=true&timeoutSeconds=3"
+        );
+        let initial =
+            "watch&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resource%56ersion=";
+        assert_eq!(
+            slice_query(initial, Some("a&b=c"), 1),
+            "watch&resourceVersion=a%26b%3Dc&allowWatchBookmarks=true&timeoutSeconds=1"
+        );
+    }
+
+    #[test]
+    fn versions_are_found_in_objects_and_tables() {
+        let version = |text: &str| {
+            let frame: Frame<'_> = serde_json::from_str(text).unwrap();
+            frame.object.resource_version().map(str::to_owned)
+        };
+        for (text, found) in [
+            (
+                r#"{"type":"ADDED","object":{"metadata":{"resourceVersion":"7"}}}"#,
+                Some("7"),
+            ),
+            (
+                r#"{"type":"BOOKMARK","object":{"kind":"Pod","metadata":{"resourceVersion":"8","creationTimestamp":null}}}"#,
+                Some("8"),
+            ),
+            (
+                r#"{"type":"ADDED","object":{"kind":"Table","metadata":{},"rows":[{"cells":["a"],"object":{"metadata":{"resourceVersion":"9"}}}]}}"#,
+                Some("9"),
+            ),
+            (
+                r#"{"type":"ADDED","object":{"kind":"Table","metadata":{"resourceVersion":""},"rows":[{"cells":["a"],"object":{"metadata":{"resourceVersion":"9"}}}]}}"#,
+                Some("9"),
+            ),
+            (
+                r#"{"type":"ADDED","object":{"kind":"Table","rows":[{"cells":["a"],"object":null}]}}"#,
+                None,
+            ),
+            (
+                r#"{"type":"ERROR","object":{"kind":"Status","metadata":{},"code":410}}"#,
+                None,
+            ),
+            (r#"{"type":"ADDED"}"#, None),
+        ] {
+            assert_eq!(version(text).as_deref(), found, "{text}");
+        }
+    }
+}

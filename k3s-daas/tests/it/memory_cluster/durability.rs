@@ -1,0 +1,159 @@
+//! What a directory keeps.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use k3s_daas::memory_cluster::{Error, MemoryCluster};
+
+use super::means::*;
+
+#[tokio::test]
+async fn a_directory_keeps_objects_identity_and_clock() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cluster");
+    let (ca, token, version) = {
+        let server = Server::start_in(&path).await;
+        let client = server.client();
+        client
+            .post(CONFIG_MAPS, &config_map("a", "1"))
+            .await
+            .expect(StatusCode::CREATED);
+        client
+            .post(CONFIG_MAPS, &config_map("b", "1"))
+            .await
+            .expect(StatusCode::CREATED);
+        client
+            .delete(&format!("{CONFIG_MAPS}/b"))
+            .await
+            .expect(StatusCode::OK);
+        let list = client.get(CONFIG_MAPS).await.expect(StatusCode::OK);
+        // Another process cannot take the directory meanwhile.
+        assert!(matches!(
+            MemoryCluster::builder()
+                .with_directory(path.clone())
+                .build(),
+            Err(Error::Journal(_))
+        ));
+        server.stop().await;
+        (
+            server.cluster.ca_pem().to_owned(),
+            server.cluster.admin_token().to_owned(),
+            list["metadata"]["resourceVersion"].clone(),
+        )
+    };
+    let server = Server::start_in(&path).await;
+    assert_eq!(
+        (server.cluster.ca_pem(), server.cluster.admin_token()),
+        (ca.as_str(), token.as_str())
+    );
+    let list = server
+        .client()
+        .get(CONFIG_MAPS)
+        .await
+        .expect(StatusCode::OK);
+    assert_eq!(names(&list), ["a"]);
+    assert_eq!(list["metadata"]["resourceVersion"], version);
+    #[cfg(unix)]
+    for file in ["ca.key", "server.key", "admin.token", "cluster.db"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            std::fs::metadata(path.join(file))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o077,
+            0,
+            "{file}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_directory_of_something_else_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("cluster.db");
+    let foreign = rusqlite::Connection::open(&database).unwrap();
+    foreign.execute_batch("CREATE TABLE other (x)").unwrap();
+    drop(foreign);
+    let open = || {
+        MemoryCluster::builder()
+            .with_directory(directory.path().to_owned())
+            .build()
+    };
+    assert!(matches!(open(), Err(Error::Foreign { .. })));
+    std::fs::write(
+        &database,
+        b"not a database at all, but long enough to be read as one",
+    )
+    .unwrap();
+    assert!(matches!(open(), Err(Error::Journal(_))));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cluster");
+    let mut acknowledged: Vec<String> = Vec::new();
+    for round in 0..3 {
+        let mut child = ServerProcess::start(&path);
+        let client = child.client().await;
+        let started = Instant::now();
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let mut done = Vec::new();
+                    for n in 0.. {
+                        let name = format!("r{round}-w{writer}-n{n}");
+                        match client
+                            .try_send("POST", CONFIG_MAPS, &[], config_map(&name, "1").to_string())
+                            .await
+                        {
+                            Some(answer) if answer.status == StatusCode::CREATED => done.push(name),
+                            _ => break,
+                        }
+                    }
+                    done
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        child.process.kill().unwrap();
+        child.process.wait().unwrap();
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+    assert!(
+        acknowledged.len() > 20,
+        "only {} writes",
+        acknowledged.len()
+    );
+    let server = Server::start_in(&path).await;
+    let stored = names(
+        &server
+            .client()
+            .get(CONFIG_MAPS)
+            .await
+            .expect(StatusCode::OK),
+    );
+    for name in &acknowledged {
+        assert!(stored.contains(name), "{name} was acknowledged and is lost");
+    }
+}
+
+/// Not a test: the process that [`what_was_acknowledged_survives_kill_9`] kills.
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn serve_until_killed() {
+    let Some(directory) = std::env::var_os("MEMORY_CLUSTER_TEST_DIR").map(PathBuf::from) else {
+        return;
+    };
+    let server = Server::start_in(&directory).await;
+    let address = directory.join("address.new");
+    std::fs::write(&address, server.address.to_string()).unwrap();
+    std::fs::rename(&address, directory.join("address")).unwrap();
+    std::future::pending::<()>().await;
+}
