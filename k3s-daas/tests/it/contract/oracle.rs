@@ -37,6 +37,7 @@ pub(super) struct Derived {
 }
 
 /// Judges a request by the thirteen checks.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn judge(
     state: &State,
     cluster: &Cluster,
@@ -67,6 +68,7 @@ pub(super) fn judge(
     verdict
 }
 
+#[allow(clippy::too_many_arguments)]
 fn code(
     state: &State,
     cluster: &Cluster,
@@ -254,10 +256,10 @@ fn vector(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn length(out: &mut Vec<u8>, mut value: usize) {
     while value >= 128 {
-        out.push((value % 128) as u8 + 128);
+        out.push(u8::try_from(value % 128).unwrap() + 128);
         value /= 128;
     }
-    out.push(value as u8);
+    out.push(u8::try_from(value).unwrap());
 }
 
 fn fields_are_formed(request: &RequestMessage) -> bool {
@@ -461,7 +463,7 @@ fn decode_segment(segment: &str) -> Option<String> {
         if c == '%' {
             let (high, low) = (chars.next()?, chars.next()?);
             let hex = "0123456789ABCDEF";
-            let byte = (hex.find(high)? * 16 + hex.find(low)?) as u8;
+            let byte = u8::try_from(hex.find(high)? * 16 + hex.find(low)?).unwrap();
             if stands(byte as char) || byte < 0x20 || [b'/', b'%', 0x7f].contains(&byte) {
                 return None;
             }
@@ -506,7 +508,7 @@ fn decode_parameter(text: &str) -> Option<Vec<u8>> {
             '%' => {
                 let hex = "0123456789ABCDEF";
                 let (high, low) = (chars.next()?, chars.next()?);
-                out.push((hex.find(high)? * 16 + hex.find(low)?) as u8);
+                out.push(u8::try_from(hex.find(high)? * 16 + hex.find(low)?).unwrap());
             }
             c => out.push(c as u8),
         }
