@@ -72,7 +72,7 @@ pub(super) async fn handle(
                 give_back(core, key).await;
                 return Ok(());
             }
-            match begin_and_execute(core, key, &held, authorized).await? {
+            match begin_and_execute(core, key, &held, *authorized).await? {
                 Executed::Reply(reply) => Ok(reply),
                 Executed::Refused(refusal) => Err(refusal),
                 Executed::NotBegun => return Ok(()),
@@ -109,7 +109,7 @@ enum Decision {
     /// Another executor may manage; else this.
     GiveBack(Refusal),
     Refuse(Refusal),
-    Execute(Authorized<K8sApiRequest>),
+    Execute(Box<Authorized<K8sApiRequest>>),
 }
 
 enum Executed {
@@ -217,7 +217,7 @@ async fn decide_known(
         )
     });
     match admitted {
-        Ok(authorized) => Decision::Execute(authorized),
+        Ok(authorized) => Decision::Execute(Box::new(authorized)),
         // It moved on while the bytes were fetched: whoever has it now answers.
         Err(NotAuthorized::AlreadyAnswered | NotAuthorized::NotAssigned) => Decision::Wait,
         Err(NotAuthorized::LeaseOver) => too_late(core, held, has_begun).unwrap_or(Decision::Wait),

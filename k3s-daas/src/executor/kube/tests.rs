@@ -109,8 +109,10 @@ async fn tokens_come_from_files_and_exec_plugins() {
         (exec("echo"), "Bearer from-plugin"),
     ];
     for (n, (user, expected)) in users.into_iter().enumerate() {
-        let executor = KubeExecutor::from_kubeconfig_text(&yaml(&user), None);
-        let executor = executor.await.unwrap();
+        let text = yaml(&user);
+        let executor = KubeExecutor::from_kubeconfig_text(&text, None)
+            .await
+            .unwrap();
         let request = K8sApiRequest::builder(Method::Get, "/api/v1/pods");
         let authorized = Admission::new(&[]).admit(request, b"");
         executor.execute(authorized).await.unwrap();
