@@ -346,4 +346,5 @@ CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEG
 ";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -127,7 +127,7 @@ impl World {
     pub(super) fn config(&self) -> Config {
         Config {
             clock_tolerance: Duration::from_millis(20),
-            blob_patience: Duration::from_millis(100),
+            blob_patience: Duration::from_millis(400),
             scan_interval: Duration::from_millis(25),
             claim_delay: Duration::from_millis(50),
             upkeep_interval: Duration::from_millis(200),

@@ -55,7 +55,6 @@ async fn the_first_events_and_a_moment_more_come_back_whole() {
     let id = watch(&world);
     let feed = feeds.recv().await.unwrap();
     feed.send(Ok(EVENT.into())).unwrap();
-    tokio::time::sleep(Duration::from_millis(10)).await;
     feed.send(Ok(format!("{EVENT}{{\"type\":\"MODIF").into()))
         .unwrap();
     let (status, envelope) = world.answer(id).await;
