@@ -2,11 +2,12 @@
 
 use k3s_daas::contract::{Abort, Call, Code, Effects, Object, Outcome, State, Unbonding};
 use k3s_daas::crypto::sha256;
-use k3s_daas::types::{Address, ByteString, ClusterId, RequestId, TokenId};
+use k3s_daas::types::{Address, ByteString, ClusterId, MIST_PER_SUI, RequestId, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::oracle::{self, Asker, Verdict};
 use super::super::world::signer;
+use super::super::world::small_order_keys;
 use super::{Focus, Kept, Model, Track};
 
 impl Model {
@@ -217,6 +218,7 @@ impl Model {
                     e.deadline_ms
                 };
                 assert_eq!((e.epoch, e.timestamp_ms), (0, now));
+                assert_eq!(e.lease_ends_ms, lease_ends);
                 assert_eq!(
                     e.requester,
                     self.w.state.token(e.seal_token_id).unwrap().owner
@@ -234,6 +236,7 @@ impl Model {
                     prunable: e.deadline_ms + policy.response_ttl_ms.iter().max().unwrap(),
                     ended: false,
                 };
+                assert_eq!(e.prunable_at_ms, track.prunable);
                 let held = self
                     .tracks
                     .insert(key(e.seal_token_id, &e.request_id), track);
@@ -250,6 +253,7 @@ impl Model {
                 track.epoch = e.epoch;
                 track.executor = e.executor;
                 track.lease_ends = now + policy.lease_ms;
+                assert_eq!(e.lease_ends_ms, track.lease_ends);
             }
             Event::K8sRequestReleased(e) => {
                 let token = self.w.state.token(e.token).unwrap();
@@ -276,6 +280,7 @@ impl Model {
                 } else {
                     track.deadline
                 };
+                assert_eq!(e.lease_ends_ms, track.lease_ends);
             }
             Event::K8sRequestProcessed(e) => {
                 let track = self.tracks.get_mut(&key(e.token, &e.request_id)).unwrap();
@@ -302,6 +307,17 @@ impl Model {
                 track.ended = true;
                 let ttl = policy.response_ttl_ms[usize::from(track.priority) - 1];
                 track.prunable = now.max(track.deadline) + ttl;
+            }
+            // Less than 0.01 SUI is only ever all that was left.
+            Event::StakeUnbonding(e) => {
+                let left = self.w.state.token(e.token).unwrap().bonded;
+                assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
+                assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
+            }
+            Event::ExecutorStakeUnbonding(e) => {
+                let left = self.w.state.executor(e.executor).unwrap().bonded;
+                assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
+                assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
             }
             Event::ResponsesPruned(e) => {
                 assert!(!e.request_ids.is_empty());
@@ -394,12 +410,32 @@ impl Model {
                 assert_eq!(entry.stake, executor.bonded, "the mirror shows the bond");
             }
         }
+        self.expect_bounds();
         // The count of the unanswered is theirs.
         for token in state.tokens() {
             let open = state
                 .requests(token.id)
                 .filter(|(_, r)| r.outcome.is_none());
             assert_eq!(token.unanswered, open.count() as u64);
+        }
+    }
+
+    fn expect_bounds(&self) {
+        let small = small_order_keys();
+        for token in self.w.state.tokens() {
+            assert!(token.unbondings.len() <= 32 && token.delegates.len() <= 32);
+            assert!(token.session_keys.len() <= 64 && token.unanswered <= 1_024);
+            assert!(token.groups.iter().all(|g| !g.starts_with(b"system:")));
+            let mut keys = token.session_keys.keys();
+            assert!(keys.all(|key| !small.contains(key.as_bytes())));
+        }
+        for cluster in self.w.state.clusters() {
+            assert!(cluster.executors.len() <= 64);
+            for entry in &cluster.executors {
+                assert!(!small.contains(entry.signing_key.as_bytes()));
+                let slashed = cluster.slashed_keys.contains(&entry.signing_key);
+                assert!(!(slashed && entry.active), "slashed and active");
+            }
         }
     }
 
