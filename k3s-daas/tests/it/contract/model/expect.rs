@@ -2,12 +2,12 @@
 
 use k3s_daas::contract::{Abort, Call, Code, Effects, Object, Outcome, State, Unbonding};
 use k3s_daas::crypto::sha256;
-use k3s_daas::types::{Address, ByteString, ClusterId, MIST_PER_SUI, RequestId, TokenId};
+use k3s_daas::types::{Address, ByteString, ClusterId, Digest, MIST_PER_SUI, RequestId, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::oracle::{self, Asker, Verdict};
-use super::super::world::signer;
-use super::super::world::small_order_keys;
+use super::super::world::{signature_of, signer, small_order_keys};
+
 use super::{Focus, Kept, Model, Track};
 
 impl Model {
@@ -249,6 +249,17 @@ impl Model {
                 assert!(!track.is_read || now < track.deadline);
                 assert_eq!(e.epoch, track.epoch + 1);
                 assert!(oracle::eligible(&cluster, e.executor));
+                let said = (&e.request_id[..], track.digest, e.epoch);
+                let signature = signature_of(&mut call.clone()).unwrap().clone();
+                assert!(oracle::assignment_is_signed(
+                    &cluster,
+                    e.token,
+                    3,
+                    e.executor,
+                    said,
+                    &signature,
+                    self.w.package
+                ));
                 track.claims += 1;
                 track.epoch = e.epoch;
                 track.executor = e.executor;
@@ -264,6 +275,17 @@ impl Model {
                     "a claimed write released"
                 );
                 assert_eq!(e.released_by, track.executor);
+                let said = (&e.request_id[..], track.digest, track.epoch);
+                let signature = signature_of(&mut call.clone()).unwrap().clone();
+                assert!(oracle::assignment_is_signed(
+                    &cluster,
+                    e.token,
+                    4,
+                    e.released_by,
+                    said,
+                    &signature,
+                    self.w.package
+                ));
                 assert_eq!(e.epoch, track.epoch + 1);
                 let next = oracle::best_but(
                     &cluster,
@@ -287,6 +309,10 @@ impl Model {
                 assert!(!track.ended, "answered twice: {call:?}");
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 assert_eq!(e.digest, track.digest);
+                assert!(
+                    oracle::answer_is_signed(&cluster, e, self.w.package),
+                    "{call:?}"
+                );
                 assert!(oracle::eligible(&cluster, e.executor));
                 assert!(
                     track.is_read || track.claims == 0 || e.status_code == 504,
@@ -303,10 +329,50 @@ impl Model {
             Event::SessionClosed(e) => {
                 let track = self.tracks.get_mut(&key(e.token, &e.request_id)).unwrap();
                 assert!(!track.ended && track.session);
+                let Call::CloseSession {
+                    message, signature, ..
+                } = call
+                else {
+                    panic!()
+                };
+                assert_eq!(message.digest, track.digest);
+                let bytes = bcs::to_bytes(message).unwrap();
+                assert!(oracle::bytes_are_signed(
+                    &cluster,
+                    e.token,
+                    7,
+                    e.executor,
+                    &bytes,
+                    signature,
+                    self.w.package
+                ));
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 track.ended = true;
                 let ttl = policy.response_ttl_ms[usize::from(track.priority) - 1];
                 track.prunable = now.max(track.deadline) + ttl;
+            }
+            Event::ReadsAnchored(e) => {
+                let Call::AnchorReads {
+                    message, signature, ..
+                } = call
+                else {
+                    panic!()
+                };
+                assert_eq!(e.count, e.last - e.first + 1);
+                let before = self.anchors.insert(e.executor, (e.root, e.last));
+                let before = before.unwrap_or((Digest::ZERO, 0));
+                assert_eq!((e.previous_root, e.first), (before.0, before.1 + 1));
+                let bytes = bcs::to_bytes(message).unwrap();
+                let none = TokenId::ZERO;
+                assert!(oracle::bytes_are_signed(
+                    &cluster,
+                    none,
+                    5,
+                    e.executor,
+                    &bytes,
+                    signature,
+                    self.w.package
+                ));
             }
             // Less than 0.01 SUI is only ever all that was left.
             Event::StakeUnbonding(e) => {
