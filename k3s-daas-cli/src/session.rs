@@ -62,11 +62,8 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         let damaged = || {
-            Failure::new(
-                Exit::Key,
-                format!("{} is no session of this program", path.display()),
-            )
-            .with_next("run `daas logout` and `daas login`")
+            Failure::new(Exit::Key, format!("{} is no session of this program", path.display()))
+                .with_next("run `daas logout` and `daas login`")
         };
         let session: Self = serde_json::from_slice(&text).map_err(|_| damaged())?;
         if session.version != VERSION || session.token != token {
@@ -103,10 +100,7 @@ impl Session {
         let mut seed = Zeroizing::new([0; 32]);
         hex::decode_to_slice(self.seed.as_bytes(), &mut *seed).context("the session has no key")?;
         let signer = Ed25519Signer::from_seed(*seed);
-        anyhow::ensure!(
-            signer.public_key() == self.public_key,
-            "the session has another key"
-        );
+        anyhow::ensure!(signer.public_key() == self.public_key, "the session has another key");
         Ok(signer)
     }
 }
@@ -180,11 +174,7 @@ pub fn holder(app: &App, token: TokenId) -> anyhow::Result<Holder> {
             });
         }
     }
-    let message = if is_over {
-        "the session is over"
-    } else {
-        "nobody is logged in"
-    };
+    let message = if is_over { "the session is over" } else { "nobody is logged in" };
     Err(Failure::new(Exit::Key, message)
         .with_next("run `daas login`, which unlocks the owner's key once for the next hours")
         .into())
@@ -219,17 +209,12 @@ pub fn bearer(app: &App) -> anyhow::Result<Bearer> {
     if let Some(bearer) = cached(&path).filter(is_good) {
         return Ok(bearer);
     }
-    let deployment = Deployment {
-        chain,
-        package: PACKAGE,
-    };
+    let deployment = Deployment { chain, package: PACKAGE };
     let not_before_ms = Moment::now().0.saturating_sub(SKEW_MS);
     let mut lifetime = LIFETIME;
     if let Some(expires_at_ms) = holder.expires_at_ms {
         // Nothing outlives the session, so that whoever watches the expiry asks again in time.
-        lifetime = lifetime.min(Duration::from_millis(
-            expires_at_ms.saturating_sub(not_before_ms),
-        ));
+        lifetime = lifetime.min(Duration::from_millis(expires_at_ms.saturating_sub(not_before_ms)));
     }
     let issued = SignedCredential::issue(
         &holder.signer,
@@ -301,10 +286,7 @@ pub fn ca(app: &App) -> anyhow::Result<Vec<u8>> {
         .map_err(|error| {
             Failure::new(
                 Exit::NotFound,
-                format!(
-                    "cannot read the gateway's authority in {}: {error}",
-                    path.display()
-                ),
+                format!("cannot read the gateway's authority in {}: {error}", path.display()),
             )
         })
         .advise(
