@@ -1,7 +1,7 @@
 //! What a command has to work with: settings, printer, keys, ledger, runtime.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 

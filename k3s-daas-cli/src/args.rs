@@ -82,6 +82,10 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
+    /// Show the whole path in one process: granted, refused, recorded, verified.
+    Demo(commands::demo::Args),
+    /// Run everything on this machine and stay up, for kubectl.
+    Dev(commands::dev::Args),
     /// Issue, inspect and change seal tokens.
     #[command(subcommand)]
     Token(commands::token::Command),

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod args;
+pub mod binding;
 pub mod client;
 pub mod commands;
 pub mod env_vars;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod layout;
 pub mod logging;
 pub mod printer;
+pub mod provision;
 pub mod services;
 pub mod session;
 pub mod settings;
@@ -30,9 +32,23 @@ pub fn daas() -> ExitCode {
     finish(run(&cli))
 }
 
+/// Runs `daas-gateway`.
+#[must_use]
+pub fn gateway() -> ExitCode {
+    finish(commands::gateway::run(&commands::gateway::Cli::parse()))
+}
+
+/// Runs `daas-nautilus`.
+#[must_use]
+pub fn nautilus() -> ExitCode {
+    finish(commands::nautilus::run(&commands::nautilus::Cli::parse()))
+}
+
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     match &cli.command {
+        Command::Demo(args) => commands::demo::run(args, global),
+        Command::Dev(args) => commands::dev::run(args, global),
         Command::Token(command) => commands::token::run(command, global),
         Command::Cluster(command) => commands::cluster::run(command, global),
         Command::Executor(command) => commands::executor::run(command, global),

@@ -33,6 +33,7 @@ pub struct Session {
     pub expires_at_ms: u64,
     /// Its public key.
     pub public_key: PublicKey,
+    #[serde(with = "secret")]
     seed: Zeroizing<String>,
 }
 
@@ -119,6 +120,7 @@ impl fmt::Debug for Session {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Bearer {
     /// What is sent. Secret.
+    #[serde(with = "secret")]
     pub text: Zeroizing<String>,
     /// Unix milliseconds at which it is no longer good.
     pub not_after_ms: u64,
@@ -336,6 +338,20 @@ fn remove(path: &Path) -> anyhow::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+/// Text that is wiped when dropped.
+mod secret {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(text: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(from).map(Zeroizing::new)
     }
 }
 

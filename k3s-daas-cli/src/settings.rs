@@ -88,7 +88,7 @@ settings! {
     /// What credentials for the gateway name as their audience.
     GatewayAudience = "gateway.audience", env::GATEWAY_AUDIENCE, Text, None;
     /// Certificate authority that clients of the gateway trust.
-    GatewayCa = "gateway.ca", env::GATEWAY_CA, Path, Some(Fallback::InDir("gateway/ca.pem"));
+    GatewayCa = "gateway.ca", env::GATEWAY_CA, Path, Some(Fallback::InDir("gateway/ca.crt"));
     /// Certificate that the gateway shows instead of one of its own CA.
     GatewayCertificate = "gateway.certificate", env::GATEWAY_CERTIFICATE, Path, None;
     /// Private key of that certificate.

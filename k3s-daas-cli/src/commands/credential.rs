@@ -19,7 +19,7 @@ key of `daas login`, and never asks anything. `daas kubeconfig` writes the lines
 
 Examples:
   daas credential
-  curl --cacert gateway/ca.pem -H \"Authorization: Bearer $(daas credential --bearer)\" https://127.0.0.1:7443/version")]
+  curl --cacert gateway/ca.crt -H \"Authorization: Bearer $(daas credential --bearer)\" https://127.0.0.1:7443/version")]
 pub struct Args {
     /// The gateway it is for; host and port of its URL otherwise.
     #[arg(long, value_name = "TEXT")]

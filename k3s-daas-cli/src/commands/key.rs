@@ -32,6 +32,7 @@ Examples:
         /// What the key is for; anybody who has the file can read it.
         #[arg(long, default_value = "")]
         comment: String,
+        /// How to print.
         #[command(flatten)]
         output: Output,
     },
@@ -42,6 +43,7 @@ Examples:
     Show {
         /// Which.
         file: PathBuf,
+        /// How to print.
         #[command(flatten)]
         output: Output,
     },

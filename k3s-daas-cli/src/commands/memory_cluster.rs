@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use k3s_daas::crypto::write_private;
 use k3s_daas::memory_cluster::MemoryCluster;
-use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::args::{Global, Output};

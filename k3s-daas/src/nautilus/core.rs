@@ -45,6 +45,16 @@ pub(super) struct Core {
     failure: Mutex<Option<Error>>,
 }
 
+/// Ends everything that runs, however the service ends.
+struct End(Arc<Core>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.abandon.cancel();
+        self.0.shutdown.cancel();
+    }
+}
+
 /// What runs side by side, up to a bound.
 struct Lane {
     queue: FairQueue,
@@ -106,7 +116,7 @@ impl Core {
     }
 
     pub(super) async fn run(self: Arc<Self>, recovered: Recovered) -> Result<()> {
-        let _on_drop = self.abandon.clone().drop_guard();
+        let _end = End(Arc::clone(&self));
         let cursor = recovered.cursor;
         self.keep(recovered.unanswered.into_iter().map(Arc::new));
         for unstored in recovered.answers {

@@ -88,7 +88,12 @@ impl World {
                 verbs: all(),
                 api_groups: all(),
                 resources: [
-                    "*", "*/log", "*/exec", "*/attach", "*/portforward", "*/proxy",
+                    "*",
+                    "*/log",
+                    "*/exec",
+                    "*/attach",
+                    "*/portforward",
+                    "*/proxy",
                 ]
                 .map(Into::into)
                 .to_vec(),
@@ -191,6 +196,26 @@ impl World {
         Running::start(self.nautilus(0, executor).build().unwrap())
     }
 
+    /// The index of the executor that a request is assigned to.
+    pub(super) fn assigned(&self, id: RequestId) -> usize {
+        let executor = self.held(id).executor;
+        let mut executors = self.executors.iter();
+        executors.position(|(known, _)| *known == executor).unwrap()
+    }
+
+    pub(super) fn held(&self, id: RequestId) -> crate::contract::Request {
+        let token = self.token;
+        self.ledger
+            .view(|snapshot| snapshot.state.request(token, id).unwrap().clone())
+    }
+
+    /// A request that changes something and has no body, with a deadline in so many milliseconds.
+    pub(super) fn delete(&self, deadline_ms: u64) -> RequestId {
+        let request = self.request(Method::Delete, "/api/v1/nodes/a");
+        let request = request.with_deadline_ms(self.ledger.now_ms() + deadline_ms);
+        self.submit(&request.build().unwrap())
+    }
+
     pub(super) fn record(&self, id: RequestId) -> Option<ResponseRecord> {
         let token = self.token;
         self.ledger.view(|snapshot| {
@@ -256,8 +281,11 @@ impl Running {
     pub(super) async fn crash(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
-        // What it had spawned goes as soon as it is looked at; the journal's thread after that.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // What it had spawned goes as soon as it is looked at, the journal's thread after that.
+        while self.status.held() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 
     pub(super) async fn failed(self) -> Error {

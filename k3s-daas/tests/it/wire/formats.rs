@@ -8,14 +8,13 @@ const DOCUMENT: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../docs/message-formats.md"
 ));
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 6] = [
     include_str!("../../../src/wire/intent.rs"),
     include_str!("../../../src/wire/request.rs"),
     include_str!("../../../src/wire/response.rs"),
     include_str!("../../../src/wire/credential.rs"),
     include_str!("../../../src/types/cluster.rs"),
     include_str!("../../../src/types/policy.rs"),
-    include_str!("../../../src/ledger/local/message.rs"),
 ];
 const CALLS: &str = include_str!("../../../src/contract/call.rs");
 const EVENTS: &str = include_str!("../../../src/wire/event.rs");

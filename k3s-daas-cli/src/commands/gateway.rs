@@ -1,0 +1,148 @@
+//! `daas-gateway`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+use k3s_daas::crypto::write_private;
+use k3s_daas::gateway::Tls;
+use k3s_daas::types::ClusterId;
+
+use super::kubeconfig;
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::exit::{self, Exit, Failure};
+use crate::services::{self, GatewayParts, Services};
+use crate::session;
+use crate::settings::{self, Flags, Key};
+
+/// The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "daas-gateway",
+    version,
+    after_help = concat!(
+        "The gateway's account (its key) must be a delegate of the tokens that it serves: see `daas token\n\
+         delegate`. SIGINT and SIGTERM let what is under way finish.\n\n\
+         Examples:\n\
+         \x20 daas-gateway --dir /srv/daas --listen 0.0.0.0:7443 --server https://gateway.example:7443\n\
+         \x20 daas-gateway --dir ./daas --listen 127.0.0.1:0 --kubeconfig ./kubeconfig\n\n"
+    ),
+    after_long_help = exit::HELP
+)]
+pub struct Cli {
+    /// What holds for every program.
+    #[command(flatten)]
+    global: Global,
+    /// Address and port to listen on; port 0 takes a free one [env: DAAS_GATEWAY_LISTEN].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// URL under which clients reach it [env: DAAS_GATEWAY_SERVER] [default: that of the address].
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// What credentials must name [env: DAAS_GATEWAY_AUDIENCE] [default: host and port of the URL].
+    #[arg(long, value_name = "TEXT")]
+    audience: Option<String>,
+    /// Certificate chain, PEM, instead of one of its own CA [env: DAAS_GATEWAY_CERTIFICATE].
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
+    /// Private key of that certificate, PEM [env: DAAS_GATEWAY_PRIVATE_KEY].
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    private_key: Option<PathBuf>,
+    /// Write a kubeconfig for kubectl to this file when it is ready.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Cli {
+    fn flags(&self) -> Flags {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let values = [
+            (Key::GatewayListen, self.listen.map(|listen| listen.to_string())),
+            (Key::GatewayServer, self.server.clone()),
+            (Key::GatewayAudience, self.audience.clone()),
+            (Key::GatewayCertificate, self.certificate.as_ref().map(path)),
+            (Key::GatewayPrivateKey, self.private_key.as_ref().map(path)),
+        ];
+        let values = values.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        values.collect()
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// If something is missing, or it cannot listen.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let app = App::new(&cli.global, Output::default(), cli.flags())?;
+    app.start_logging("info")?;
+    app.block_on(serve(cli, &app))
+}
+
+async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
+    let shutdown = services::shutdown_on_signal()?;
+    let layout = app.layout();
+    let cluster: ClusterId = app.settings.required(Key::Cluster)?;
+    let ledger = app.ledger(Role::Gateway).await?;
+    let (listener, address) = services::listen(app.settings.required(Key::GatewayListen)?).await?;
+    // Port 0 is a port now.
+    let mut flags = cli.flags();
+    flags.retain(|(key, _)| *key != Key::GatewayListen);
+    flags.push((Key::GatewayListen, address.to_string()));
+    let settled = App::new(&cli.global, Output::default(), flags)?;
+    if app.settings.is_development() {
+        // So that `daas request` and `daas credential` find it.
+        settings::update(app.settings.file(), &[(Key::GatewayListen, address.to_string().into())])?;
+    }
+    let tls = certificate(app, &layout, address)?;
+    let gateway = GatewayParts {
+        ledger,
+        blobs: services::blobs(&layout)?,
+        cluster,
+        discovery: app.settings.value(Key::GatewayToken),
+        audience: session::audience(&settled.settings),
+        tls,
+    };
+    let gateway = gateway.build()?;
+    let mut services = Services::default();
+    services::begin_gateway(&mut services, gateway.clone(), listener);
+    if let Some(file) = &cli.kubeconfig {
+        let ca = authority(&settled, gateway.ca_pem())?;
+        let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, &ca)?;
+        write_private(file, serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
+        app.printer.line(&services::export_line(&std::path::absolute(file)?))?;
+    }
+    app.printer.note(&format!("serving {}", session::server(&settled.settings)));
+    services.run(shutdown).await
+}
+
+fn certificate(app: &App, layout: &crate::layout::Layout, address: SocketAddr) -> anyhow::Result<Tls> {
+    let given = (
+        app.settings.path(Key::GatewayCertificate),
+        app.settings.path(Key::GatewayPrivateKey),
+    );
+    match given {
+        (Some(certificate), Some(key)) => {
+            Tls::from_files(&certificate, &key).context("cannot use the gateway's certificate")
+        }
+        (None, None) => services::own_certificate(layout, address),
+        _ => Err(Failure::new(Exit::Settings, "a certificate needs its private key, and a key its certificate")
+            .with_next("set both `gateway.certificate` and `gateway.private_key`, or neither")
+            .into()),
+    }
+}
+
+fn authority(app: &App, own: Option<&str>) -> anyhow::Result<Vec<u8>> {
+    match own {
+        Some(pem) => Ok(pem.as_bytes().to_vec()),
+        None => {
+            let file: PathBuf = app.settings.required(Key::GatewayCa)?;
+            read(&file)
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}

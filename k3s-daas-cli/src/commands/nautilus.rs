@@ -1,0 +1,73 @@
+//! `daas-nautilus`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::exit;
+use crate::services::{self, NautilusParts, Services};
+use crate::settings::{Flags, Key};
+
+/// The service that executes what the ledger admitted: follows it, executes, signs the answers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "daas-nautilus",
+    version,
+    after_help = "\
+The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
+userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
+if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
+
+Examples:
+  daas-nautilus --dir /srv/daas --kubeconfig /etc/daas/kubeconfig --context production
+  daas memory-cluster --dir ./daas/cluster & daas-nautilus --dir ./daas
+",
+    after_long_help = exit::HELP
+)]
+pub struct Cli {
+    /// What holds for every program.
+    #[command(flatten)]
+    global: Global,
+    /// Kubeconfig of the cluster [env: DAAS_NAUTILUS_KUBECONFIG].
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of that kubeconfig [env: DAAS_NAUTILUS_CONTEXT] [default: its current one].
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// Runs Nautilus until it is told to stop.
+///
+/// # Errors
+/// If something is missing, or the cluster's kubeconfig cannot be used.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let mut flags = Flags::new();
+    let kubeconfig = cli.kubeconfig.as_ref().map(|path| path.to_string_lossy().into_owned());
+    flags.extend(kubeconfig.map(|path| (Key::NautilusKubeconfig, path)));
+    flags.extend(cli.context.clone().map(|context| (Key::NautilusContext, context)));
+    let app = App::new(&cli.global, Output::default(), flags)?;
+    app.start_logging("info")?;
+    app.block_on(serve(&app))
+}
+
+async fn serve(app: &App) -> anyhow::Result<()> {
+    let shutdown = services::shutdown_on_signal()?;
+    let layout = app.layout();
+    let memory = Some(layout.cluster_kubeconfig()).filter(|path| path.exists());
+    let kubeconfig = app.settings.path(Key::NautilusKubeconfig).or(memory);
+    let kube = services::kube(kubeconfig.as_deref(), app.settings.text(Key::NautilusContext)).await?;
+    let server = kube.server().to_owned();
+    let parts = NautilusParts {
+        ledger: app.ledger(Role::Operator).await?,
+        blobs: services::blobs(&layout)?,
+        signer: app.signer(Role::Executor)?,
+        executor: app.settings.required(Key::Executor)?,
+        kube,
+    };
+    let mut services = Services::default();
+    parts.begin(&mut services, &layout)?;
+    app.printer.note(&format!("executing on {server}"));
+    services.run(shutdown).await
+}
