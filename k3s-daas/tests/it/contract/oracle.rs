@@ -298,6 +298,21 @@ pub(super) fn bytes_are_signed(
     signing_key(cluster, executor).is_some_and(|key| is_signed(key.as_bytes(), signature, &bytes))
 }
 
+/// Whether a key signed a message for a cluster and token, whoever has the key.
+pub(super) fn is_signed_by(
+    cluster: &Cluster,
+    token: TokenId,
+    kind: u8,
+    key: &PublicKey,
+    message: &[u8],
+    signature: &Signature,
+    package: Address,
+) -> bool {
+    let mut bytes = intent(cluster, token, kind, package);
+    bytes.extend(message);
+    is_signed(key.as_bytes(), signature.as_bytes(), &bytes)
+}
+
 fn signing_key(cluster: &Cluster, executor: ExecutorId) -> Option<PublicKey> {
     let mut entries = cluster.executors.iter();
     entries

@@ -374,6 +374,32 @@ impl Model {
                     self.w.package
                 ));
             }
+            Event::ExecutorSlashed(e) => {
+                let Call::SlashEquivocation { first, second, .. } = call else {
+                    panic!()
+                };
+                let (a, b) = (&first.message, &second.message);
+                let same =
+                    a.request_id == b.request_id && a.digest == b.digest && a.epoch == b.epoch;
+                let differ = a.status != b.status
+                    || a.envelope_hash != b.envelope_hash
+                    || a.envelope_len != b.envelope_len;
+                assert!(same && differ, "no equivocation: {call:?}");
+                let key = self.w.state.executor(e.executor).unwrap().signing_key;
+                for answer in [first, second] {
+                    let bytes = bcs::to_bytes(&answer.message).unwrap();
+                    let signature = answer.signature;
+                    assert!(oracle::is_signed_by(
+                        &cluster,
+                        e.token,
+                        2,
+                        &key,
+                        &bytes,
+                        &signature,
+                        self.w.package
+                    ));
+                }
+            }
             // Less than 0.01 SUI is only ever all that was left.
             Event::StakeUnbonding(e) => {
                 let left = self.w.state.token(e.token).unwrap().bonded;
