@@ -255,7 +255,7 @@ where
     let executor = connect(server.url()).await;
     let admission = Admission::new(&["developers", "team:a"]);
     let path = "/api/v1/namespaces/default/configmaps/a:b@c!$&'()*+,;=~%C3%A4%20%5B";
-    let query = "a=%2F&b=c+d&&=&e=%25&pretty=/?:@!$'()*,~&a=%c3%A4";
+    let query = "a=%2F&b=c+d&&=&e=%25&pretty=/?:@!$'()*,~&a=%C3%A4";
     let builder = K8sApiRequest::builder(Method::Put, path)
         .with_query(query)
         .with_header(

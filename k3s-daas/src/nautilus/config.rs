@@ -130,9 +130,9 @@ mod duration_text {
         let millis = duration.as_millis();
         let (number, unit) = match millis {
             0 => (0, "s"),
-            _ if millis % 3_600_000 == 0 => (millis / 3_600_000, "h"),
-            _ if millis % 60_000 == 0 => (millis / 60_000, "m"),
-            _ if millis % 1_000 == 0 => (millis / 1_000, "s"),
+            _ if millis.is_multiple_of(3_600_000) => (millis / 3_600_000, "h"),
+            _ if millis.is_multiple_of(60_000) => (millis / 60_000, "m"),
+            _ if millis.is_multiple_of(1_000) => (millis / 1_000, "s"),
             _ => (millis, "ms"),
         };
         serializer.collect_str(&format_args!("{number}{unit}"))

@@ -186,9 +186,12 @@ impl Core {
             });
         }
         while let Some(waiting) = queue.try_pop() {
-            let key = waiting.key;
-            let released = self.unless_abandoned(worker::give_back(&self, key)).await;
-            self.done(key, released.map_or(Ok(()), |()| Ok(())));
+            let core = Arc::clone(&self);
+            self.tasks.spawn(async move {
+                let key = waiting.key;
+                core.unless_abandoned(worker::give_back(&core, key)).await;
+                core.done(key, Ok(()));
+            });
         }
     }
 

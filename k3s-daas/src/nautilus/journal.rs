@@ -52,6 +52,15 @@ pub(super) struct Progress {
     pub(super) ended: Vec<Key>,
 }
 
+/// What the journal knows of a request.
+#[derive(Debug)]
+pub(super) struct Recalled {
+    /// It began, in whatever assignment, and may have reached the cluster.
+    pub(super) has_begun: bool,
+    /// The answer that was signed for this assignment, stored or not.
+    pub(super) signed: Option<Unstored>,
+}
+
 /// What the journal says to a request that is about to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begun {
@@ -129,10 +138,19 @@ impl Journal {
         .await
     }
 
-    /// Whether it began and may have reached the cluster.
-    pub(super) async fn has_begun(&self, key: Key) -> Result<bool, JournalError> {
-        self.ask(|reply| thread::Order::HasBegun { key, reply })
-            .await
+    /// What it knows of a request and of this assignment of it.
+    pub(super) async fn recall(&self, key: Key, epoch: u64) -> Result<Recalled, JournalError> {
+        let (has_begun, signed) = self
+            .ask(|reply| thread::Order::Recall { key, epoch, reply })
+            .await?;
+        let signed = signed.map(|bytes| {
+            let call = decode(&bytes)?;
+            Ok::<_, JournalError>(Unstored { key, epoch, call })
+        });
+        Ok(Recalled {
+            has_begun,
+            signed: signed.transpose()?,
+        })
     }
 
     /// Takes a beginning back: certainly nothing reached the cluster.
@@ -165,23 +183,6 @@ impl Journal {
                 ..unstored
             }),
         }
-    }
-
-    /// The answer that was signed for this assignment, stored or not.
-    pub(super) async fn signed(
-        &self,
-        key: Key,
-        epoch: u64,
-    ) -> Result<Option<Unstored>, JournalError> {
-        let bytes = self
-            .ask(|reply| thread::Order::Signed { key, epoch, reply })
-            .await?;
-        bytes
-            .map(|bytes| {
-                let call = decode(&bytes)?;
-                Ok(Unstored { key, epoch, call })
-            })
-            .transpose()
     }
 
     /// Records that an answer is stored, or never can be.

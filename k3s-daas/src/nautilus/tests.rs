@@ -6,6 +6,8 @@ mod outages;
 mod path;
 mod restart;
 mod watches;
+#[cfg(all(feature = "local", feature = "kube", feature = "memory-cluster"))]
+mod whole;
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -41,14 +41,15 @@ pub(super) async fn handle(
     if request.executor != core.me || core.is_ignored(key, request.epoch) {
         return Ok(());
     }
-    if let Some(signed) = core.journal.signed(key, request.epoch).await? {
+    let recalled = core.journal.recall(key, request.epoch).await?;
+    if let Some(signed) = recalled.signed {
         drop(slot);
         return deliver(core, signed).await;
     }
     let Some(event) = core.admitted(key) else {
         return Ok(());
     };
-    let (decision, target) = decide(core, key, &held, &event).await?;
+    let (decision, target) = decide(core, key, &held, &event, recalled.has_begun).await;
     let reply = match decision {
         Decision::Wait => return Ok(()),
         Decision::Distrust(why) => {
@@ -71,7 +72,7 @@ pub(super) async fn handle(
                 give_back(core, key).await;
                 return Ok(());
             }
-            match begin_and_execute(core, key, &held, authorized).await? {
+            match begin_and_execute(core, key, &held, *authorized).await? {
                 Executed::Reply(reply) => Ok(reply),
                 Executed::Refused(refusal) => Err(refusal),
                 Executed::NotBegun => return Ok(()),
@@ -93,7 +94,8 @@ pub(super) async fn give_back(core: &Arc<Core>, key: Key) {
     let Some(held) = core.look(key) else { return };
     let is_mine = held.request.executor == core.me && held.request.outcome.is_none();
     // What began in an earlier run is no one else's either.
-    let is_fresh = matches!(core.journal.has_begun(key).await, Ok(false));
+    let recalled = core.journal.recall(key, held.request.epoch).await;
+    let is_fresh = recalled.is_ok_and(|recalled| !recalled.has_begun);
     if is_mine && is_fresh && held.has_others && !held.request.is_claimed_write() {
         core.release(key, &held).await;
     }
@@ -107,7 +109,7 @@ enum Decision {
     /// Another executor may manage; else this.
     GiveBack(Refusal),
     Refuse(Refusal),
-    Execute(Authorized<K8sApiRequest>),
+    Execute(Box<Authorized<K8sApiRequest>>),
 }
 
 enum Executed {
@@ -134,7 +136,8 @@ async fn decide(
     key: Key,
     held: &Held,
     event: &wire::K8sApiRequest,
-) -> Result<(Decision, Option<Target>), JournalError> {
+    has_begun: bool,
+) -> (Decision, Option<Target>) {
     let request = &held.request;
     let message = RequestMessage::from(event);
     let kind = if request.session {
@@ -148,18 +151,18 @@ async fn decide(
         || event.session != request.session
         || intent.digest(&message) != request.digest
     {
-        return Ok((Decision::Distrust("digest"), None));
+        return (Decision::Distrust("digest"), None);
     }
     let parsed = match K8sApiRequest::try_from(&message) {
         Ok(parsed) => parsed,
         Err(error) => {
             let refusal = Refusal::NotAuthorized(NotAuthorized::Malformed(error));
-            return Ok((Decision::Refuse(refusal), None));
+            return (Decision::Refuse(refusal), None);
         }
     };
     let target = parsed.target().clone();
-    let decision = decide_known(core, key, held, event, &parsed).await?;
-    Ok((decision, Some(target)))
+    let decision = decide_known(core, key, held, event, &parsed, has_begun).await;
+    (decision, Some(target))
 }
 
 async fn decide_known(
@@ -168,25 +171,25 @@ async fn decide_known(
     held: &Held,
     event: &wire::K8sApiRequest,
     parsed: &K8sApiRequest,
-) -> Result<Decision, JournalError> {
+    has_begun: bool,
+) -> Decision {
     let request = &held.request;
-    let has_begun = core.journal.has_begun(key).await?;
     if request.is_claimed_write() {
         let doubt = if has_begun {
             Doubt::Restart
         } else {
             Doubt::Claimed
         };
-        return Ok(Decision::Refuse(Refusal::Unknown(doubt)));
+        return Decision::Refuse(Refusal::Unknown(doubt));
     }
     if has_begun && !request.is_read {
-        return Ok(Decision::Refuse(Refusal::Unknown(Doubt::Restart)));
+        return Decision::Refuse(Refusal::Unknown(Doubt::Restart));
     }
     if let Some(decision) = too_late(core, held, has_begun) {
-        return Ok(decision);
+        return decision;
     }
     if request.session || is_stream(parsed) {
-        return Ok(Decision::Refuse(Refusal::Stream));
+        return Decision::Refuse(Refusal::Stream);
     }
     let patience = core
         .until(request.lease_ends_ms)
@@ -198,9 +201,9 @@ async fn decide_known(
     let (payload, query) = match fetched {
         Ok(fetched) => fetched,
         Err(refusal @ (Refusal::BlobStore(_) | Refusal::BlobMissing(_))) => {
-            return Ok(Decision::GiveBack(refusal));
+            return Decision::GiveBack(refusal);
         }
-        Err(refusal) => return Ok(Decision::Refuse(refusal)),
+        Err(refusal) => return Decision::Refuse(refusal),
     };
     let admitted = core.view(|snapshot| {
         Authorized::admit(
@@ -213,8 +216,8 @@ async fn decide_known(
             core.latest_of(snapshot.now_ms),
         )
     });
-    Ok(match admitted {
-        Ok(authorized) => Decision::Execute(authorized),
+    match admitted {
+        Ok(authorized) => Decision::Execute(Box::new(authorized)),
         // It moved on while the bytes were fetched: whoever has it now answers.
         Err(NotAuthorized::AlreadyAnswered | NotAuthorized::NotAssigned) => Decision::Wait,
         Err(NotAuthorized::LeaseOver) => too_late(core, held, has_begun).unwrap_or(Decision::Wait),
@@ -227,7 +230,7 @@ async fn decide_known(
         Err(
             why @ (NotAuthorized::Malformed(_) | NotAuthorized::Target | NotAuthorized::Sealed),
         ) => Decision::Refuse(Refusal::NotAuthorized(why)),
-    })
+    }
 }
 
 /// What remains to be said once nothing may begin any more.
@@ -375,6 +378,7 @@ async fn begin_and_execute(
     };
     if let Executed::Reply(reply) = &executed {
         core.status.executed.add(1);
+        core.status.set_cluster(None);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%token, request_id = %id, epoch, status = reply.status, elapsed_ms, "executed");
     }

@@ -130,15 +130,7 @@ impl Admission {
                 length: body.len() as u64,
             });
         }
-        let connect = Blob::seal("command=true");
-        let request = match builder.clone().build() {
-            Ok(request) => request,
-            // What such a subresource is asked for is kept beside the ledger.
-            Err(_) => builder
-                .with_hashed_query(*connect.hash().as_bytes(), connect.body_len() as u64)
-                .build()
-                .expect("a request of its form"),
-        };
+        let request = builder.build().expect("a request of its form");
         let mut ledger = self.ledger.lock().expect("nobody panics with it");
         let admitted = apply(
             &mut ledger,
@@ -158,7 +150,7 @@ impl Admission {
             &DEPLOYMENT,
             self.executor,
             payload.as_ref(),
-            Some(&connect),
+            None,
             NOW_MS,
         )
         .expect("what was just admitted is authorised")

@@ -83,21 +83,46 @@ async fn a_server_that_says_nothing_when_connecting_gets_nothing() {
 }
 
 #[tokio::test]
-async fn credentials_that_cannot_be_had_send_nothing() {
+async fn tokens_come_from_files_and_exec_plugins() {
     let server = RecordingServer::start(Reply::ok("{}")).await;
-    let mut config = config(&server.url());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
-    std::fs::write(&file, "a").unwrap();
-    config.auth_info.token_file = Some(file.to_string_lossy().into_owned());
-    let executor = KubeExecutor::from_config(config).unwrap();
-    let request = || K8sApiRequest::builder(Method::Get, "/api/v1/pods");
-    let admission = Admission::new(&[]);
-    executor
-        .execute(admission.admit(request(), b""))
-        .await
-        .unwrap();
-    assert_eq!(server.requests()[0].header("authorization"), ["Bearer a"]);
+    std::fs::write(&file, "from-file").unwrap();
+    let file = file.to_string_lossy().into_owned();
+    let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}"#;
+    let yaml = |user: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Config, clusters: [{{name: c, cluster: {{server: '{}'}}}}], \
+             users: [{{name: u, user: {user}}}], contexts: [{{name: x, context: {{cluster: c, user: u}}}}], \
+             current-context: x}}",
+            server.url()
+        )
+    };
+    let exec = |command: &str| {
+        format!(
+            "{{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, \
+             command: {command}, args: ['{credential}']}}}}"
+        )
+    };
+    let users = [
+        (format!("{{tokenFile: '{file}'}}"), "Bearer from-file"),
+        (exec("echo"), "Bearer from-plugin"),
+    ];
+    for (n, (user, expected)) in users.into_iter().enumerate() {
+        let text = yaml(&user);
+        let executor = KubeExecutor::from_kubeconfig_text(&text, None)
+            .await
+            .unwrap();
+        let request = K8sApiRequest::builder(Method::Get, "/api/v1/pods");
+        let authorized = Admission::new(&[]).admit(request, b"");
+        executor.execute(authorized).await.unwrap();
+        assert_eq!(server.requests()[n].header("authorization"), [expected]);
+    }
+    let broken = KubeExecutor::from_kubeconfig_text(&yaml(&exec("/nowhere/at/all")), None).await;
+    assert!(
+        matches!(broken, Err(ConfigError::Unusable(_))),
+        "{broken:?}"
+    );
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_write_begins_once_in_whatever_epoch_and_run() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&directory);
     let key = key();
-    assert!(!journal.has_begun(key).await.unwrap());
+    assert!(!journal.recall(key, 0).await.unwrap().has_begun);
     assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Now);
     assert_eq!(
         journal.begin(key, 0, false, 9).await.unwrap(),
@@ -52,7 +52,7 @@ async fn a_write_begins_once_in_whatever_epoch_and_run() {
     );
     drop(journal);
     let (journal, _) = open(&directory);
-    assert!(journal.has_begun(key).await.unwrap());
+    assert!(journal.recall(key, 0).await.unwrap().has_begun);
     assert_eq!(
         journal.begin(key, 0, false, 9).await.unwrap(),
         Begun::Before
@@ -92,7 +92,7 @@ async fn what_was_not_sent_may_begin_again() {
     let key = key();
     journal.begin(key, 0, false, 9).await.unwrap();
     journal.not_sent(key, 0).await.unwrap();
-    assert!(!journal.has_begun(key).await.unwrap());
+    assert!(!journal.recall(key, 0).await.unwrap().has_begun);
     assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Now);
     // But not once it has its answer.
     let unstored = Unstored {
@@ -102,7 +102,7 @@ async fn what_was_not_sent_may_begin_again() {
     };
     journal.answer(unstored, 9).await.unwrap();
     journal.not_sent(key, 0).await.unwrap();
-    assert!(journal.has_begun(key).await.unwrap());
+    assert!(journal.recall(key, 0).await.unwrap().has_begun);
 }
 
 #[tokio::test]
@@ -123,14 +123,17 @@ async fn the_first_answer_stays_also_after_it_is_stored() {
     assert_eq!(recovered.answers[0].call, call(1));
     journal.settled(key, 0, 50).await.unwrap();
     assert_eq!(journal.answer(unstored(3), 9).await.unwrap().call, call(1));
-    assert_eq!(journal.signed(key, 0).await.unwrap().unwrap().call, call(1));
+    assert_eq!(
+        journal.recall(key, 0).await.unwrap().signed.unwrap().call,
+        call(1)
+    );
     drop(journal);
     let (journal, recovered) = open(&directory);
     assert!(recovered.answers.is_empty());
     journal.forget(49).await.unwrap();
-    assert!(journal.has_begun(key).await.unwrap());
+    assert!(journal.recall(key, 0).await.unwrap().has_begun);
     journal.forget(50).await.unwrap();
-    assert!(!journal.has_begun(key).await.unwrap());
+    assert!(!journal.recall(key, 0).await.unwrap().has_begun);
 }
 
 #[test]

@@ -20,9 +20,10 @@ pub(super) enum Order {
         forget_at_ms: u64,
         reply: oneshot::Sender<Begun>,
     },
-    HasBegun {
+    Recall {
         key: Key,
-        reply: oneshot::Sender<bool>,
+        epoch: u64,
+        reply: oneshot::Sender<(bool, Option<Vec<u8>>)>,
     },
     NotSent {
         key: Key,
@@ -34,11 +35,6 @@ pub(super) enum Order {
         epoch: u64,
         call: Vec<u8>,
         forget_at_ms: u64,
-        reply: oneshot::Sender<Option<Vec<u8>>>,
-    },
-    Signed {
-        key: Key,
-        epoch: u64,
         reply: oneshot::Sender<Option<Vec<u8>>>,
     },
     Settled {
@@ -113,7 +109,10 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             reply,
             begin(transaction, key, epoch, is_read, forget_at_ms)?,
         ),
-        Order::HasBegun { key, reply } => later(reply, has_begun(transaction, key)?),
+        Order::Recall { key, epoch, reply } => {
+            let has_begun = has_begun(transaction, key)?;
+            later(reply, (has_begun, signed_answer(transaction, key, epoch)?))
+        }
         Order::NotSent { key, epoch, reply } => later(reply, not_sent(transaction, key, epoch)?),
         Order::Answer {
             key,
@@ -122,9 +121,6 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             forget_at_ms,
             reply,
         } => later(reply, answer(transaction, key, epoch, &call, forget_at_ms)?),
-        Order::Signed { key, epoch, reply } => {
-            later(reply, signed_answer(transaction, key, epoch)?)
-        }
         Order::Settled {
             key,
             epoch,

@@ -176,7 +176,9 @@ async fn watches_do_not_take_the_places_of_others() {
         ..world.config()
     });
     let running = Running::start(nautilus.build().unwrap());
-    (0..5).for_each(|_| drop(watch(&world)));
+    for _ in 0..5 {
+        watch(&world);
+    }
     let id = world.get("/api/v1/nodes");
     assert_eq!(world.answered(id).await.status_code, 200);
     assert_eq!(running.status.at_cluster(), 2);
