@@ -320,8 +320,9 @@ impl Stage {
             &self.audience,
             from_ms,
             Duration::from_secs(600),
-        );
-        Ok(signed.await?.to_bearer())
+        )
+        .await?;
+        Ok(signed.to_bearer())
     }
 
     /// What somebody would send who has seen everything but the owner's key.
