@@ -32,18 +32,32 @@ struct Widgets {
 impl Executor for Widgets {
     async fn execute(&self, request: Authorized<K8sApiRequest>) -> Result<Response, Error> {
         let target = request.request().target();
-        let mut names = self.names.lock().expect("nothing panics while it holds the names");
+        let mut names = self
+            .names
+            .lock()
+            .expect("nothing panics while it holds the names");
         let (status, body) = match target.verb {
-            Verb::List => (200, serde_json::json!({ "kind": "WidgetList", "items": *names })),
+            Verb::List => (
+                200,
+                serde_json::json!({ "kind": "WidgetList", "items": *names }),
+            ),
             Verb::Create => {
-                let widget: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
-                let name = widget["metadata"]["name"].as_str().unwrap_or("unnamed").to_owned();
+                let widget: serde_json::Value =
+                    serde_json::from_slice(request.body()).unwrap_or_default();
+                let name = widget["metadata"]["name"]
+                    .as_str()
+                    .unwrap_or("unnamed")
+                    .to_owned();
                 names.push(name);
                 (201, widget)
             }
             _ => (405, serde_json::json!({ "kind": "Status", "code": 405 })),
         };
-        println!("  executed {} for {}: {status}", target.verb, request.grant().identity.user);
+        println!(
+            "  executed {} for {}: {status}",
+            target.verb,
+            request.grant().identity.user
+        );
         let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
         Ok(Response::full(status, headers, body.to_string()))
     }
@@ -105,7 +119,10 @@ async fn ask(
     let blob = body.map(k3s_daas::crypto::Blob::seal);
     if let Some(blob) = &blob {
         let hash = *blob.hash().as_bytes();
-        builder = builder.with_payload(Payload::Hashed { hash, length: blob.body_len() as u64 });
+        builder = builder.with_payload(Payload::Hashed {
+            hash,
+            length: blob.body_len() as u64,
+        });
     }
     let request = builder.build()?;
     if let Some(blob) = &blob {
@@ -119,10 +136,15 @@ async fn ask(
             request: RequestMessage::from(&request),
         })
         .await?;
-    let admitted = receipt.events.first().map_or(Cursor::START, |event| event.cursor);
+    let admitted = receipt
+        .events
+        .first()
+        .map_or(Cursor::START, |event| event.cursor);
     let mut events = ledger.events(admitted);
     while let Some(event) = events.next().await {
-        let Event::K8sRequestProcessed(answer) = event?.event else { continue };
+        let Event::K8sRequestProcessed(answer) = event?.event else {
+            continue;
+        };
         if answer.request_id.to_string() != request.id().to_string() {
             continue;
         }

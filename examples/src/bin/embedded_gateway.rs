@@ -65,7 +65,10 @@ async fn main() -> Result<()> {
         .with_config(Config::new(AUDIENCE))
         .build()?;
     let app = Router::new()
-        .route("/company/motto", get(|| async { "recorded, or it did not happen" }))
+        .route(
+            "/company/motto",
+            get(|| async { "recorded, or it did not happen" }),
+        )
         .fallback(kubernetes)
         .with_state(gateway);
 
@@ -75,7 +78,9 @@ async fn main() -> Result<()> {
         ("/api/v1/namespaces/default/configmaps/colours", 200),
         ("/api/v1/namespaces/default/secrets/colours", 403),
     ] {
-        let request = Request::get(path).header("authorization", &bearer).body(Body::empty())?;
+        let request = Request::get(path)
+            .header("authorization", &bearer)
+            .body(Body::empty())?;
         let response = app.clone().oneshot(request).await?;
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 1 << 20).await?;

@@ -21,9 +21,10 @@ async fn main() -> Result<()> {
         .with_namespaces(["default"])
         .build()?;
     let grant = Grant::new(&ledger_dir, vec![rule]).await?;
-    let request = K8sApiRequest::builder(Method::Get, "/api/v1/namespaces/default/configmaps/colours")
-        .with_deadline_ms(grant.ledger.now_ms() + 60_000)
-        .build()?;
+    let request =
+        K8sApiRequest::builder(Method::Get, "/api/v1/namespaces/default/configmaps/colours")
+            .with_deadline_ms(grant.ledger.now_ms() + 60_000)
+            .build()?;
     grant
         .ledger
         .call(Call::ExecuteKubectlCommandWithId {
@@ -32,31 +33,50 @@ async fn main() -> Result<()> {
             request: RequestMessage::from(&request),
         })
         .await?;
+    // A consistent copy in one file, for whoever wants to look without disturbing anyone.
+    let copy = directory.path().join("copy");
+    grant.ledger.copy_to(&copy).await?;
     drop(grant);
 
     // Signatures, the contract's decisions, the chain, the tables: all of it again, from the files alone.
     let mut options = audit::Options::default();
     options.request = Some(request.id());
     let report = audit::verify(&ledger_dir, &options)?;
-    ensure!(report.verified, "a fresh ledger must verify: {:?}", report.broken);
-    println!("verified {} calls and {} events", report.calls, report.events);
+    ensure!(
+        report.verified,
+        "a fresh ledger must verify: {:?}",
+        report.broken
+    );
+    println!(
+        "verified {} calls and {} events",
+        report.calls, report.events
+    );
     for step in report.trails.iter().flat_map(|trail| &trail.steps) {
-        println!("  {:?} as event {} at {} ms", step.kind, step.cursor, step.time_ms);
+        println!(
+            "  {:?} as event {} at {} ms",
+            step.kind, step.cursor, step.time_ms
+        );
     }
 
     // One byte of the request's path, as somebody with a hex editor would change it.
-    let database = ledger_dir.join("ledger.db");
+    let database = copy.join("ledger.db");
     let mut bytes = std::fs::read(&database)?;
-    let place = find(&bytes, b"configmaps/colours").context("the path is not in the database's file")?;
+    let place =
+        find(&bytes, b"configmaps/colours").context("the path is not in the database's file")?;
     bytes[place] ^= 1;
     std::fs::write(&database, bytes)?;
-    let report = audit::verify(&ledger_dir, &audit::Options::default())?;
+    let report = audit::verify(&copy, &audit::Options::default())?;
     let broken = report.broken.filter(|_| !report.verified);
-    let Some(broken) = broken else { anyhow::bail!("the change was not found") };
+    let Some(broken) = broken else {
+        anyhow::bail!("the change was not found")
+    };
     println!("after one byte was changed: {broken}");
     Ok(())
 }
 
+/// The last occurrence: earlier ones may be what is left of rows on freed pages.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .rposition(|window| window == needle)
 }

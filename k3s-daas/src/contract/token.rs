@@ -34,10 +34,7 @@ pub(super) fn issue(
     check::rules(rules)?;
     let fits = groups.len() <= Bound::GROUPS && delegates.len() <= Bound::DELEGATES;
     require(fits, Code::LimitExceeded)?;
-    require(
-        groups.iter().all(|group| is_group(group)),
-        Code::InvalidPolicy,
-    )?;
+    require(groups.iter().all(is_group), Code::InvalidPolicy)?;
     let begins = not_before_ms < expires_at_ms && context.now_ms < *expires_at_ms;
     let live = delegates
         .iter()

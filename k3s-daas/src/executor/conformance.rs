@@ -86,7 +86,10 @@ async fn execute(
     body: &[u8],
 ) -> Response {
     let authorized = admission.admit(builder, body);
-    executor.execute(authorized).await.expect("the cluster answers")
+    executor
+        .execute(authorized)
+        .await
+        .expect("the cluster answers")
 }
 
 async fn whole(response: Response) -> Vec<u8> {
@@ -105,7 +108,9 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a [u8]> {
 }
 
 fn contains(bytes: &[u8], part: &str) -> bool {
-    bytes.windows(part.len()).any(|window| window == part.as_bytes())
+    bytes
+        .windows(part.len())
+        .any(|window| window == part.as_bytes())
 }
 
 async fn delete(executor: &dyn Executor, admission: &Admission, name: &str) {
@@ -123,7 +128,10 @@ async fn status_headers_and_body_come_back(executor: &dyn Executor, admission: &
     assert!(contains(&whole(version).await, "\"gitVersion\""));
     let path = format!("{CONFIG_MAPS}/{}", fresh_name());
     let missing = execute(executor, admission, get(&path), b"").await;
-    assert_eq!(missing.status, 404, "the cluster's own refusals come back as they are");
+    assert_eq!(
+        missing.status, 404,
+        "the cluster's own refusals come back as they are"
+    );
     assert!(contains(&whole(missing).await, "NotFound"));
 }
 
@@ -135,7 +143,13 @@ async fn bodies_are_not_compressed(executor: &dyn Executor, admission: &Admissio
     let (builder, body) = create(&body);
     let created = execute(executor, admission, builder, body).await;
     assert_eq!(created.status, 201);
-    let read = execute(executor, admission, get(&format!("{CONFIG_MAPS}/{name}")), b"").await;
+    let read = execute(
+        executor,
+        admission,
+        get(&format!("{CONFIG_MAPS}/{name}")),
+        b"",
+    )
+    .await;
     assert_eq!(header(&read, "content-encoding"), None);
     let bytes = whole(read).await;
     assert!(contains(&bytes, &value), "the body is there in the clear");
@@ -146,11 +160,24 @@ async fn queries_arrive_as_admitted(executor: &dyn Executor, admission: &Admissi
     let (name, label) = (fresh_name(), fresh_name());
     let body = config_map(&name, &label, "small");
     let (builder, body) = create(&body);
-    assert_eq!(execute(executor, admission, builder, body).await.status, 201);
+    assert_eq!(
+        execute(executor, admission, builder, body).await.status,
+        201
+    );
     let list = |selector: &str| get(CONFIG_MAPS).with_query(format!("labelSelector={selector}"));
-    let found = execute(executor, admission, list(&format!("daas-conformance%20in%20%28{label}%29")), b"");
+    let found = execute(
+        executor,
+        admission,
+        list(&format!("daas-conformance%20in%20%28{label}%29")),
+        b"",
+    );
     assert!(contains(&whole(found.await).await, &name));
-    let others = execute(executor, admission, list(&format!("daas-conformance%20notin%20%28{label}%29")), b"");
+    let others = execute(
+        executor,
+        admission,
+        list(&format!("daas-conformance%20notin%20%28{label}%29")),
+        b"",
+    );
     assert!(!contains(&whole(others.await).await, &name));
     delete(executor, admission, &name).await;
 }
@@ -166,18 +193,27 @@ async fn a_watch_streams(executor: &dyn Executor, admission: &Admission) {
     assert_eq!(watched.status, 200);
     let body = config_map(&name, "watched", "small");
     let (builder, body) = create(&body);
-    assert_eq!(execute(executor, admission, builder, body).await.status, 201);
+    assert_eq!(
+        execute(executor, admission, builder, body).await.status,
+        201
+    );
     let mut seen = Vec::new();
     while !contains(&seen, &name) || !seen.ends_with(b"\n") {
         let piece = tokio::time::timeout(Duration::from_secs(10), watched.body.next()).await;
-        let piece = piece.expect("events come as they happen").expect("a watch does not end");
+        let piece = piece
+            .expect("events come as they happen")
+            .expect("a watch does not end");
         seen.extend_from_slice(&piece.expect("a watch does not break off"));
     }
     drop(watched);
     delete(executor, admission, &name).await;
 }
 
-async fn the_cluster_sees_the_token(executor: &dyn Executor, admission: &Admission, groups: &[&str]) {
+async fn the_cluster_sees_the_token(
+    executor: &dyn Executor,
+    admission: &Admission,
+    groups: &[&str],
+) {
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let builder = K8sApiRequest::builder(Method::Post, path)
         .with_header("accept", "application/json")
@@ -185,7 +221,10 @@ async fn the_cluster_sees_the_token(executor: &dyn Executor, admission: &Admissi
     let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
     let authorized = admission.admit(builder, body);
     let id = authorized.request().id().to_string();
-    let review = executor.execute(authorized).await.expect("the cluster answers");
+    let review = executor
+        .execute(authorized)
+        .await
+        .expect("the cluster answers");
     assert_eq!(review.status, 201);
     let bytes = whole(review).await;
     assert!(contains(&bytes, &admission.user()), "the user is the token");
@@ -219,7 +258,10 @@ where
     let query = "a=%2F&b=c+d&&=&e=%25&pretty=/?:@!$'()*,~&a=%c3%A4";
     let builder = K8sApiRequest::builder(Method::Put, path)
         .with_query(query)
-        .with_header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io, */*;q=0.5")
+        .with_header(
+            "accept",
+            "application/json;as=Table;v=v1;g=meta.k8s.io, */*;q=0.5",
+        )
         .with_header("content-type", "application/apply-patch+yaml")
         .with_header("if-match", "\"5\"")
         .with_header("user-agent", "kubectl/v1.35.2 (linux/amd64)");
@@ -236,7 +278,10 @@ where
     assert_eq!(request.line, format!("PUT {path}?{query} HTTP/1.1"));
     assert_eq!(request.body, b"\x00\xff{}\r\n");
     let expected = [
-        ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io, */*;q=0.5"),
+        (
+            "accept",
+            "application/json;as=Table;v=v1;g=meta.k8s.io, */*;q=0.5",
+        ),
         ("content-type", "application/apply-patch+yaml"),
         ("if-match", "\"5\""),
         ("user-agent", "kubectl/v1.35.2 (linux/amd64)"),
@@ -247,7 +292,10 @@ where
     for (name, value) in expected {
         assert_eq!(request.header(name), [value], "{name}");
     }
-    assert_eq!(request.header("impersonate-group"), ["developers", "team:a"]);
+    assert_eq!(
+        request.header("impersonate-group"),
+        ["developers", "team:a"]
+    );
     let others = request.headers.iter().map(|(name, _)| name.as_str());
     let others: Vec<_> = others
         .filter(|name| {
@@ -264,7 +312,9 @@ where
     R: Future<Output = Arc<dyn Executor>>,
 {
     for status in [408, 425, 429, 500, 502, 503, 504] {
-        let reply = Reply::ok("later").with_status(status).with_header("retry-after", "0");
+        let reply = Reply::ok("later")
+            .with_status(status)
+            .with_header("retry-after", "0");
         let server = RecordingServer::start(reply).await;
         let executor = connect(server.url()).await;
         let admission = Admission::new(&[]);
@@ -287,7 +337,9 @@ where
     R: Future<Output = Arc<dyn Executor>>,
 {
     let elsewhere = RecordingServer::start(Reply::ok("{}")).await;
-    let reply = Reply::ok("").with_status(307).with_header("location", &elsewhere.url());
+    let reply = Reply::ok("")
+        .with_status(307)
+        .with_header("location", &elsewhere.url());
     let server = RecordingServer::start(reply).await;
     let executor = connect(server.url()).await;
     let response = execute(&*executor, &Admission::new(&[]), get(CONFIG_MAPS), b"").await;
@@ -306,7 +358,10 @@ where
         let executor = connect(server.url()).await;
         let (builder, body) = create("{}");
         let failed = executor.execute(admission.admit(builder, body)).await;
-        assert!(matches!(failed, Err(Error::Interrupted { .. })), "{failed:?}");
+        assert!(
+            matches!(failed, Err(Error::Interrupted { .. })),
+            "{failed:?}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(server.requests().len(), 1);
     }
@@ -334,8 +389,13 @@ where
     drop(gone);
     for url in [url.as_str(), "http://no-such-host.invalid:6443"] {
         let executor = connect(url.to_owned()).await;
-        let failed = executor.execute(admission.admit(get(CONFIG_MAPS), b"")).await;
-        assert!(matches!(failed, Err(Error::NotSent { .. })), "{url}: {failed:?}");
+        let failed = executor
+            .execute(admission.admit(get(CONFIG_MAPS), b""))
+            .await;
+        assert!(
+            matches!(failed, Err(Error::NotSent { .. })),
+            "{url}: {failed:?}"
+        );
         assert!(executor.probe().await.is_err());
     }
 }

@@ -149,15 +149,24 @@ impl KubeExecutor {
         })
     }
 
-    fn request(&self, authorized: &Authorized<K8sApiRequest>) -> Result<http::Request<Body>, Error> {
+    fn request(
+        &self,
+        authorized: &Authorized<K8sApiRequest>,
+    ) -> Result<http::Request<Body>, Error> {
         let request = authorized.request();
         let target = authorized.path_and_query();
-        let uri: http::Uri = target.parse().map_err(|_| unsupported("its path is no URI"))?;
+        let uri: http::Uri = target
+            .parse()
+            .map_err(|_| unsupported("its path is no URI"))?;
         if uri.path_and_query().map(http::uri::PathAndQuery::as_str) != Some(&*target) {
             return Err(unsupported("its path would be sent otherwise"));
         }
         let body = authorized.body().clone();
-        let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
+        let body = if body.is_empty() {
+            Body::empty()
+        } else {
+            Body::from(body)
+        };
         let mut sent = http::Request::new(body);
         *sent.method_mut() = http::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|_| unsupported("its method is none of HTTP"))?;
@@ -181,7 +190,10 @@ impl KubeExecutor {
                 }
                 headers.append(IMPERSONATE_GROUP, header_value(group)?);
             }
-            headers.insert(IMPERSONATE_REQUEST_ID, header_value(&request.id().to_string())?);
+            headers.insert(
+                IMPERSONATE_REQUEST_ID,
+                header_value(&request.id().to_string())?,
+            );
         }
         Ok(sent)
     }
@@ -192,7 +204,9 @@ impl Executor for KubeExecutor {
     async fn execute(&self, authorized: Authorized<K8sApiRequest>) -> Result<Response, Error> {
         let subresource = authorized.request().target().path.subresource.as_str();
         if matches!(subresource, "exec" | "attach" | "portforward" | "proxy") {
-            return Err(unsupported("a stream between client and cluster is not carried here"));
+            return Err(unsupported(
+                "a stream between client and cluster is not carried here",
+            ));
         }
         self.send(self.request(&authorized)?).await
     }
@@ -205,7 +219,10 @@ impl Executor for KubeExecutor {
             return Ok(());
         }
         Err(Error::Interrupted {
-            reason: format!("the Kubernetes API is not ready and answered {}", response.status),
+            reason: format!(
+                "the Kubernetes API is not ready and answered {}",
+                response.status
+            ),
         })
     }
 }
@@ -253,7 +270,9 @@ fn service(config: &KubeConfig) -> Result<Service, ConfigError> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
-    let tls = config.rustls_https_connector_with_connector(tcp).map_err(unusable)?;
+    let tls = config
+        .rustls_https_connector_with_connector(tcp)
+        .map_err(unusable)?;
     let patience = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connector = tower::service_fn(move |uri: http::Uri| {
         let mut tls = tls.clone();
@@ -333,7 +352,9 @@ fn is_impersonation(name: &HeaderName) -> bool {
 /// The last check before the cluster. Blanks around a name would go on the way, and what is left might
 /// be a name of the system.
 fn is_group(group: &str) -> bool {
-    let is_system = group.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("system:"));
+    let is_system = group
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("system:"));
     !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_graphic()) && !is_system
 }
 

@@ -20,6 +20,7 @@ mod pending;
 mod record;
 mod reply;
 mod review;
+mod review_body;
 mod serve;
 mod submit;
 #[cfg(test)]

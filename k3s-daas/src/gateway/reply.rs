@@ -161,7 +161,7 @@ impl Refusal {
             ),
             Self::ReviewEncoding => told(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "self-reviews are read as JSON only: send application/json",
+                "self-reviews are read as JSON or Kubernetes' protobuf, and this body is neither",
             ),
             Self::TooMany(what) => told(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::extract::Asked;
 use super::reply::{self, Refusal, json_response, sui};
 use super::submit::{Caller, Timing};
-use super::{Body, Inner};
+use super::{Body, Inner, review_body};
 use crate::ledger::LedgerExt as _;
 use crate::types::{PolicyRule, ResourcePath, Target, TokenId, Verb, nearest_rule, rules_allow};
 
@@ -28,13 +28,13 @@ impl Inner {
         let is_rules = asked.target.path.resource == "selfsubjectrulesreviews";
         let message = asked.message_without_body(self.deadline_ms(asked));
         self.check(caller, &message, asked)?;
-        let is_json = asked
-            .header("content-type")
-            .is_none_or(|kind| kind.starts_with("application/json"));
-        let review = serde_json::from_slice::<Value>(&asked.body).ok();
-        let Some(review) = review.filter(|review| is_json && review.is_object()) else {
-            return Err(Refusal::ReviewEncoding);
+        let kind = if is_rules {
+            "SelfSubjectRulesReview"
+        } else {
+            "SelfSubjectAccessReview"
         };
+        let review = review_body::parse(asked.header("content-type"), &asked.body, kind);
+        let review = review.ok_or(Refusal::ReviewEncoding)?;
         self.metrics.reviews.add(1);
         if is_rules {
             return self.rules_review(caller, asked, &review, timing).await;

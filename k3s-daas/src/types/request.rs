@@ -106,7 +106,6 @@ impl K8sApiRequest {
     /// assert_eq!(request.target().verb, Verb::List);
     /// # Ok::<(), k3s_daas::types::InvalidRequest>(())
     /// ```
-    #[must_use]
     pub fn builder(method: Method, path: impl Into<String>) -> K8sApiRequestBuilder {
         K8sApiRequestBuilder {
             id: None,

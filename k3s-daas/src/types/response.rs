@@ -31,7 +31,6 @@ pub struct ResponseRecord {
 
 impl ResponseRecord {
     /// Begins the record of an answer of `executor` with an envelope of `envelope_len` bytes.
-    #[must_use]
     pub fn builder(
         request_id: RequestId,
         executor: ExecutorId,

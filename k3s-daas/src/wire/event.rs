@@ -16,6 +16,7 @@ macro_rules! events {
         /// struct, whose bytes are those of the Move event.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[non_exhaustive]
+        #[allow(clippy::large_enum_variant)] // the large one, a request, is by far the most frequent
         pub enum Event {
             $($(#[$doc])* $name($name),)+
         }

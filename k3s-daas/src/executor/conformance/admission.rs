@@ -32,29 +32,44 @@ impl Admission {
         let owner = Ed25519Signer::generate().address();
         let mut ledger = (State::default(), 0);
         let policy = ClusterPolicy::default();
-        let created = apply(&mut ledger, owner, &Call::CreateCluster {
-            name: "conformance".into(),
-            chain: DEPLOYMENT.chain,
-            policy,
-        });
+        let created = apply(
+            &mut ledger,
+            owner,
+            &Call::CreateCluster {
+                name: "conformance".into(),
+                chain: DEPLOYMENT.chain,
+                policy,
+            },
+        );
         let Some(Event::ClusterCreated(created)) = created else {
             panic!("a cluster is created");
         };
         let (cluster, cap) = (created.cluster, created.admin_cap);
         let signing_key = Ed25519Signer::generate().public_key();
-        let registered = apply(&mut ledger, owner, &Call::RegisterExecutor {
-            cap,
-            cluster,
-            operator: owner,
-            signing_key: HexBytes(signing_key.as_bytes().to_vec()),
-            encryption_key: HexBytes(vec![7; 32]),
-            attestation: HexBytes::default(),
-        });
+        let registered = apply(
+            &mut ledger,
+            owner,
+            &Call::RegisterExecutor {
+                cap,
+                cluster,
+                operator: owner,
+                signing_key: HexBytes(signing_key.as_bytes().to_vec()),
+                encryption_key: HexBytes(vec![7; 32]),
+                attestation: HexBytes::default(),
+            },
+        );
         let Some(Event::ExecutorRegistered(registered)) = registered else {
             panic!("an executor is registered");
         };
         let any = || vec!["*".into()];
-        let subresources = ["*", "*/log", "*/exec", "*/attach", "*/portforward", "*/proxy"];
+        let subresources = [
+            "*",
+            "*/log",
+            "*/exec",
+            "*/attach",
+            "*/portforward",
+            "*/proxy",
+        ];
         let resources = PolicyRule {
             verbs: any(),
             api_groups: any(),
@@ -67,16 +82,20 @@ impl Admission {
             non_resource_urls: any(),
             ..PolicyRule::default()
         };
-        let issued = apply(&mut ledger, owner, &Call::IssueToken {
-            cap,
-            cluster,
+        let issued = apply(
+            &mut ledger,
             owner,
-            rules: vec![resources, urls],
-            groups: groups.iter().map(|group| (*group).into()).collect(),
-            not_before_ms: 0,
-            expires_at_ms: u64::MAX,
-            delegates: Vec::new(),
-        });
+            &Call::IssueToken {
+                cap,
+                cluster,
+                owner,
+                rules: vec![resources, urls],
+                groups: groups.iter().map(|group| (*group).into()).collect(),
+                not_before_ms: 0,
+                expires_at_ms: u64::MAX,
+                delegates: Vec::new(),
+            },
+        );
         let Some(Event::SealTokenIssued(issued)) = issued else {
             panic!("a token is issued");
         };
@@ -121,11 +140,15 @@ impl Admission {
                 .expect("a request of its form"),
         };
         let mut ledger = self.ledger.lock().expect("nobody panics with it");
-        let admitted = apply(&mut ledger, self.owner, &Call::ExecuteKubectlCommandWithId {
-            cluster: self.cluster,
-            token: self.token,
-            request: RequestMessage::from(&request),
-        });
+        let admitted = apply(
+            &mut ledger,
+            self.owner,
+            &Call::ExecuteKubectlCommandWithId {
+                cluster: self.cluster,
+                token: self.token,
+                request: RequestMessage::from(&request),
+            },
+        );
         let Some(Event::K8sApiRequest(event)) = admitted else {
             panic!("a request is admitted");
         };

@@ -21,7 +21,9 @@ async fn without_impersonation_the_cluster_sees_the_account() {
     let server = RecordingServer::start(Reply::ok("{}")).await;
     let mut config = config(&server.url());
     config.auth_info.token = Some("own-token".to_owned().into());
-    let executor = KubeExecutor::from_config(config).unwrap().with_impersonation(false);
+    let executor = KubeExecutor::from_config(config)
+        .unwrap()
+        .with_impersonation(false);
     let request = K8sApiRequest::builder(Method::Get, "/api/v1/pods");
     let authorized = Admission::new(&["developers"]).admit(request, b"");
     executor.execute(authorized).await.unwrap();
@@ -57,7 +59,10 @@ async fn a_configuration_that_impersonates_is_refused() {
         let mut config = config("http://127.0.0.1:1");
         change(&mut config);
         let refused = KubeExecutor::from_config(config);
-        assert!(matches!(refused, Err(ConfigError::Impersonates)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ConfigError::Impersonates)),
+            "{refused:?}"
+        );
     }
 }
 
@@ -88,7 +93,10 @@ async fn credentials_that_cannot_be_had_send_nothing() {
     let executor = KubeExecutor::from_config(config).unwrap();
     let request = || K8sApiRequest::builder(Method::Get, "/api/v1/pods");
     let admission = Admission::new(&[]);
-    executor.execute(admission.admit(request(), b"")).await.unwrap();
+    executor
+        .execute(admission.admit(request(), b""))
+        .await
+        .unwrap();
     assert_eq!(server.requests()[0].header("authorization"), ["Bearer a"]);
 }
 
@@ -110,14 +118,24 @@ current-context: one
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kubeconfig");
     std::fs::write(&path, yaml).unwrap();
-    let current = KubeExecutor::from_kubeconfig(Some(&path), None).await.unwrap();
+    let current = KubeExecutor::from_kubeconfig(Some(&path), None)
+        .await
+        .unwrap();
     assert_eq!(current.server(), "http://127.0.0.1:1/");
-    let two = KubeExecutor::from_kubeconfig(Some(&path), Some("two")).await.unwrap();
+    let two = KubeExecutor::from_kubeconfig(Some(&path), Some("two"))
+        .await
+        .unwrap();
     assert_eq!(two.server(), "http://127.0.0.1:2/");
     assert!(!format!("{two:?}").contains("secret-token"));
-    for (path, context) in [(path.as_path(), Some("three")), (Path::new("/nowhere"), None)] {
+    for (path, context) in [
+        (path.as_path(), Some("three")),
+        (Path::new("/nowhere"), None),
+    ] {
         let refused = KubeExecutor::from_kubeconfig(Some(path), context).await;
-        assert!(matches!(refused, Err(ConfigError::Kubeconfig(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ConfigError::Kubeconfig(_))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -127,8 +145,17 @@ fn no_group_of_the_system_gets_through_whatever_is_around_it() {
         assert!(is_group(group), "{group:?}");
     }
     for group in [
-        "", "system:masters", "SYSTEM:masters", "system:", " system:masters", "\tsystem:masters",
-        "a b", "a ", "a\n", "ä", "a\0",
+        "",
+        "system:masters",
+        "SYSTEM:masters",
+        "system:",
+        " system:masters",
+        "\tsystem:masters",
+        "a b",
+        "a ",
+        "a\n",
+        "ä",
+        "a\0",
     ] {
         assert!(!is_group(group), "{group:?}");
     }
@@ -138,13 +165,18 @@ fn no_group_of_the_system_gets_through_whatever_is_around_it() {
 #[tokio::test]
 async fn conforms_against_the_memory_cluster() {
     use crate::memory_cluster::MemoryCluster;
-    let cluster = MemoryCluster::builder().with_authorization(false).build().unwrap();
+    let cluster = MemoryCluster::builder()
+        .with_authorization(false)
+        .build()
+        .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = format!("https://{}", listener.local_addr().unwrap());
     let kubeconfig = cluster.kubeconfig(&server);
     let shutdown = tokio_util::sync::CancellationToken::new();
     let serving = tokio::spawn(cluster.serve(listener, shutdown.clone()));
-    let executor = KubeExecutor::from_kubeconfig_text(&kubeconfig, None).await.unwrap();
+    let executor = KubeExecutor::from_kubeconfig_text(&kubeconfig, None)
+        .await
+        .unwrap();
     conformance::run(&executor, &["developers", "team:a"]).await;
     shutdown.cancel();
     drop(executor);

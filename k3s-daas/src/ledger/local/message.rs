@@ -322,6 +322,71 @@ mod tests {
         assert_eq!(id.as_bytes(), blake2b256(&[&input]).as_bytes());
     }
 
+    /// The bytes of everything that is signed or chained, as they must stay.
+    #[test]
+    fn golden_bytes() {
+        let key = crate::crypto::Ed25519Signer::from_seed([1; 32]);
+        let genesis = Genesis {
+            seed: [2; 32],
+            funds: vec![(Address::new([3; 32]), 4)],
+        };
+        let deployment = genesis.deployment();
+        let intent = |kind| deployment.intent(kind, ClusterId::ZERO, TokenId::ZERO);
+        let call = intent(IntentKind::LocalCall).signed_bytes(&LocalCall {
+            sender: key.address(),
+            call: Call::DepositStake {
+                token: TokenId::new([5; 32]),
+                amount: 6,
+            },
+            nonce: [7; 16],
+            not_after_ms: 8,
+        });
+        let digest = blake2b256(&[&call]);
+        let signature = key.sign_now(&call);
+        let call_link = CallLink {
+            sequence: 1,
+            time_ms: 9,
+            sender: key.address(),
+            digest,
+            key: &key.public_key(),
+            signature: &signature,
+        }
+        .after(genesis.link());
+        let link = event_link(call_link, 1, 1, b"event");
+        let head = intent(IntentKind::LocalHead).signed_bytes(&HeadMessage {
+            sequence: 1,
+            time_ms: 10,
+            head: Head { calls: 1, link },
+            previous: Digest::new([11; 32]),
+        });
+        let found = [
+            hex::encode(deployment.chain.as_bytes()),
+            hex::encode(to_bcs(&genesis)),
+            hex::encode(&call),
+            hex::encode(genesis.link().as_bytes()),
+            hex::encode(call_link.as_bytes()),
+            hex::encode(link.as_bytes()),
+            hex::encode(&head),
+            hex::encode(derive_id(digest, 1).as_bytes()),
+        ];
+        for (found, expected) in found.iter().zip(GOLDEN) {
+            assert_eq!(found, expected);
+        }
+    }
+
+    /// Chain, genesis, call, the links after genesis, call and event, head, the second object ID. Those that
+    /// are hashes alone were computed by other means too.
+    const GOLDEN: [&str; 8] = [
+        "4a3485873c415106d4da5069d2c0369bafc2f8d7f03f2cd23037d314b70431f4",
+        "02020202020202020202020202020202020202020202020202020202020202020103030303030303030303030303030303030303030303030303030303030303030400000000000000",
+        "086b33735f646161730a014a3485873c415106d4da5069d2c0369bafc2f8d7f03f2cd23037d314b70431f40000000000000000000000000000000000000000000000006b33735f646161730000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000029dfbf688abce7ab43bb8e70cae158ae961196e721440f515482f8ba1684390f0c05050505050505050505050505050505050505050505050505050505050505050600000000000000070707070707070707070707070707070800000000000000",
+        "42ec9626aa14002357535c28eebac22fd8409479a4e4b7648a7205bc6ce1f0bc",
+        "67042aef757df7ad906f656eacab02e5f909cdfb2b48b84c7e82c8ad4304dd6f",
+        "1364061c0845ec28b8f693ec4c65b6dddaa5e3506671cf0fc12553b8ded352f2",
+        "086b33735f646161730b014a3485873c415106d4da5069d2c0369bafc2f8d7f03f2cd23037d314b70431f40000000000000000000000000000000000000000000000006b33735f646161730000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001000000000000000a000000000000000100000000000000201364061c0845ec28b8f693ec4c65b6dddaa5e3506671cf0fc12553b8ded352f2200b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+        "ca01784bf085bd97eb7779c85e44af654a26afb03f0238fb0ef260863485d0d9",
+    ];
+
     #[test]
     fn the_package_is_a_text() {
         assert!(PACKAGE.to_string().ends_with("6b33735f64616173"));

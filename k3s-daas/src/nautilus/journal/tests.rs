@@ -42,13 +42,25 @@ async fn a_write_begins_once_in_whatever_epoch_and_run() {
     let key = key();
     assert!(!journal.has_begun(key).await.unwrap());
     assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Now);
-    assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Before);
-    assert_eq!(journal.begin(key, 1, false, 9).await.unwrap(), Begun::Before);
+    assert_eq!(
+        journal.begin(key, 0, false, 9).await.unwrap(),
+        Begun::Before
+    );
+    assert_eq!(
+        journal.begin(key, 1, false, 9).await.unwrap(),
+        Begun::Before
+    );
     drop(journal);
     let (journal, _) = open(&directory);
     assert!(journal.has_begun(key).await.unwrap());
-    assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Before);
-    assert_eq!(journal.begin(key, 2, false, 9).await.unwrap(), Begun::Before);
+    assert_eq!(
+        journal.begin(key, 0, false, 9).await.unwrap(),
+        Begun::Before
+    );
+    assert_eq!(
+        journal.begin(key, 2, false, 9).await.unwrap(),
+        Begun::Before
+    );
 }
 
 #[tokio::test]

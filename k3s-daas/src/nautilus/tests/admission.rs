@@ -3,7 +3,9 @@
 use super::*;
 
 /// Runs a Nautilus on a ledger whose events are changed, and submits a request.
-async fn tampered(tamper: impl Fn(&mut crate::wire::K8sApiRequest) + Send + Sync + 'static) -> (World, Running, Calls, RequestId) {
+async fn tampered(
+    tamper: impl Fn(&mut crate::wire::K8sApiRequest) + Send + Sync + 'static,
+) -> (World, Running, Calls, RequestId) {
     let world = World::new();
     let calls = Calls::default();
     let journal = world.directory.path().join("tampered.sqlite");
@@ -29,7 +31,9 @@ async fn tampered(tamper: impl Fn(&mut crate::wire::K8sApiRequest) + Send + Sync
     };
     let running = Running::start(nautilus.with_config(config).build().unwrap());
     let builder = world.request(Method::Post, "/api/v1/namespaces/default/pods");
-    let request = world.with_body(builder.with_query("dryRun=All"), b"{}").await;
+    let request = world
+        .with_body(builder.with_query("dryRun=All"), b"{}")
+        .await;
     let id = world.submit(&request);
     (world, running, calls, id)
 }
@@ -81,7 +85,11 @@ async fn what_derives_to_something_else_is_refused() {
     for (what, change) in changes {
         let (world, running, calls, id) = tampered(change).await;
         let (code, status) = world.status(id).await;
-        assert_eq!((code, &status["reason"]), (422, &"Invalid".into()), "{what}");
+        assert_eq!(
+            (code, &status["reason"]),
+            (422, &"Invalid".into()),
+            "{what}"
+        );
         assert_eq!(calls.count(), 0, "{what}");
         running.stop().await.unwrap();
     }
@@ -137,11 +145,23 @@ async fn without_its_body_a_write_is_not_executed() {
         panic!("a hash")
     };
     let holder = Holder::from(request.id());
-    world.blobs.release(&BlobHash(*hash), &holder).await.unwrap();
+    world
+        .blobs
+        .release(&BlobHash(*hash), &holder)
+        .await
+        .unwrap();
     let id = world.submit(&request);
     let (code, status) = world.status(id).await;
-    assert_eq!((code, &status["reason"]), (503, &"ServiceUnavailable".into()));
-    assert!(status["message"].as_str().unwrap().contains("not in the blob store"));
+    assert_eq!(
+        (code, &status["reason"]),
+        (503, &"ServiceUnavailable".into())
+    );
+    assert!(
+        status["message"]
+            .as_str()
+            .unwrap()
+            .contains("not in the blob store")
+    );
     assert_eq!(calls.count(), 0);
     running.stop().await.unwrap();
 }
@@ -158,7 +178,11 @@ async fn a_body_that_comes_a_little_late_is_waited_for() {
     let id = world.submit(&request);
     tokio::time::sleep(Duration::from_millis(40)).await;
     let keep = Duration::from_secs(60);
-    world.blobs.put(&blob, &Holder::from(id), keep).await.unwrap();
+    world
+        .blobs
+        .put(&blob, &Holder::from(id), keep)
+        .await
+        .unwrap();
     assert_eq!(world.answered(id).await.status_code, 200);
     running.stop().await.unwrap();
 }
@@ -169,7 +193,12 @@ struct Swapping(MemoryBlobStore);
 
 #[async_trait::async_trait]
 impl BlobStore for Swapping {
-    async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> crate::blob::Result<BlobHash> {
+    async fn put(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+    ) -> crate::blob::Result<BlobHash> {
         self.0.put(blob, holder, keep).await
     }
 
@@ -177,7 +206,12 @@ impl BlobStore for Swapping {
         Ok(Blob::seal("[]"))
     }
 
-    async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> crate::blob::Result<()> {
+    async fn retain(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        keep: Duration,
+    ) -> crate::blob::Result<()> {
         self.0.retain(hash, holder, keep).await
     }
 
@@ -255,9 +289,8 @@ async fn streams_are_refused_clearly() {
 #[tokio::test]
 async fn too_much_is_not_sent_on_and_says_so() {
     let world = World::new();
-    let executor = FnExecutor::new(|_| async {
-        Ok(Response::full(200, Vec::new(), vec![b'x'; 5_000]))
-    });
+    let executor =
+        FnExecutor::new(|_| async { Ok(Response::full(200, Vec::new(), vec![b'x'; 5_000])) });
     let nautilus = world.nautilus(0, executor).with_config(Config {
         max_response_bytes: 4_096,
         ..world.config()
@@ -266,7 +299,10 @@ async fn too_much_is_not_sent_on_and_says_so() {
     let (code, status) = world.status(world.get("/api/v1/nodes")).await;
     assert_eq!(code, 507);
     assert!(status["message"].as_str().unwrap().contains("ask for less"));
-    let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+    let write = world
+        .request(Method::Delete, "/api/v1/nodes/a")
+        .build()
+        .unwrap();
     let (code, status) = world.status(world.submit(&write)).await;
     assert_eq!(code, 507);
     assert!(status["message"].as_str().unwrap().contains("was executed"));

@@ -43,7 +43,12 @@ async fn at_the_deadline_the_upstream_request_is_dropped() {
     assert!(status["details"].get("retryAfterSeconds").is_none());
     let (code, status) = world.status(read).await;
     assert_eq!(code, 504);
-    assert!(status["message"].as_str().unwrap().contains("may be repeated"));
+    assert!(
+        status["message"]
+            .as_str()
+            .unwrap()
+            .contains("may be repeated")
+    );
     // Ours, and the executor's own.
     assert_eq!(Arc::strong_count(&dropped), 2);
     running.stop().await.unwrap();
@@ -72,7 +77,12 @@ async fn what_is_too_late_is_not_begun_and_says_so() {
     let running = world.run(calls.ok());
     let (code, status) = world.status(id).await;
     assert_eq!(code, 504);
-    assert!(status["message"].as_str().unwrap().contains("was not executed"));
+    assert!(
+        status["message"]
+            .as_str()
+            .unwrap()
+            .contains("was not executed")
+    );
     assert_eq!(calls.count(), 0);
     running.stop().await.unwrap();
 }
@@ -192,10 +202,12 @@ async fn alone_it_keeps_what_it_did_not_begin_for_its_next_run() {
 #[tokio::test]
 async fn what_is_over_is_pruned() {
     let world = World::new();
-    let nautilus = world.nautilus(0, Calls::default().ok()).with_config(Config {
-        prune_interval: Duration::from_millis(50),
-        ..world.config()
-    });
+    let nautilus = world
+        .nautilus(0, Calls::default().ok())
+        .with_config(Config {
+            prune_interval: Duration::from_millis(50),
+            ..world.config()
+        });
     let running = Running::start(nautilus.build().unwrap());
     let ids: Vec<_> = (0..3).map(|_| world.get("/api/v1/nodes")).collect();
     for id in &ids {
@@ -204,7 +216,12 @@ async fn what_is_over_is_pruned() {
     a_while().await;
     assert!(ids.iter().all(|id| world.record(*id).is_some()));
     world.ledger.set_skew_ms(2 * 3_600_000);
-    eventually(|| ids.iter().all(|id| world.record(*id).is_none()).then_some(())).await;
+    eventually(|| {
+        ids.iter()
+            .all(|id| world.record(*id).is_none())
+            .then_some(())
+    })
+    .await;
     assert_eq!(running.status.pruned(), 3);
     running.stop().await.unwrap();
 }

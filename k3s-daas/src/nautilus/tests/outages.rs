@@ -10,13 +10,23 @@ async fn what_did_not_reach_the_cluster_is_503_and_may_be_repeated() {
     let running = world.run(calls.failing(|| Upstream::NotSent {
         reason: "connection refused".into(),
     }));
-    let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+    let write = world
+        .request(Method::Delete, "/api/v1/nodes/a")
+        .build()
+        .unwrap();
     let id = world.submit(&write);
     let (code, envelope) = world.answer(id).await;
     assert_eq!(code, 503);
-    assert!(envelope.headers.contains(&("retry-after".into(), "1".into())));
+    assert!(
+        envelope
+            .headers
+            .contains(&("retry-after".into(), "1".into()))
+    );
     assert_eq!(calls.of(id), 1);
-    assert_eq!(running.status.cluster_error().as_deref(), Some("connection refused"));
+    assert_eq!(
+        running.status.cluster_error().as_deref(),
+        Some("connection refused")
+    );
     assert!(!running.status.is_ready());
     running.stop().await.unwrap();
 }
@@ -57,7 +67,10 @@ async fn executors_that_all_fail_do_not_hand_a_request_round_for_ever() {
     };
     let first = Running::start(world.nautilus(0, unreachable()).build().unwrap());
     let second = Running::start(world.nautilus(1, unreachable()).build().unwrap());
-    let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+    let write = world
+        .request(Method::Delete, "/api/v1/nodes/a")
+        .build()
+        .unwrap();
     let id = world.submit(&write);
     assert_eq!(world.status(id).await.0, 503);
     assert_eq!(calls.of(id), 3);
@@ -76,11 +89,19 @@ async fn a_broken_connection_leaves_a_write_unknown() {
     };
     let first = Running::start(world.nautilus(0, broken()).build().unwrap());
     let second = Running::start(world.nautilus(1, broken()).build().unwrap());
-    let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+    let write = world
+        .request(Method::Delete, "/api/v1/nodes/a")
+        .build()
+        .unwrap();
     let id = world.submit(&write);
     let (code, envelope) = world.answer(id).await;
     assert_eq!(code, 504);
-    assert!(envelope.headers.iter().all(|(name, _)| name[..] != *b"retry-after"));
+    assert!(
+        envelope
+            .headers
+            .iter()
+            .all(|(name, _)| name[..] != *b"retry-after")
+    );
     let read = world.get("/api/v1/nodes");
     assert_eq!(world.status(read).await.0, 503);
     a_while().await;
@@ -106,7 +127,10 @@ async fn a_body_that_breaks_off_leaves_a_write_unknown() {
             body: Box::pin(futures_util::stream::iter(pieces)),
         })
     }));
-    let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+    let write = world
+        .request(Method::Delete, "/api/v1/nodes/a")
+        .build()
+        .unwrap();
     let (code, status) = world.status(world.submit(&write)).await;
     assert_eq!(code, 504);
     assert!(status["message"].as_str().unwrap().contains("answered 201"));
@@ -128,7 +152,12 @@ async fn what_the_executor_cannot_do_is_501() {
 
 #[tokio::test]
 async fn an_answer_is_stored_when_the_ledger_is_back() {
-    for outage in [Outage::Unavailable, Outage::Busy, Outage::DiskReserve, Outage::LostReceipts] {
+    for outage in [
+        Outage::Unavailable,
+        Outage::Busy,
+        Outage::DiskReserve,
+        Outage::LostReceipts,
+    ] {
         let world = World::new();
         let calls = Calls::default();
         let (noted, ledger) = (calls.clone(), world.ledger.clone());
@@ -137,7 +166,10 @@ async fn an_answer_is_stored_when_the_ledger_is_back() {
             ledger.set_outage(Some(outage));
             async { Ok(json(200, "{}")) }
         }));
-        let write = world.request(Method::Delete, "/api/v1/nodes/a").build().unwrap();
+        let write = world
+            .request(Method::Delete, "/api/v1/nodes/a")
+            .build()
+            .unwrap();
         let id = world.submit(&write);
         eventually(|| (calls.count() == 1).then_some(())).await;
         a_while().await;

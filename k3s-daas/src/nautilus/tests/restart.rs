@@ -31,7 +31,10 @@ async fn a_write_that_had_begun_is_not_executed_again() {
     let (code, status) = world.status(id).await;
     assert_eq!((code, &status["reason"]), (504, &"Timeout".into()));
     let message = status["message"].as_str().unwrap();
-    assert!(message.contains("unknown") && message.contains("restarted"), "{message}");
+    assert!(
+        message.contains("unknown") && message.contains("restarted"),
+        "{message}"
+    );
     a_while().await;
     assert_eq!((calls.of(id), world.answers(id)), (1, 1));
     assert_eq!(running.status.unknown(), 1);
@@ -104,10 +107,14 @@ async fn a_signed_answer_is_stored_as_the_identical_bytes() {
     let running = run_again(&world, &calls).await;
     let (code, envelope) = world.answer(id).await;
     assert_eq!((code, &envelope.body[..]), (201, &b"made"[..]));
-    let stored = world.ledger.all_events().into_iter().find_map(|event| match event.event {
-        Event::K8sRequestProcessed(event) => Some(event),
-        _ => None,
-    });
+    let stored = world
+        .ledger
+        .all_events()
+        .into_iter()
+        .find_map(|event| match event.event {
+            Event::K8sRequestProcessed(event) => Some(event),
+            _ => None,
+        });
     let stored = stored.unwrap();
     assert_eq!(stored.signature.as_bytes()[..], signature[..]);
     assert_eq!(stored.time_ms, *time_ms);

@@ -27,7 +27,12 @@ fn fed(content_type: &'static str) -> (FnExecutor, mpsc::UnboundedReceiver<Piece
 
 fn watch(world: &World) -> RequestId {
     let request = world.request(Method::Get, "/api/v1/namespaces/default/pods");
-    world.submit(&request.with_query("watch=true&resourceVersion=5").build().unwrap())
+    world.submit(
+        &request
+            .with_query("watch=true&resourceVersion=5")
+            .build()
+            .unwrap(),
+    )
 }
 
 fn start(world: &World, executor: FnExecutor, window: Duration) -> Running {
@@ -51,11 +56,19 @@ async fn the_first_events_and_a_moment_more_come_back_whole() {
     let feed = feeds.recv().await.unwrap();
     feed.send(Ok(EVENT.into())).unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    feed.send(Ok(format!("{EVENT}{{\"type\":\"MODIF").into())).unwrap();
+    feed.send(Ok(format!("{EVENT}{{\"type\":\"MODIF").into()))
+        .unwrap();
     let (status, envelope) = world.answer(id).await;
     assert_eq!(status, 200);
-    assert_eq!(String::from_utf8_lossy(&envelope.body), format!("{EVENT}{EVENT}"));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(
+        String::from_utf8_lossy(&envelope.body),
+        format!("{EVENT}{EVENT}")
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     // The upstream watch is gone.
     eventually(|| feed.is_closed().then_some(())).await;
     running.stop().await.unwrap();
@@ -98,7 +111,8 @@ async fn protobuf_is_cut_too_and_other_forms_are_refused() {
     let running = start(&world, executor, LONG);
     let id = watch(&world);
     let feed = feeds.recv().await.unwrap();
-    feed.send(Ok(b"\0\0\0\x03abc\0\0\0\x05de"[..].into())).unwrap();
+    feed.send(Ok(b"\0\0\0\x03abc\0\0\0\x05de"[..].into()))
+        .unwrap();
     let (_, envelope) = world.answer(id).await;
     assert_eq!(envelope.body[..], *b"\0\0\0\x03abc");
     running.stop().await.unwrap();
@@ -136,9 +150,14 @@ async fn a_watch_that_breaks_off_keeps_what_was_whole() {
 #[tokio::test]
 async fn an_expired_watch_is_a_whole_answer() {
     let world = World::new();
-    let running = world.run(FnExecutor::new(|_| async { Ok(json(410, "{\"kind\":\"Status\"}")) }));
+    let running = world.run(FnExecutor::new(|_| async {
+        Ok(json(410, "{\"kind\":\"Status\"}"))
+    }));
     let (code, envelope) = world.answer(watch(&world)).await;
-    assert_eq!((code, &envelope.body[..]), (410, &b"{\"kind\":\"Status\"}"[..]));
+    assert_eq!(
+        (code, &envelope.body[..]),
+        (410, &b"{\"kind\":\"Status\"}"[..])
+    );
     running.stop().await.unwrap();
 }
 

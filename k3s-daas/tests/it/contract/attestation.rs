@@ -21,7 +21,7 @@ fn attested() -> (World, Call) {
     if let Call::RegisterExecutor { attestation, .. } = &mut call {
         *attestation = HexBytes(b"genuine".to_vec());
     }
-    w.attested = Some(facts(&w, &key.public_key().as_ref()[..], 0));
+    w.attested = Some(facts(&w, key.public_key().as_ref(), 0));
     (w, call)
 }
 

@@ -3,8 +3,10 @@
 mod admin;
 mod answers;
 mod attestation;
+mod bounds;
 mod evidence;
 mod exit;
+mod fields;
 mod model;
 mod oracle;
 mod order;

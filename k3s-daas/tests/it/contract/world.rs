@@ -1,5 +1,6 @@
 //! A small deployment to test calls in: one cluster, two executors, one staked token.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use k3s_daas::contract::{
@@ -563,8 +564,19 @@ pub(super) fn address(name: &str) -> Address {
     signer(name).address()
 }
 
+/// The key of that name. Deriving one costs as much as signing, so each is derived once.
 pub(super) fn signer(name: &str) -> Ed25519Signer {
-    Ed25519Signer::from_seed(*blake2b256(&[name.as_bytes()]).as_bytes())
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<String, Ed25519Signer>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(signer) = known.get(name) {
+            return signer.clone();
+        }
+        let signer = Ed25519Signer::from_seed(*blake2b256(&[name.as_bytes()]).as_bytes());
+        known.insert(name.to_owned(), signer.clone());
+        signer
+    })
 }
 
 /// The `n`th request ID.

@@ -30,7 +30,7 @@ impl Random {
     /// Mostly short, sometimes past one byte of length.
     fn length(&mut self) -> usize {
         let roll = self.next();
-        let bound = if roll % 16 == 0 { 300 } else { 5 };
+        let bound = if roll.is_multiple_of(16) { 300 } else { 5 };
         usize::try_from((roll >> 8) % bound).unwrap()
     }
 
@@ -84,7 +84,7 @@ impl<'de> de::Deserializer<'de> for &mut Random {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let value = self.next() % 2 == 0;
+        let value = self.next().is_multiple_of(2);
         visitor.visit_bool(value)
     }
 
