@@ -232,9 +232,13 @@ impl NautilusParts {
             "another process may run it over this directory; stop that one",
         )?;
         services.begin("nautilus", |shutdown| async move {
-            let signing = tokio::spawn(heads.keep_signing_heads(HEAD_INTERVAL));
+            let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
             signing.abort();
+            // What was answered last stands under a signed head too.
+            if let Err(error) = heads.sign_head().await {
+                tracing::warn!(%error, "the last head was not signed");
+            }
             Ok(result?)
         });
         Ok(())

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use k3s_daas::crypto::{Ed25519Signer, PublicKey, read_private, write_private};
 use k3s_daas::ledger::local::PACKAGE;
 use k3s_daas::types::{ChainId, ClusterId, TokenId};
@@ -227,9 +228,7 @@ pub fn bearer(app: &App) -> anyhow::Result<Bearer> {
         not_before_ms,
         lifetime,
     );
-    // The key is in memory: this never waits.
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let signed = runtime.block_on(issued)?;
+    let signed = issued.now_or_never().context("a key in memory signs at once")??;
     let bearer = Bearer {
         text: Zeroizing::new(signed.to_bearer()),
         not_after_ms: signed.credential.not_after_ms,

@@ -290,24 +290,35 @@ async fn tamper(story: &mut Story, layout: &Layout, directory: &Path) -> anyhow:
         audit::verify(&copy, &audit::Options::default())?.verified,
         "the copy should verify before it is changed"
     );
-    // The path of a request that was admitted, inside the call that its sender signed.
-    let database = copy.join("ledger.db");
-    let mut bytes = std::fs::read(&database)?;
-    let needle = PODS.as_bytes();
-    let at = bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
-        .context("the copy holds no request for Pods")?;
-    // `pods` becomes `qods`.
-    let changed = at + needle.len() - 4;
-    bytes[changed] ^= 1;
-    std::fs::write(&database, &bytes)?;
+    let changed = change_a_byte(&copy.join("ledger.db"))?;
     let report = audit::verify(&copy, &audit::Options::default())?;
     let Some(broken) = report.broken else {
         story.verified = false;
         return Err(Failure::new(Exit::Unverified, "a changed byte was not found").into());
     };
+    ensure!(
+        broken.table == "call" && broken.row == changed.to_string(),
+        "call {changed} was changed, and {broken} was found"
+    );
     story.passed("tampered", &format!("found: {broken}"), begun.elapsed())
+}
+
+/// Makes `pods` into `qods` in the first call for them that its sender signed; which call it is.
+fn change_a_byte(database: &Path) -> anyhow::Result<i64> {
+    let database = rusqlite::Connection::open(database)?;
+    let mut calls = database.prepare("SELECT sequence, signed FROM calls ORDER BY sequence")?;
+    let mut calls = calls.query([])?;
+    while let Some(call) = calls.next()? {
+        let (sequence, mut signed): (i64, Vec<u8>) = (call.get(0)?, call.get(1)?);
+        let found = signed.windows(PODS.len()).position(|window| window == PODS.as_bytes());
+        let Some(at) = found else {
+            continue;
+        };
+        signed[at + PODS.len() - "pods".len()] ^= 1;
+        database.execute("UPDATE calls SET signed = ?1 WHERE sequence = ?2", (signed, sequence))?;
+        return Ok(sequence);
+    }
+    anyhow::bail!("the copy holds no request for Pods")
 }
 
 impl Stage {
@@ -320,8 +331,9 @@ impl Stage {
             &self.audience,
             from_ms,
             Duration::from_secs(600),
-        );
-        Ok(signed.await?.to_bearer())
+        )
+        .await?;
+        Ok(signed.to_bearer())
     }
 
     /// What somebody would send who has seen everything but the owner's key.

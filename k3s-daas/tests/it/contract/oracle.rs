@@ -5,8 +5,8 @@
 
 use k3s_daas::contract::{Cluster, SealToken, State};
 use k3s_daas::crypto::{PublicKey, Signature, blake2b256};
-use k3s_daas::types::{Address, Digest, ExecutorId, PolicyRule, RequestId};
-use k3s_daas::wire::{Content, RequestMessage};
+use k3s_daas::types::{Address, Digest, ExecutorId, PolicyRule, RequestId, TokenId};
+use k3s_daas::wire::{Content, K8sRequestProcessed, RequestMessage};
 
 pub(super) enum Asker<'a> {
     Sender(Address),
@@ -217,13 +217,7 @@ fn signed_bytes(
     kind: u8,
     package: Address,
 ) -> Vec<u8> {
-    let mut out = Vec::new();
-    vector(&mut out, b"k3s_daas");
-    out.extend([kind, 1]);
-    out.extend(cluster.chain.as_bytes());
-    out.extend(package.as_bytes());
-    out.extend(cluster.id.as_bytes());
-    out.extend(token.id.as_bytes());
+    let mut out = intent(cluster, token.id, kind, package);
     vector(&mut out, &request.request_id);
     vector(&mut out, &request.method);
     vector(&mut out, &request.path);
@@ -240,6 +234,90 @@ fn signed_bytes(
     out.extend(request.deadline_ms.to_le_bytes());
     vector(&mut out, &request.credential_id);
     out
+}
+
+fn intent(cluster: &Cluster, token: TokenId, kind: u8, package: Address) -> Vec<u8> {
+    let mut out = Vec::new();
+    vector(&mut out, b"k3s_daas");
+    out.extend([kind, 1]);
+    out.extend(cluster.chain.as_bytes());
+    out.extend(package.as_bytes());
+    out.extend(cluster.id.as_bytes());
+    out.extend(token.as_bytes());
+    out
+}
+
+/// Whether the executor of an answer signed what its event says.
+pub(super) fn answer_is_signed(
+    cluster: &Cluster,
+    e: &K8sRequestProcessed,
+    package: Address,
+) -> bool {
+    let mut bytes = intent(cluster, e.token, 2, package);
+    vector(&mut bytes, &e.request_id);
+    vector(&mut bytes, e.digest.as_bytes());
+    bytes.extend(e.epoch.to_le_bytes());
+    bytes.extend(e.status_code.to_le_bytes());
+    vector(&mut bytes, &e.envelope_hash);
+    bytes.extend(e.envelope_len.to_le_bytes());
+    vector(&mut bytes, &e.sealed_hash);
+    bytes.extend(e.time_ms.to_le_bytes());
+    signing_key(cluster, e.executor)
+        .is_some_and(|key| is_signed(key.as_bytes(), e.signature.as_bytes(), &bytes))
+}
+
+/// Whether an executor signed a claim (kind 3) or a release (kind 4).
+pub(super) fn assignment_is_signed(
+    cluster: &Cluster,
+    token: TokenId,
+    kind: u8,
+    executor: ExecutorId,
+    (id, digest, epoch): (&[u8], Digest, u64),
+    signature: &[u8],
+    package: Address,
+) -> bool {
+    let mut bytes = intent(cluster, token, kind, package);
+    vector(&mut bytes, id);
+    vector(&mut bytes, digest.as_bytes());
+    bytes.extend(epoch.to_le_bytes());
+    signing_key(cluster, executor).is_some_and(|key| is_signed(key.as_bytes(), signature, &bytes))
+}
+
+/// Whether an executor signed the end of a session (kind 7) or an anchor (kind 5), whose bytes are given.
+pub(super) fn bytes_are_signed(
+    cluster: &Cluster,
+    token: TokenId,
+    kind: u8,
+    executor: ExecutorId,
+    message: &[u8],
+    signature: &[u8],
+    package: Address,
+) -> bool {
+    let mut bytes = intent(cluster, token, kind, package);
+    bytes.extend(message);
+    signing_key(cluster, executor).is_some_and(|key| is_signed(key.as_bytes(), signature, &bytes))
+}
+
+/// Whether a key signed a message for a cluster and token, whoever has the key.
+pub(super) fn is_signed_by(
+    cluster: &Cluster,
+    token: TokenId,
+    kind: u8,
+    key: &PublicKey,
+    message: &[u8],
+    signature: &Signature,
+    package: Address,
+) -> bool {
+    let mut bytes = intent(cluster, token, kind, package);
+    bytes.extend(message);
+    is_signed(key.as_bytes(), signature.as_bytes(), &bytes)
+}
+
+fn signing_key(cluster: &Cluster, executor: ExecutorId) -> Option<PublicKey> {
+    let mut entries = cluster.executors.iter();
+    entries
+        .find(|entry| entry.id == executor)
+        .map(|entry| entry.signing_key)
 }
 
 fn content(out: &mut Vec<u8>, content: &Content) {

@@ -16,6 +16,7 @@ const SOURCES: [&str; 6] = [
     include_str!("../../../src/types/cluster.rs"),
     include_str!("../../../src/types/policy.rs"),
 ];
+const CALLS: &str = include_str!("../../../src/contract/call.rs");
 const EVENTS: &str = include_str!("../../../src/wire/event.rs");
 
 /// The structs of the document: names of fields in their order.
@@ -110,6 +111,40 @@ fn every_field_is_documented_in_its_order() {
             "{name} is no struct"
         );
     }
+}
+
+/// Index, name and arguments of every call.
+#[test]
+fn every_call_is_documented() {
+    let body = CALLS.split_once("pub enum Call {\n").unwrap().1;
+    let body: String = body
+        .lines()
+        .take_while(|line| *line != "}")
+        .filter(|line| !line.trim_start().starts_with("///"))
+        .collect();
+    let mut calls = 0;
+    let mut rest = &body[..];
+    while let Some((name, after)) = rest.split_once('{') {
+        let (fields, after) = after.split_once('}').unwrap();
+        let mut function = String::new();
+        for c in name.trim_matches([' ', ',']).chars() {
+            if c.is_ascii_uppercase() && !function.is_empty() {
+                function.push('_');
+            }
+            function.push(c.to_ascii_lowercase());
+        }
+        let arguments: Vec<String> = fields
+            .split(',')
+            .filter_map(|field| field.split_once(':'))
+            .map(|(field, _)| format!("`{}`", field.trim()))
+            .collect();
+        let row = format!("| {calls} | `{function}` | {} |", arguments.join(", "));
+        assert!(DOCUMENT.contains(&row), "{row}");
+        assert!(CALLS.contains(&format!("=> \"{function}\"")), "{function}");
+        calls += 1;
+        rest = after;
+    }
+    assert_eq!(calls, 37);
 }
 
 /// One example of every event, so that every one has golden bytes.

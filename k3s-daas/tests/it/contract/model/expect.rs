@@ -2,11 +2,12 @@
 
 use k3s_daas::contract::{Abort, Call, Code, Effects, Object, Outcome, State, Unbonding};
 use k3s_daas::crypto::sha256;
-use k3s_daas::types::{Address, ByteString, ClusterId, RequestId, TokenId};
+use k3s_daas::types::{Address, ByteString, ClusterId, Digest, MIST_PER_SUI, RequestId, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::oracle::{self, Asker, Verdict};
-use super::super::world::signer;
+use super::super::world::{signature_of, signer, small_order_keys};
+
 use super::{Focus, Kept, Model, Track};
 
 impl Model {
@@ -217,6 +218,7 @@ impl Model {
                     e.deadline_ms
                 };
                 assert_eq!((e.epoch, e.timestamp_ms), (0, now));
+                assert_eq!(e.lease_ends_ms, lease_ends);
                 assert_eq!(
                     e.requester,
                     self.w.state.token(e.seal_token_id).unwrap().owner
@@ -234,6 +236,7 @@ impl Model {
                     prunable: e.deadline_ms + policy.response_ttl_ms.iter().max().unwrap(),
                     ended: false,
                 };
+                assert_eq!(e.prunable_at_ms, track.prunable);
                 let held = self
                     .tracks
                     .insert(key(e.seal_token_id, &e.request_id), track);
@@ -246,10 +249,22 @@ impl Model {
                 assert!(!track.is_read || now < track.deadline);
                 assert_eq!(e.epoch, track.epoch + 1);
                 assert!(oracle::eligible(&cluster, e.executor));
+                let said = (&e.request_id[..], track.digest, e.epoch);
+                let signature = signature_of(&mut call.clone()).unwrap().clone();
+                assert!(oracle::assignment_is_signed(
+                    &cluster,
+                    e.token,
+                    3,
+                    e.executor,
+                    said,
+                    &signature,
+                    self.w.package
+                ));
                 track.claims += 1;
                 track.epoch = e.epoch;
                 track.executor = e.executor;
                 track.lease_ends = now + policy.lease_ms;
+                assert_eq!(e.lease_ends_ms, track.lease_ends);
             }
             Event::K8sRequestReleased(e) => {
                 let token = self.w.state.token(e.token).unwrap();
@@ -260,6 +275,17 @@ impl Model {
                     "a claimed write released"
                 );
                 assert_eq!(e.released_by, track.executor);
+                let said = (&e.request_id[..], track.digest, track.epoch);
+                let signature = signature_of(&mut call.clone()).unwrap().clone();
+                assert!(oracle::assignment_is_signed(
+                    &cluster,
+                    e.token,
+                    4,
+                    e.released_by,
+                    said,
+                    &signature,
+                    self.w.package
+                ));
                 assert_eq!(e.epoch, track.epoch + 1);
                 let next = oracle::best_but(
                     &cluster,
@@ -276,12 +302,17 @@ impl Model {
                 } else {
                     track.deadline
                 };
+                assert_eq!(e.lease_ends_ms, track.lease_ends);
             }
             Event::K8sRequestProcessed(e) => {
                 let track = self.tracks.get_mut(&key(e.token, &e.request_id)).unwrap();
                 assert!(!track.ended, "answered twice: {call:?}");
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 assert_eq!(e.digest, track.digest);
+                assert!(
+                    oracle::answer_is_signed(&cluster, e, self.w.package),
+                    "{call:?}"
+                );
                 assert!(oracle::eligible(&cluster, e.executor));
                 assert!(
                     track.is_read || track.claims == 0 || e.status_code == 504,
@@ -298,10 +329,87 @@ impl Model {
             Event::SessionClosed(e) => {
                 let track = self.tracks.get_mut(&key(e.token, &e.request_id)).unwrap();
                 assert!(!track.ended && track.session);
+                let Call::CloseSession {
+                    message, signature, ..
+                } = call
+                else {
+                    panic!()
+                };
+                assert_eq!(message.digest, track.digest);
+                let bytes = bcs::to_bytes(message).unwrap();
+                assert!(oracle::bytes_are_signed(
+                    &cluster,
+                    e.token,
+                    7,
+                    e.executor,
+                    &bytes,
+                    signature,
+                    self.w.package
+                ));
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 track.ended = true;
                 let ttl = policy.response_ttl_ms[usize::from(track.priority) - 1];
                 track.prunable = now.max(track.deadline) + ttl;
+            }
+            Event::ReadsAnchored(e) => {
+                let Call::AnchorReads {
+                    message, signature, ..
+                } = call
+                else {
+                    panic!()
+                };
+                assert_eq!(e.count, e.last - e.first + 1);
+                let before = self.anchors.insert(e.executor, (e.root, e.last));
+                let before = before.unwrap_or((Digest::ZERO, 0));
+                assert_eq!((e.previous_root, e.first), (before.0, before.1 + 1));
+                let bytes = bcs::to_bytes(message).unwrap();
+                let none = TokenId::ZERO;
+                assert!(oracle::bytes_are_signed(
+                    &cluster,
+                    none,
+                    5,
+                    e.executor,
+                    &bytes,
+                    signature,
+                    self.w.package
+                ));
+            }
+            Event::ExecutorSlashed(e) => {
+                let Call::SlashEquivocation { first, second, .. } = call else {
+                    panic!()
+                };
+                let (a, b) = (&first.message, &second.message);
+                let same =
+                    a.request_id == b.request_id && a.digest == b.digest && a.epoch == b.epoch;
+                let differ = a.status != b.status
+                    || a.envelope_hash != b.envelope_hash
+                    || a.envelope_len != b.envelope_len;
+                assert!(same && differ, "no equivocation: {call:?}");
+                let key = self.w.state.executor(e.executor).unwrap().signing_key;
+                for answer in [first, second] {
+                    let bytes = bcs::to_bytes(&answer.message).unwrap();
+                    let signature = answer.signature;
+                    assert!(oracle::is_signed_by(
+                        &cluster,
+                        e.token,
+                        2,
+                        &key,
+                        &bytes,
+                        &signature,
+                        self.w.package
+                    ));
+                }
+            }
+            // Less than 0.01 SUI is only ever all that was left.
+            Event::StakeUnbonding(e) => {
+                let left = self.w.state.token(e.token).unwrap().bonded;
+                assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
+                assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
+            }
+            Event::ExecutorStakeUnbonding(e) => {
+                let left = self.w.state.executor(e.executor).unwrap().bonded;
+                assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
+                assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
             }
             Event::ResponsesPruned(e) => {
                 assert!(!e.request_ids.is_empty());
@@ -394,12 +502,32 @@ impl Model {
                 assert_eq!(entry.stake, executor.bonded, "the mirror shows the bond");
             }
         }
+        self.expect_bounds();
         // The count of the unanswered is theirs.
         for token in state.tokens() {
             let open = state
                 .requests(token.id)
                 .filter(|(_, r)| r.outcome.is_none());
             assert_eq!(token.unanswered, open.count() as u64);
+        }
+    }
+
+    fn expect_bounds(&self) {
+        let small = small_order_keys();
+        for token in self.w.state.tokens() {
+            assert!(token.unbondings.len() <= 32 && token.delegates.len() <= 32);
+            assert!(token.session_keys.len() <= 64 && token.unanswered <= 1_024);
+            assert!(token.groups.iter().all(|g| !g.starts_with(b"system:")));
+            let mut keys = token.session_keys.keys();
+            assert!(keys.all(|key| !small.contains(key.as_bytes())));
+        }
+        for cluster in self.w.state.clusters() {
+            assert!(cluster.executors.len() <= 64);
+            for entry in &cluster.executors {
+                assert!(!small.contains(entry.signing_key.as_bytes()));
+                let slashed = cluster.slashed_keys.contains(&entry.signing_key);
+                assert!(!(slashed && entry.active), "slashed and active");
+            }
         }
     }
 

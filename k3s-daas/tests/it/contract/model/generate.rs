@@ -717,7 +717,10 @@ impl Model {
             count,
         };
         match self.rng.below(10) {
-            0 => message.first += 1,
+            0 => {
+                message.first += 1;
+                message.last += 1;
+            }
             1 => message.count = 0,
             _ => {}
         }

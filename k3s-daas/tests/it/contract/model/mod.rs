@@ -217,6 +217,7 @@ struct Model {
     admitted: BTreeSet<Digest>,
     answered: BTreeSet<(TokenId, Digest)>,
     sealed: BTreeMap<(TokenId, RequestId), HexBytes>,
+    anchors: BTreeMap<ExecutorId, (Digest, u64)>,
     /// Deposits by everyone, per token, less what came out to its owner.
     balance: BTreeMap<TokenId, i128>,
     old_calls: Vec<(Address, Call)>,
@@ -237,6 +238,7 @@ impl Model {
             admitted: BTreeSet::new(),
             answered: BTreeSet::new(),
             sealed: BTreeMap::new(),
+            anchors: BTreeMap::new(),
             balance: BTreeMap::new(),
             old_calls: Vec::new(),
             next_id: 1,
