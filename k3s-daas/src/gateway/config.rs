@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Bound;
 use crate::token::MAX_AUDIENCE_BYTES;
-use crate::types::TokenId;
+use crate::types::{TokenId, duration_text};
 
 /// Settings of a [`Gateway`](super::Gateway); the defaults are those of kube-apiserver where it has them.
 ///
@@ -25,36 +25,36 @@ pub struct Config {
     pub reads: ReadMode,
 
     /// Time to answer a request that has no `timeout` parameter: longer than kube-apiserver's own 60 s.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub deadline: Duration,
     /// The longest deadline a client may ask for; the contract has one hour.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub max_deadline: Duration,
     /// How long past the deadline the recorded answer (also one of 504) is waited for.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub answer_grace: Duration,
     /// Bytes of a body; the contract has 3 MiB.
     pub max_body_bytes: usize,
     /// Bytes of all bodies that are held at once.
     pub max_buffered_bytes: usize,
     /// Time for a client to send its body.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub body_timeout: Duration,
     /// Bytes of a request's head.
     pub max_header_bytes: usize,
     /// Headers of a request.
     pub max_headers: usize,
     /// Time for a client to send a request's head; also how long an HTTP/1.1 connection may idle.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub header_timeout: Duration,
     /// Time for a TLS handshake.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub handshake_timeout: Duration,
     /// How long a connection may stay without a request.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub idle_timeout: Duration,
     /// Time for what is under way when the gateway shuts down.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub drain_timeout: Duration,
     /// Connections at once.
     pub max_connections: usize,
@@ -70,26 +70,26 @@ pub struct Config {
     pub max_watches_per_token: usize,
 
     /// How long discovery is served from memory; at most 30 s.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub discovery_ttl: Duration,
     /// Length of each of the short watches that a client's watch is fed from.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub watch_slice: Duration,
     /// When a watch that asks for no end is ended all the same, as kube-apiserver does.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub watch_lifetime: Duration,
     /// How long the answer to a read stays in the blob store once it was delivered.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub read_retention: Duration,
     /// How long a request's body stays in the blob store past its deadline, to know a repetition by.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub payload_retention: Duration,
     /// Refusals of one token that are recorded one by one, per second.
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusal_burst: u32,
     /// How often those over it are recorded as a count.
-    #[serde(with = "text")]
+    #[serde(with = "duration_text")]
     pub refusal_report: Duration,
     /// Whether responses say in `Server-Timing` where their time went.
     pub server_timing: bool,
@@ -250,67 +250,6 @@ pub struct InvalidConfig {
     bound: &'static str,
 }
 
-/// Reads what Go's `time.ParseDuration` reads, as Kubernetes' own `timeout` parameter is: `65s`, `1m30s`,
-/// `1.5h`, `300ms`; nothing negative. `None` for everything else.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest.is_empty() || rest.len() > 64 {
-        return None;
-    }
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(digits);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3_600.0,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit;
-        rest = tail;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// Durations as text in configuration files.
-mod text {
-    use super::{Deserialize, Duration, parse_duration};
-    use serde::{Deserializer, Serializer, de::Error as _};
-
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let ms = duration.as_millis();
-        serializer.collect_str(&match ms {
-            _ if ms % 3_600_000 == 0 && ms > 0 => format!("{}h", ms / 3_600_000),
-            _ if ms % 60_000 == 0 && ms > 0 => format!("{}m", ms / 60_000),
-            _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-            _ => format!("{ms}ms"),
-        })
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration such as 65s or 10m")))
-    }
-}
-
 const MAX_DISCOVERY_TTL: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -370,43 +309,6 @@ mod tests {
             r#"{"deadline":65}"#,
         ] {
             assert!(serde_json::from_str::<Config>(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn durations_are_gos() {
-        for (text, ms) in [
-            ("0", 0),
-            ("0s", 0),
-            ("32s", 32_000),
-            ("1m30s", 90_000),
-            ("1.5h", 5_400_000),
-            ("300ms", 300),
-            ("+5s", 5_000),
-            ("1h0m0s", 3_600_000),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(ms)),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            "5",
-            "-5s",
-            "s",
-            "5 s",
-            "5d",
-            "1e3s",
-            ".s",
-            "infs",
-            "nans",
-            "5s5",
-            "99999999999999999999h",
-            &"1s".repeat(40),
-        ] {
-            assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 }

@@ -143,8 +143,7 @@ pub(super) fn asked(parts: &Parts, id: Option<RequestId>) -> Result<Asked, Unfor
         id,
         id_given,
         method,
-        deadline: parameter(&query, "timeout")
-            .and_then(|text| super::config::parse_duration(&text)),
+        deadline: parameter(&query, "timeout").and_then(|text| crate::types::parse_duration(&text)),
         is_upgrade: is_upgrade(&parts.headers),
         path,
         query,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::duration_text;
+
 /// How a [`super::Nautilus`] behaves. Every field has a default; durations are text such as `250ms`,
 /// `5s`, `10m`, `1h`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,51 +119,6 @@ const MIN_RESPONSE_BYTES: usize = 4 << 10;
 /// The contract's bound of an envelope.
 const MAX_RESPONSE_BYTES: usize = 256 << 20;
 
-/// Durations as `250ms`, `5s`, `10m` or `1h`.
-mod duration_text {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let millis = duration.as_millis();
-        let (number, unit) = match millis {
-            0 => (0, "s"),
-            _ if millis.is_multiple_of(3_600_000) => (millis / 3_600_000, "h"),
-            _ if millis.is_multiple_of(60_000) => (millis / 60_000, "m"),
-            _ if millis.is_multiple_of(1_000) => (millis / 1_000, "s"),
-            _ => (millis, "ms"),
-        };
-        serializer.collect_str(&format_args!("{number}{unit}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse(&text).ok_or_else(|| {
-            de::Error::custom("a duration is a number and one of ms, s, m, h, such as 250ms")
-        })
-    }
-
-    fn parse(text: &str) -> Option<Duration> {
-        let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-        let (number, unit) = text.split_at(digits);
-        let millis = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        let number: u64 = number.parse().ok()?;
-        number.checked_mul(millis).map(Duration::from_millis)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -191,9 +148,9 @@ mod tests {
             "s",
             "",
             "5 s",
+            "s5",
             "-5s",
             "5d",
-            "1.5s",
             "99999999999999999999h",
         ] {
             let text = format!(r#"{{"drain": "{bad}"}}"#);

@@ -1,6 +1,8 @@
 //! The vocabulary: no I/O, no async.
 
 mod cluster;
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+mod duration;
 mod header;
 mod id;
 mod malformed;
@@ -14,6 +16,10 @@ mod role;
 mod verb;
 
 pub use cluster::*;
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+pub(crate) use duration::duration_text;
+#[cfg(feature = "gateway")]
+pub(crate) use duration::parse_duration;
 pub use header::*;
 pub use id::*;
 pub use malformed::{ByteName, MAX_HEADER_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES, Malformed};
