@@ -88,7 +88,12 @@ impl World {
                 verbs: all(),
                 api_groups: all(),
                 resources: [
-                    "*", "*/log", "*/exec", "*/attach", "*/portforward", "*/proxy",
+                    "*",
+                    "*/log",
+                    "*/exec",
+                    "*/attach",
+                    "*/portforward",
+                    "*/proxy",
                 ]
                 .map(Into::into)
                 .to_vec(),

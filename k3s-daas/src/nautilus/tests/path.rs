@@ -26,7 +26,10 @@ async fn a_read_is_executed_and_its_answer_stored() {
     assert_eq!(path, "/api/v1/namespaces/default/pods?limit=500");
     assert_eq!(identity.user, format!("seal:{}", world.token));
     assert_eq!(identity.groups, ["developers"]);
-    assert_eq!(headers, [("accept".to_owned(), "application/json".to_owned())]);
+    assert_eq!(
+        headers,
+        [("accept".to_owned(), "application/json".to_owned())]
+    );
     eventually(|| (running.status.held() == 0).then_some(())).await;
     assert_eq!(running.status.executed(), 1);
     assert_eq!(running.status.stored(), 1);
@@ -143,13 +146,21 @@ async fn one_journal_serves_one_process_and_one_executor() {
     let world = World::with(2, &ClusterPolicy::default());
     let first = world.nautilus(0, Calls::default().ok()).build().unwrap();
     let again = world.nautilus(0, Calls::default().ok()).build();
-    assert!(matches!(again, Err(Error::Journal(JournalError::InUse))), "{again:?}");
+    assert!(
+        matches!(again, Err(Error::Journal(JournalError::InUse))),
+        "{again:?}"
+    );
     drop(first);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let other = world.nautilus(1, Calls::default().ok()).with_config(Config {
-        journal: world.directory.path().join("0.sqlite"),
-        ..world.config()
-    });
+    let other = world
+        .nautilus(1, Calls::default().ok())
+        .with_config(Config {
+            journal: world.directory.path().join("0.sqlite"),
+            ..world.config()
+        });
     let other = other.build();
-    assert!(matches!(other, Err(Error::Journal(JournalError::Foreign))), "{other:?}");
+    assert!(
+        matches!(other, Err(Error::Journal(JournalError::Foreign))),
+        "{other:?}"
+    );
 }
