@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
-use k3s_daas::ledger::{self, Ledger as _};
 use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{self, Ledger as _};
 use k3s_daas::types::Address;
 use zeroize::Zeroizing;
 

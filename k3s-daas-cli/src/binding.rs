@@ -28,7 +28,9 @@ pub async fn bind(
     let name = binding_name(token);
     let (status, found) = send(&client, Method::GET, &format!("{collection}/{name}"), None).await?;
     if status.is_success() {
-        if found.get("roleRef") == wanted.get("roleRef") && found.get("subjects") == wanted.get("subjects") {
+        if found.get("roleRef") == wanted.get("roleRef")
+            && found.get("subjects") == wanted.get("subjects")
+        {
             return Ok(());
         }
         // The role of a binding never changes.
@@ -86,7 +88,9 @@ async fn send(
     path: &str,
     body: Option<&Value>,
 ) -> anyhow::Result<(StatusCode, Value)> {
-    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let body = body
+        .map(|body| Bytes::from(body.to_string()))
+        .unwrap_or_default();
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -94,10 +98,16 @@ async fn send(
         .header("content-type", "application/json")
         .body(kube::client::Body::from(body))?;
     let unavailable = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Unavailable, format!("the cluster does not answer: {error}"))
-            .with_next("check its kubeconfig with `kubectl version`")
+        Failure::new(
+            Exit::Unavailable,
+            format!("the cluster does not answer: {error}"),
+        )
+        .with_next("check its kubeconfig with `kubectl version`")
     };
-    let response = client.send(request).await.map_err(|error| unavailable(&error))?;
+    let response = client
+        .send(request)
+        .await
+        .map_err(|error| unavailable(&error))?;
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| unavailable(&error))?;
     let value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
@@ -108,7 +118,10 @@ fn check(status: StatusCode, answer: &Value) -> anyhow::Result<()> {
     if status.is_success() {
         return Ok(());
     }
-    let message = answer.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = answer
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let message = format!("the cluster refuses the role binding: {status} {message}");
     Err(Failure::new(Exit::Refused, message)
         .with_next("let an administrator of the cluster create it, and leave --bind out")

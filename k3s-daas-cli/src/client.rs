@@ -40,7 +40,9 @@ impl Client {
     /// # Errors
     /// If the URL or the certificates are none.
     pub fn new(server: &str, ca_pem: &[u8]) -> anyhow::Result<Self> {
-        let url = server.parse().with_context(|| format!("`{server}` is no URL"))?;
+        let url = server
+            .parse()
+            .with_context(|| format!("`{server}` is no URL"))?;
         let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca_pem).collect();
         let authorities = authorities.context("the certificate authority is not PEM")?;
         let mut config = kube::Config::new(url);
@@ -126,10 +128,17 @@ impl Reply {
     /// What a `Status` in the body says, else its first line.
     #[must_use]
     pub fn message(&self) -> String {
-        let message = self.json().and_then(|body| Some(body.get("message")?.as_str()?.to_owned()));
+        let message = self
+            .json()
+            .and_then(|body| Some(body.get("message")?.as_str()?.to_owned()));
         message.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&self.body);
-            text.lines().next().unwrap_or_default().chars().take(200).collect()
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect()
         })
     }
 
@@ -151,7 +160,10 @@ impl Reply {
             429 | 502..=504 => Exit::Unavailable,
             _ => Exit::Failure,
         };
-        Some(Failure::new(exit, format!("{}: {}", self.status, self.message())))
+        Some(Failure::new(
+            exit,
+            format!("{}: {}", self.status, self.message()),
+        ))
     }
 }
 

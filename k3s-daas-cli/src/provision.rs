@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k3s_daas::contract::Call;
-use k3s_daas::crypto::keystore::load_or_create_development;
 use k3s_daas::crypto::Ed25519Signer;
+use k3s_daas::crypto::keystore::load_or_create_development;
 use k3s_daas::ledger::local::{Genesis, LocalLedger};
 use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::types::{
-    Address, AdminCapId, ClusterId, ClusterPolicy, ExecutorId, HexBytes, MIST_PER_SUI, PolicyRule, TokenId,
+    Address, AdminCapId, ClusterId, ClusterPolicy, ExecutorId, HexBytes, MIST_PER_SUI, PolicyRule,
+    TokenId,
 };
 use k3s_daas::wire::Delegate;
 
@@ -107,7 +108,10 @@ impl Ground {
         let delegate = self.signer(Role::Gateway).address();
         let token = self.issue(owner, rules, Some(delegate)).await?;
         if stake > 0 {
-            let call = Call::DepositStake { token, amount: stake };
+            let call = Call::DepositStake {
+                token,
+                amount: stake,
+            };
             self.ledger_as(Role::Owner).call(call).await?;
         }
         self.ledger.sync().await?;
@@ -140,9 +144,15 @@ impl Ground {
             Some(found) => found,
             None => (self.grant(everything(), 0).await?, 0),
         };
-        settings::update(&layout.settings(), &[(Key::Token, token.to_string().into())])?;
+        settings::update(
+            &layout.settings(),
+            &[(Key::Token, token.to_string().into())],
+        )?;
         if named != Some(token) && bonded < STAKE {
-            let call = Call::DepositStake { token, amount: STAKE - bonded };
+            let call = Call::DepositStake {
+                token,
+                amount: STAKE - bonded,
+            };
             self.ledger_as(Role::Owner).call(call).await?;
             self.ledger.sync().await?;
         }
@@ -185,7 +195,10 @@ impl Ground {
             not_before_ms: now.0,
             expires_at_ms,
             delegates: delegate
-                .map(|delegate| Delegate { delegate, expires_at_ms })
+                .map(|delegate| Delegate {
+                    delegate,
+                    expires_at_ms,
+                })
                 .into_iter()
                 .collect(),
         };
@@ -195,7 +208,9 @@ impl Ground {
 
 fn signer_of(keys: &[(Role, Ed25519Signer)], wanted: Role) -> Ed25519Signer {
     let found = keys.iter().find(|(role, _)| *role == wanted);
-    found.map(|(_, key)| key.clone()).expect("there is a key for every role")
+    found
+        .map(|(_, key)| key.clone())
+        .expect("there is a key for every role")
 }
 
 /// Rules that allow everything.
@@ -222,7 +237,9 @@ pub fn everything() -> Vec<PolicyRule> {
 fn check_is_ours(layout: &Layout) -> anyhow::Result<()> {
     let is_marked = match Settings::load_from(Some(&layout.settings()), Vec::new(), |_| None) {
         Ok(settings) => settings.is_development(),
-        Err(settings::Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        Err(settings::Error::Read { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
             !LocalLedger::exists(layout.ledger())
         }
         Err(error) => return Err(error.into()),
@@ -261,7 +278,10 @@ async fn ensure_executor(
     let signing_key = key(Role::Executor).public_key();
     let found = ledger.view(|now| {
         let entry = now.state.cluster(cluster)?.executors.iter();
-        entry.clone().find(|entry| entry.signing_key == signing_key).map(|entry| entry.id)
+        entry
+            .clone()
+            .find(|entry| entry.signing_key == signing_key)
+            .map(|entry| entry.id)
     });
     if let Some(executor) = found {
         return Ok(executor);

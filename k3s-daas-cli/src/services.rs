@@ -154,7 +154,9 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
-    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let mut names = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
     let ip = reachable(address).ip();
     if !ip.is_loopback() {
         names.push(ip.to_string());
@@ -249,7 +251,10 @@ impl NautilusParts {
 ///
 /// # Errors
 /// If it cannot be used.
-pub async fn kube(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<KubeExecutor> {
+pub async fn kube(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> anyhow::Result<KubeExecutor> {
     let executor = KubeExecutor::from_kubeconfig(kubeconfig, context).await;
     executor.advise(
         "cannot use the cluster's kubeconfig",

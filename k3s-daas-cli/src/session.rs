@@ -64,8 +64,11 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         let damaged = || {
-            Failure::new(Exit::Key, format!("{} is no session of this program", path.display()))
-                .with_next("run `daas logout` and `daas login`")
+            Failure::new(
+                Exit::Key,
+                format!("{} is no session of this program", path.display()),
+            )
+            .with_next("run `daas logout` and `daas login`")
         };
         let session: Self = serde_json::from_slice(&text).map_err(|_| damaged())?;
         if session.version != VERSION || session.token != token {
@@ -102,7 +105,10 @@ impl Session {
         let mut seed = Zeroizing::new([0; 32]);
         hex::decode_to_slice(self.seed.as_bytes(), &mut *seed).context("the session has no key")?;
         let signer = Ed25519Signer::from_seed(*seed);
-        anyhow::ensure!(signer.public_key() == self.public_key, "the session has another key");
+        anyhow::ensure!(
+            signer.public_key() == self.public_key,
+            "the session has another key"
+        );
         Ok(signer)
     }
 }
@@ -177,7 +183,11 @@ pub fn holder(app: &App, token: TokenId) -> anyhow::Result<Holder> {
             });
         }
     }
-    let message = if is_over { "the session is over" } else { "nobody is logged in" };
+    let message = if is_over {
+        "the session is over"
+    } else {
+        "nobody is logged in"
+    };
     Err(Failure::new(Exit::Key, message)
         .with_next("run `daas login`, which unlocks the owner's key once for the next hours")
         .into())
@@ -212,12 +222,17 @@ pub fn bearer(app: &App) -> anyhow::Result<Bearer> {
     if let Some(bearer) = cached(&path).filter(is_good) {
         return Ok(bearer);
     }
-    let deployment = Deployment { chain, package: PACKAGE };
+    let deployment = Deployment {
+        chain,
+        package: PACKAGE,
+    };
     let not_before_ms = Moment::now().0.saturating_sub(SKEW_MS);
     let mut lifetime = LIFETIME;
     if let Some(expires_at_ms) = holder.expires_at_ms {
         // Nothing outlives the session, so that whoever watches the expiry asks again in time.
-        lifetime = lifetime.min(Duration::from_millis(expires_at_ms.saturating_sub(not_before_ms)));
+        lifetime = lifetime.min(Duration::from_millis(
+            expires_at_ms.saturating_sub(not_before_ms),
+        ));
     }
     let issued = SignedCredential::issue(
         &holder.signer,
@@ -228,7 +243,9 @@ pub fn bearer(app: &App) -> anyhow::Result<Bearer> {
         not_before_ms,
         lifetime,
     );
-    let signed = issued.now_or_never().context("a key in memory signs at once")??;
+    let signed = issued
+        .now_or_never()
+        .context("a key in memory signs at once")??;
     let bearer = Bearer {
         text: Zeroizing::new(signed.to_bearer()),
         not_after_ms: signed.credential.not_after_ms,
@@ -287,7 +304,10 @@ pub fn ca(app: &App) -> anyhow::Result<Vec<u8>> {
         .map_err(|error| {
             Failure::new(
                 Exit::NotFound,
-                format!("cannot read the gateway's authority in {}: {error}", path.display()),
+                format!(
+                    "cannot read the gateway's authority in {}: {error}",
+                    path.display()
+                ),
             )
         })
         .advise(
@@ -345,11 +365,16 @@ mod secret {
     use serde::{Deserialize as _, Deserializer, Serializer};
     use zeroize::Zeroizing;
 
-    pub(super) fn serialize<S: Serializer>(text: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        text: &Zeroizing<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(text)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
         String::deserialize(from).map(Zeroizing::new)
     }
 }

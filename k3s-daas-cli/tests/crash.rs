@@ -68,23 +68,50 @@ fn a_row_that_was_changed_is_named() {
         database.query_row("SELECT max(sequence) FROM events", [], |row| row.get(0))
     });
     for (name, statement, row) in [
-        ("changed", "UPDATE calls SET time_ms = time_ms + 1 WHERE sequence = 3".to_owned(), "call 3"),
-        ("event", "UPDATE events SET event = zeroblob(8) WHERE sequence = 2".to_owned(), "event 2"),
-        ("deleted", "DELETE FROM calls WHERE sequence = 4".to_owned(), "call 4"),
+        (
+            "changed",
+            "UPDATE calls SET time_ms = time_ms + 1 WHERE sequence = 3".to_owned(),
+            "call 3",
+        ),
+        (
+            "event",
+            "UPDATE events SET event = zeroblob(8) WHERE sequence = 2".to_owned(),
+            "event 2",
+        ),
+        (
+            "deleted",
+            "DELETE FROM calls WHERE sequence = 4".to_owned(),
+            "call 4",
+        ),
         (
             "added",
-            format!("INSERT INTO events SELECT {} , call, event, link FROM events WHERE sequence = {last}", last + 1),
+            format!(
+                "INSERT INTO events SELECT {} , call, event, link FROM events WHERE sequence = {last}",
+                last + 1
+            ),
             &*format!("event {}", last + 1),
         ),
-        ("balance", "UPDATE balances SET mist = mist + 1".to_owned(), "balance"),
-        ("token", "UPDATE tokens SET object = zeroblob(9)".to_owned(), "token"),
+        (
+            "balance",
+            "UPDATE balances SET mist = mist + 1".to_owned(),
+            "balance",
+        ),
+        (
+            "token",
+            "UPDATE tokens SET object = zeroblob(9)".to_owned(),
+            "token",
+        ),
     ] {
         let copy = scratch.path().join(name);
         copy_dir(&dir, &copy);
         database(&copy, |database| database.execute(&statement, []));
         let run = daas(&copy, &["audit", "verify"]);
         assert_eq!(run.code, 6, "{name}: {run:?}");
-        assert!(run.err.contains(row), "{name} should name {row}: {}", run.err);
+        assert!(
+            run.err.contains(row),
+            "{name} should name {row}: {}",
+            run.err
+        );
     }
     // A whole ledger in the place of another verifies by itself, and not against a head of the other.
     let other = scratch.path().join("other");
@@ -107,13 +134,17 @@ fn separate(crash: impl Fn(&mut Separate)) {
 
 /// Makes 200 objects, sixteen at a time, and crashes something in the middle; those that were acknowledged.
 fn creates(dir: &Path, crash: impl FnOnce()) -> Vec<usize> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (begun, acknowledged) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     // A client lives in the runtime that it was made in.
     let client = runtime.block_on(async { client(dir) });
     let tasks: Vec<_> = (0..16)
         .map(|_| {
-            let (client, begun, acknowledged) = (client.clone(), begun.clone(), acknowledged.clone());
+            let (client, begun, acknowledged) =
+                (client.clone(), begun.clone(), acknowledged.clone());
             runtime.spawn(async move {
                 let mut done = Vec::new();
                 loop {
@@ -131,21 +162,26 @@ fn creates(dir: &Path, crash: impl FnOnce()) -> Vec<usize> {
         .collect();
     let patience = Instant::now();
     while acknowledged.load(Ordering::Relaxed) < CREATES / 4 {
-        assert!(patience.elapsed() < Duration::from_secs(60), "nothing is acknowledged");
+        assert!(
+            patience.elapsed() < Duration::from_secs(60),
+            "nothing is acknowledged"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     crash();
     let before = acknowledged.load(Ordering::Relaxed);
-    let mut all: Vec<usize> = runtime
-        .block_on(async {
-            let mut all = Vec::new();
-            for task in tasks {
-                all.extend(task.await.unwrap());
-            }
-            all
-        });
+    let mut all: Vec<usize> = runtime.block_on(async {
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await.unwrap());
+        }
+        all
+    });
     all.sort_unstable();
-    assert!(all.len() > before, "none of {CREATES} was acknowledged after the restart");
+    assert!(
+        all.len() > before,
+        "none of {CREATES} was acknowledged after the restart"
+    );
     all
 }
 
@@ -156,7 +192,10 @@ async fn create(client: &Client, index: usize) -> bool {
         "kind": "ConfigMap",
         "metadata": {"generateName": "crash-", "labels": {"index": index.to_string()}},
     });
-    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+    ];
     let body = Bytes::from(object.to_string());
     match client.send(Method::POST, CONFIGMAPS, &headers, body).await {
         Ok(reply) => reply.status == 201,
@@ -165,7 +204,11 @@ async fn create(client: &Client, index: usize) -> bool {
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(60) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                if client.send(Method::GET, "/livez", &[], Bytes::new()).await.is_ok() {
+                if client
+                    .send(Method::GET, "/livez", &[], Bytes::new())
+                    .await
+                    .is_ok()
+                {
                     break;
                 }
             }
@@ -204,7 +247,10 @@ fn check(dir: &Path, acknowledged: &[usize]) {
 fn client(dir: &Path) -> Client {
     let bearer = daas(dir, &["credential", "--bearer"]).ok();
     let text = std::fs::read_to_string(dir.join("kubeconfig")).unwrap();
-    let server = text.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap();
+    let server = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("server: "))
+        .unwrap();
     let ca = std::fs::read(dir.join("gateway/ca.crt")).unwrap();
     Client::new(server, &ca).unwrap().with_bearer(bearer.trim())
 }

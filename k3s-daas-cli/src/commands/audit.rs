@@ -44,13 +44,18 @@ Examples:
 /// # Errors
 /// [`Exit::Unverified`] if anything does not hold.
 pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
-    let Command::Verify { request, head, output } = command;
+    let Command::Verify {
+        request,
+        head,
+        output,
+    } = command;
     let app = App::new(global, *output, Flags::new())?;
     app.printer.progress("verifying…");
     let mut options = Options::default();
     options.head = *head;
     options.request = *request;
-    let report = audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
+    let report =
+        audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
     let broken = report.broken.clone();
     let trails = report.trails.clone();
     app.printer.object(&Shown(report))?;
@@ -61,12 +66,19 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         }
     }
     if let Some(broken) = broken {
-        return Err(Failure::new(Exit::Unverified, format!("the ledger is not what it was: {broken}"))
-            .with_next("keep the directory as evidence, and go on from a copy that verifies")
-            .into());
+        return Err(Failure::new(
+            Exit::Unverified,
+            format!("the ledger is not what it was: {broken}"),
+        )
+        .with_next("keep the directory as evidence, and go on from a copy that verifies")
+        .into());
     }
     if request.is_some() && trails.is_empty() {
-        return Err(Failure::new(Exit::NotFound, "the ledger verifies, and knows no such request").into());
+        return Err(Failure::new(
+            Exit::NotFound,
+            "the ledger verifies, and knows no such request",
+        )
+        .into());
     }
     Ok(())
 }
@@ -78,7 +90,16 @@ struct Shown(Report);
 impl Show for Shown {
     const KIND: &'static str = "ledger";
     const COLUMNS: &'static [&'static str] = &[
-        "VERIFIED", "BROKEN AT", "CHAIN", "HEAD", "CALLS", "EVENTS", "SIGNED HEADS", "ADMITTED", "ANSWERED", "REFUSED",
+        "VERIFIED",
+        "BROKEN AT",
+        "CHAIN",
+        "HEAD",
+        "CALLS",
+        "EVENTS",
+        "SIGNED HEADS",
+        "ADMITTED",
+        "ANSWERED",
+        "REFUSED",
         "UP TO",
     ];
 
@@ -101,7 +122,10 @@ impl Show for Shown {
     }
 
     fn name(&self) -> String {
-        self.0.chain.map(|chain| chain.to_string()).unwrap_or_default()
+        self.0
+            .chain
+            .map(|chain| chain.to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -116,10 +140,24 @@ impl Show for Trail {
     fn cells(&self) -> Vec<String> {
         let steps = self.0.steps.iter().map(|step| {
             let kind = serde_json::to_value(step.kind).ok();
-            let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("?").to_owned();
-            let status = step.status.map(|status| format!(" {status}")).unwrap_or_default();
-            let code = step.code.map(|code| format!(" {}", code.name())).unwrap_or_default();
-            format!("{} {kind}{status}{code} (event {})", Moment(step.time_ms), step.cursor)
+            let kind = kind
+                .as_ref()
+                .and_then(|kind| kind.as_str())
+                .unwrap_or("?")
+                .to_owned();
+            let status = step
+                .status
+                .map(|status| format!(" {status}"))
+                .unwrap_or_default();
+            let code = step
+                .code
+                .map(|code| format!(" {}", code.name()))
+                .unwrap_or_default();
+            format!(
+                "{} {kind}{status}{code} (event {})",
+                Moment(step.time_ms),
+                step.cursor
+            )
         });
         vec![
             self.0.request_id.to_string(),

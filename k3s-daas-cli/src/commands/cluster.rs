@@ -150,7 +150,12 @@ impl FromStr for Fund {
 /// What the ledger or the settings say.
 pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
     match command {
-        Command::Create { name, funds, policy, output } => {
+        Command::Create {
+            name,
+            funds,
+            policy,
+            output,
+        } => {
             let app = App::new(global, *output, Flags::new())?;
             app.block_on(create(&app, name, funds, policy))
         }
@@ -195,12 +200,7 @@ pub(crate) async fn create_call(
     created.context("the ledger created no cluster")
 }
 
-async fn create(
-    app: &App,
-    name: &str,
-    funds: &[Fund],
-    policy: &PolicyArgs,
-) -> anyhow::Result<()> {
+async fn create(app: &App, name: &str, funds: &[Fund], policy: &PolicyArgs) -> anyhow::Result<()> {
     let dir = app.layout().ledger();
     let mut funded = Vec::new();
     for fund in funds {
@@ -212,9 +212,12 @@ async fn create(
     }
     let ledger = if LocalLedger::exists(&dir) {
         if !funded.is_empty() {
-            return Err(Failure::new(Exit::Usage, "the ledger exists, and only a genesis can fund accounts")
-                .with_next("leave --fund out, or choose another --dir")
-                .into());
+            return Err(Failure::new(
+                Exit::Usage,
+                "the ledger exists, and only a genesis can fund accounts",
+            )
+            .with_next("leave --fund out, or choose another --dir")
+            .into());
         }
         app.ledger(Role::Admin).await?
     } else {
@@ -266,9 +269,12 @@ fn cluster_of(app: &App, ledger: &LocalLedger) -> anyhow::Result<Shown> {
     let id: ClusterId = app.settings.required(Key::Cluster)?;
     let shown = ledger.view(|now| now.state.cluster(id).map(Shown::of));
     shown.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("there is no cluster {id} on this ledger"))
-            .with_next("set `cluster` to one that there is, or make one with `daas cluster create`")
-            .into()
+        Failure::new(
+            Exit::NotFound,
+            format!("there is no cluster {id} on this ledger"),
+        )
+        .with_next("set `cluster` to one that there is, or make one with `daas cluster create`")
+        .into()
     })
 }
 
@@ -303,14 +309,29 @@ impl Shown {
 impl Show for Shown {
     const KIND: &'static str = "cluster";
     const COLUMNS: &'static [&'static str] = &[
-        "ID", "NAME", "VERSION", "CHAIN", "ADMIN CAP", "EXECUTORS", "INSURANCE", "MIN WRITE STAKE",
-        "MIN EXECUTOR STAKE", "UNBONDING", "LEASE", "ANSWERS KEPT", "ATTESTATION",
+        "ID",
+        "NAME",
+        "VERSION",
+        "CHAIN",
+        "ADMIN CAP",
+        "EXECUTORS",
+        "INSURANCE",
+        "MIN WRITE STAKE",
+        "MIN EXECUTOR STAKE",
+        "UNBONDING",
+        "LEASE",
+        "ANSWERS KEPT",
+        "ATTESTATION",
     ];
 
     fn cells(&self) -> Vec<String> {
         let span = |ms: u64| Span(std::time::Duration::from_millis(ms)).to_string();
         let ttl = self.policy.response_ttl_ms.iter().map(|&ms| span(ms));
-        let attestation = if self.policy.require_attestation { "required" } else { "not required" };
+        let attestation = if self.policy.require_attestation {
+            "required"
+        } else {
+            "not required"
+        };
         vec![
             self.id.to_string(),
             self.name.to_string(),

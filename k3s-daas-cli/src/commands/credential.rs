@@ -37,7 +37,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if let Some(info) = std::env::var_os(env_vars::KUBERNETES_EXEC_INFO) {
         check_version(&info.to_string_lossy())?;
     }
-    let audience = args.audience.clone().map(|audience| (Key::GatewayAudience, audience));
+    let audience = args
+        .audience
+        .clone()
+        .map(|audience| (Key::GatewayAudience, audience));
     let flags: Flags = audience.into_iter().collect();
     let app = App::new(global, Output::default(), flags)?;
     let bearer = session::bearer(&app)?;
@@ -46,7 +49,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let expires = Moment(bearer.not_after_ms).to_string();
     // kubectl reads RFC 3339 in whole seconds; rounding down asks again in time.
-    let (seconds, _) = expires.split_once('.').context("a moment has milliseconds")?;
+    let (seconds, _) = expires
+        .split_once('.')
+        .context("a moment has milliseconds")?;
     let credential = json!({
         "kind": "ExecCredential",
         "apiVersion": VERSION,
@@ -62,9 +67,11 @@ fn check_version(info: &str) -> anyhow::Result<()> {
         .and_then(|info| Some(info.get("apiVersion")?.as_str()?.to_owned()));
     match version {
         Some(version) if version == VERSION => Ok(()),
-        _ => Err(Failure::new(Exit::Usage, format!("only {VERSION} is spoken here"))
-            .with_next("write the kubeconfig anew with `daas kubeconfig`")
-            .into()),
+        _ => Err(
+            Failure::new(Exit::Usage, format!("only {VERSION} is spoken here"))
+                .with_next("write the kubeconfig anew with `daas kubeconfig`")
+                .into(),
+        ),
     }
 }
 

@@ -39,7 +39,13 @@ Examples:
   daas demo -o json | jq .verified")]
 pub struct Args {
     /// How to print.
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     output: DemoFormat,
 }
 
@@ -66,7 +72,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         DemoFormat::Yaml => Format::Yaml,
     };
     logging::start(global.log.as_deref().unwrap_or("error"), false)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let directory = tempfile::Builder::new().prefix("daas-demo-").tempdir()?;
     let mut story = Story::new(Printer::new(format));
     let told = runtime.block_on(tell(&mut story, directory.path()));
@@ -116,7 +124,11 @@ async fn begin(
 ) -> anyhow::Result<Stage> {
     story.heading("Everything begins")?;
     let ground = story
-        .stage("ledger", "a ledger, a cluster on it, an executor", Ground::prepare(layout))
+        .stage(
+            "ledger",
+            "a ledger, a cluster on it, an executor",
+            Ground::prepare(layout),
+        )
         .await?;
     let rules = vec![
         PolicyRule::builder()
@@ -127,53 +139,67 @@ async fn begin(
             .build()?,
     ];
     let staked = story
-        .stage("token", "a seal token: pods: * in namespace default, 1 SUI of stake", async {
-            ground.grant(rules.clone(), MIST_PER_SUI).await
-        })
+        .stage(
+            "token",
+            "a seal token: pods: * in namespace default, 1 SUI of stake",
+            async { ground.grant(rules.clone(), MIST_PER_SUI).await },
+        )
         .await?;
     let unstaked = story
-        .stage("token-unstaked", "another one with the same rules and no stake", async {
-            ground.grant(rules, 0).await
-        })
+        .stage(
+            "token-unstaked",
+            "another one with the same rules and no stake",
+            async { ground.grant(rules, 0).await },
+        )
         .await?;
     let kubeconfig = layout.cluster_kubeconfig();
     story
-        .stage("cluster", "a Kubernetes API server in memory, and both tokens' users bound in it", async {
-            dev::begin_memory(services, &layout.cluster(), &kubeconfig).await?;
-            for token in [staked, unstaked] {
-                binding::bind(Some(&kubeconfig), None, token, "cluster-admin").await?;
-            }
-            Ok(())
-        })
+        .stage(
+            "cluster",
+            "a Kubernetes API server in memory, and both tokens' users bound in it",
+            async {
+                dev::begin_memory(services, &layout.cluster(), &kubeconfig).await?;
+                for token in [staked, unstaked] {
+                    binding::bind(Some(&kubeconfig), None, token, "cluster-admin").await?;
+                }
+                Ok(())
+            },
+        )
         .await?;
     let (client, audience) = story
-        .stage("services", "Nautilus, and the gateway with a CA of its own", async {
-            let blobs = services::blobs(layout)?;
-            let nautilus = NautilusParts {
-                ledger: ground.ledger_as(Role::Operator),
-                blobs: blobs.clone(),
-                signer: ground.signer(Role::Executor),
-                executor: ground.executor,
-                kube: services::kube(Some(&kubeconfig), None).await?,
-            };
-            nautilus.begin(services, layout)?;
-            let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;
-            let tls = services::own_certificate(layout, address)?;
-            let ca = tls.ca_pem().context("the gateway's own authority has a certificate")?;
-            let client = Client::new(&format!("https://{address}"), ca.as_bytes())?;
-            let gateway = GatewayParts {
-                ledger: ground.ledger_as(Role::Gateway),
-                blobs,
-                cluster: ground.cluster,
-                discovery: Some(ground.gateway_token),
-                audience: address.to_string(),
-                tls,
-            };
-            let gateway = gateway.build()?;
-            services::begin_gateway(services, gateway.clone(), listener);
-            services::wait_until_ready(&gateway).await?;
-            Ok((client, address.to_string()))
-        })
+        .stage(
+            "services",
+            "Nautilus, and the gateway with a CA of its own",
+            async {
+                let blobs = services::blobs(layout)?;
+                let nautilus = NautilusParts {
+                    ledger: ground.ledger_as(Role::Operator),
+                    blobs: blobs.clone(),
+                    signer: ground.signer(Role::Executor),
+                    executor: ground.executor,
+                    kube: services::kube(Some(&kubeconfig), None).await?,
+                };
+                nautilus.begin(services, layout)?;
+                let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;
+                let tls = services::own_certificate(layout, address)?;
+                let ca = tls
+                    .ca_pem()
+                    .context("the gateway's own authority has a certificate")?;
+                let client = Client::new(&format!("https://{address}"), ca.as_bytes())?;
+                let gateway = GatewayParts {
+                    ledger: ground.ledger_as(Role::Gateway),
+                    blobs,
+                    cluster: ground.cluster,
+                    discovery: Some(ground.gateway_token),
+                    audience: address.to_string(),
+                    tls,
+                };
+                let gateway = gateway.build()?;
+                services::begin_gateway(services, gateway.clone(), listener);
+                services::wait_until_ready(&gateway).await?;
+                Ok((client, address.to_string()))
+            },
+        )
         .await?;
     Ok(Stage {
         ground,
@@ -185,7 +211,10 @@ async fn begin(
 }
 
 async fn play(story: &mut Story, stage: &Stage) -> anyhow::Result<Trail> {
-    let mut trail = Trail { answered: Vec::new(), refused: Vec::new() };
+    let mut trail = Trail {
+        answered: Vec::new(),
+        refused: Vec::new(),
+    };
     let good = stage.bearer(stage.staked, Moment::now().0).await?;
     let owner = stage.client.with_bearer(good.clone());
 
@@ -198,38 +227,92 @@ async fn play(story: &mut Story, stage: &Stage) -> anyhow::Result<Trail> {
         .request("list-pods", "list the Pods", &owner, Ask::get(PODS), 200)
         .await?;
     trail.answered.push((listed.id, 200));
-    let items = listed.reply.json().and_then(|list| list.get("items")?.as_array().cloned());
-    let names: Vec<_> = items.unwrap_or_default().iter().map(|pod| pod["metadata"]["name"].clone()).collect();
-    ensure!(names == ["demo"], "the list should hold Pod demo alone, and holds {names:?}");
+    let items = listed
+        .reply
+        .json()
+        .and_then(|list| list.get("items")?.as_array().cloned());
+    let names: Vec<_> = items
+        .unwrap_or_default()
+        .iter()
+        .map(|pod| pod["metadata"]["name"].clone())
+        .collect();
+    ensure!(
+        names == ["demo"],
+        "the list should hold Pod demo alone, and holds {names:?}"
+    );
     let deleted = story
-        .request("delete-pod", "delete Pod demo", &owner, Ask::delete(&format!("{PODS}/demo")), 200)
+        .request(
+            "delete-pod",
+            "delete Pod demo",
+            &owner,
+            Ask::delete(&format!("{PODS}/demo")),
+            200,
+        )
         .await?;
     trail.answered.push((deleted.id, 200));
 
     story.heading("What it does not allow is refused, and the refusal recorded")?;
     let secret = Ask::get("/api/v1/namespaces/default/secrets/database");
-    let secret = story.request("secret", "read a Secret", &owner, secret, 403).await?;
+    let secret = story
+        .request("secret", "read a Secret", &owner, secret, 403)
+        .await?;
     trail.refused.push((secret.id, "ENoPermission"));
     let other = Ask::get("/api/v1/namespaces/kube-system/pods");
-    let other = story.request("namespace", "list the Pods of another namespace", &owner, other, 403).await?;
+    let other = story
+        .request(
+            "namespace",
+            "list the Pods of another namespace",
+            &owner,
+            other,
+            403,
+        )
+        .await?;
     trail.refused.push((other.id, "ENoPermission"));
     let poor = stage.bearer(stage.unstaked, Moment::now().0).await?;
     let poor = stage.client.with_bearer(poor);
     let write = story
-        .request("stake", "create a Pod with the token that has no stake", &poor, Ask::post(POD), 403)
+        .request(
+            "stake",
+            "create a Pod with the token that has no stake",
+            &poor,
+            Ask::post(POD),
+            403,
+        )
         .await?;
     trail.refused.push((write.id, "EInsufficientStake"));
 
-    story.heading("Who does not prove who they are gets nothing, and leaves nothing on the ledger")?;
+    story.heading(
+        "Who does not prove who they are gets nothing, and leaves nothing on the ledger",
+    )?;
     let hours_ago = Moment::now().0.saturating_sub(2 * 3_600_000);
     let expired = stage.bearer(stage.staked, hours_ago).await?;
     let expired = stage.client.with_bearer(expired);
-    story.request("expired", "list the Pods with an expired credential", &expired, Ask::get(PODS), 401).await?;
+    story
+        .request(
+            "expired",
+            "list the Pods with an expired credential",
+            &expired,
+            Ask::get(PODS),
+            401,
+        )
+        .await?;
     let forged = stage.client.with_bearer(stage.forged().await?);
-    story.request("forged", "list the Pods with a forged credential", &forged, Ask::get(PODS), 401).await?;
+    story
+        .request(
+            "forged",
+            "list the Pods with a forged credential",
+            &forged,
+            Ask::get(PODS),
+            401,
+        )
+        .await?;
 
     story
-        .stage("recorded", "the refusals have arrived on the ledger", stage.wait_for(&trail))
+        .stage(
+            "recorded",
+            "the refusals have arrived on the ledger",
+            stage.wait_for(&trail),
+        )
         .await?;
     Ok(trail)
 }
@@ -240,7 +323,11 @@ fn verify(story: &mut Story, layout: &Layout, trail: &Trail) -> anyhow::Result<(
     let mut options = audit::Options::default();
     let report = audit::verify(layout.ledger(), &options)?;
     if let Some(broken) = &report.broken {
-        return Err(Failure::new(Exit::Unverified, format!("the ledger does not verify: {broken}")).into());
+        return Err(Failure::new(
+            Exit::Unverified,
+            format!("the ledger does not verify: {broken}"),
+        )
+        .into());
     }
     ensure!(report.verified, "the ledger does not verify");
     for (id, status) in &trail.answered {
@@ -255,7 +342,10 @@ fn verify(story: &mut Story, layout: &Layout, trail: &Trail) -> anyhow::Result<(
             "request {id} should be admitted and answered, and is {kinds:?}"
         );
         let answered = found.steps.last().and_then(|step| step.status);
-        ensure!(answered == Some(*status), "request {id} should be answered {status}");
+        ensure!(
+            answered == Some(*status),
+            "request {id} should be answered {status}"
+        );
     }
     for (id, code) in &trail.refused {
         options.request = Some(*id);
@@ -265,7 +355,10 @@ fn verify(story: &mut Story, layout: &Layout, trail: &Trail) -> anyhow::Result<(
             .flat_map(|trail| &trail.steps)
             .map(|step| step.code.map(|code| code.name()))
             .collect();
-        ensure!(codes == [Some(*code)], "request {id} should be refused with {code}, and is {codes:?}");
+        ensure!(
+            codes == [Some(*code)],
+            "request {id} should be refused with {code}, and is {codes:?}"
+        );
     }
     story.verified = true;
     story.passed(
@@ -310,12 +403,17 @@ fn change_a_byte(database: &Path) -> anyhow::Result<i64> {
     let mut calls = calls.query([])?;
     while let Some(call) = calls.next()? {
         let (sequence, mut signed): (i64, Vec<u8>) = (call.get(0)?, call.get(1)?);
-        let found = signed.windows(PODS.len()).position(|window| window == PODS.as_bytes());
+        let found = signed
+            .windows(PODS.len())
+            .position(|window| window == PODS.as_bytes());
         let Some(at) = found else {
             continue;
         };
         signed[at + PODS.len() - "pods".len()] ^= 1;
-        database.execute("UPDATE calls SET signed = ?1 WHERE sequence = ?2", (signed, sequence))?;
+        database.execute(
+            "UPDATE calls SET signed = ?1 WHERE sequence = ?2",
+            (signed, sequence),
+        )?;
         return Ok(sequence);
     }
     anyhow::bail!("the copy holds no request for Pods")
@@ -382,11 +480,19 @@ struct Ask {
 
 impl Ask {
     fn get(path: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), body: None }
+        Self {
+            method: Method::GET,
+            path: path.to_owned(),
+            body: None,
+        }
     }
 
     fn delete(path: &str) -> Self {
-        Self { method: Method::DELETE, path: path.to_owned(), body: None }
+        Self {
+            method: Method::DELETE,
+            path: path.to_owned(),
+            body: None,
+        }
     }
 
     fn post(name: &str) -> Self {
@@ -396,7 +502,11 @@ impl Ask {
             "metadata": {"name": name},
             "spec": {"containers": [{"name": "web", "image": "nginx"}]},
         });
-        Self { method: Method::POST, path: PODS.to_owned(), body: Some(body) }
+        Self {
+            method: Method::POST,
+            path: PODS.to_owned(),
+            body: Some(body),
+        }
     }
 }
 
@@ -502,8 +612,15 @@ impl Story {
             ("content-type", "application/json"),
             ("daas-request-id", id_text.as_str()),
         ];
-        let headers = if ask.body.is_some() { &headers[..] } else { &[headers[0], headers[2]][..] };
-        let body = ask.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let headers = if ask.body.is_some() {
+            &headers[..]
+        } else {
+            &[headers[0], headers[2]][..]
+        };
+        let body = ask
+            .body
+            .map(|body| Bytes::from(body.to_string()))
+            .unwrap_or_default();
         let begun = Instant::now();
         let reply = client.send(ask.method, &ask.path, headers, body).await?;
         let elapsed = begun.elapsed();
@@ -515,7 +632,10 @@ impl Story {
             self.rejected += 1;
         }
         let verdict = if ok { "ok  " } else { "WRONG" };
-        self.tell(&format!("  {verdict}  {}  {what} → {status}", shown(elapsed)))?;
+        self.tell(&format!(
+            "  {verdict}  {}  {what} → {status}",
+            shown(elapsed)
+        ))?;
         if let Some(message) = &message {
             self.tell(&format!("                  {message}"))?;
         }
@@ -529,7 +649,11 @@ impl Story {
             message,
             elapsed_ms: ms(elapsed),
         });
-        ensure!(ok, "{what}: {expected} was to be expected, and {status} came: {}", reply.message());
+        ensure!(
+            ok,
+            "{what}: {expected} was to be expected, and {status} came: {}",
+            reply.message()
+        );
         Ok(Answered { id, reply })
     }
 

@@ -66,8 +66,14 @@ pub enum Cluster {
 /// # Errors
 /// If something cannot be made, or a service fails.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let listen = args.listen.map(|listen| (Key::GatewayListen, listen.to_string()));
-    let app = App::new(global, Output::default(), listen.into_iter().collect::<Flags>())?;
+    let listen = args
+        .listen
+        .map(|listen| (Key::GatewayListen, listen.to_string()));
+    let app = App::new(
+        global,
+        Output::default(),
+        listen.into_iter().collect::<Flags>(),
+    )?;
     app.start_logging("warn")?;
     app.block_on(serve(args, global, &app))
 }
@@ -75,9 +81,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     let layout = app.layout();
     if app.settings.file() != layout.settings() {
-        return Err(Failure::new(Exit::Usage, "a development directory has its settings inside")
-            .with_next("give --dir alone, or a --config in that directory")
-            .into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "a development directory has its settings inside",
+        )
+        .with_next("give --dir alone, or a --config in that directory")
+        .into());
     }
     let shutdown = services::shutdown_on_signal()?;
     let ground = Ground::prepare(&layout).await?;
@@ -88,10 +97,15 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     let result = async {
         target.bind(app, args.bind.as_deref(), token).await?;
         if args.provision_only {
-            app.printer.note(&format!("{} is ready for daas-nautilus and daas-gateway", layout.root().display()));
+            app.printer.note(&format!(
+                "{} is ready for daas-nautilus and daas-gateway",
+                layout.root().display()
+            ));
             return Ok(None);
         }
-        start(global, app, &layout, &ground, kube, &mut services).await.map(Some)
+        start(global, app, &layout, &ground, kube, &mut services)
+            .await
+            .map(Some)
     };
     // Ctrl-C while it starts is no failure.
     let started = tokio::select! {
@@ -103,7 +117,8 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
             app.printer.line(&services::export_line(&kubeconfig))?;
             let running = services.run(shutdown.clone());
             let stopped = running.await;
-            app.printer.note("stopped; the next `daas dev` goes on from here");
+            app.printer
+                .note("stopped; the next `daas dev` goes on from here");
             stopped
         }
         Ok(None) => services.stop().await,
@@ -124,7 +139,10 @@ async fn start(
     services: &mut Services,
 ) -> anyhow::Result<PathBuf> {
     let (listener, address) = listen(app).await?;
-    settings::update(&layout.settings(), &[(Key::GatewayListen, address.to_string().into())])?;
+    settings::update(
+        &layout.settings(),
+        &[(Key::GatewayListen, address.to_string().into())],
+    )?;
     // Read again: what was made is in the file now, and counts from here on.
     let flags = vec![(Key::GatewayListen, address.to_string())];
     let app = App::new(global, Output::default(), flags)?;
@@ -138,7 +156,10 @@ async fn start(
     };
     nautilus.begin(services, layout)?;
     let tls = services::own_certificate(layout, address)?;
-    let ca = tls.ca_pem().context("the gateway's own authority has a certificate")?.to_owned();
+    let ca = tls
+        .ca_pem()
+        .context("the gateway's own authority has a certificate")?
+        .to_owned();
     let gateway = GatewayParts {
         ledger: ground.ledger_as(Role::Gateway),
         blobs,
@@ -151,8 +172,15 @@ async fn start(
     services::begin_gateway(services, gateway.clone(), listener);
     services::wait_until_ready(&gateway).await?;
     let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, ca.as_bytes())?;
-    write_private(&layout.kubeconfig(), serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
-    app.printer.note(&format!("ready: {} over the ledger in {}", session::server(&app.settings), layout.ledger().display()));
+    write_private(
+        &layout.kubeconfig(),
+        serde_yaml_ng::to_string(&kubeconfig)?.as_bytes(),
+    )?;
+    app.printer.note(&format!(
+        "ready: {} over the ledger in {}",
+        session::server(&app.settings),
+        layout.ledger().display()
+    ));
     if !address.ip().is_loopback() {
         app.printer.note("warning: others on the network can reach this gateway, and its keys are development keys");
     }
@@ -172,13 +200,20 @@ async fn listen(app: &App) -> anyhow::Result<(tokio::net::TcpListener, SocketAdd
 /// The cluster that is executed on.
 #[derive(Debug)]
 enum Target {
-    Memory { kubeconfig: PathBuf },
-    Kubeconfig { file: PathBuf, context: Option<String> },
+    Memory {
+        kubeconfig: PathBuf,
+    },
+    Kubeconfig {
+        file: PathBuf,
+        context: Option<String>,
+    },
 }
 
 impl Target {
     fn choose(wanted: Option<Cluster>, app: &App, layout: &Layout) -> anyhow::Result<Self> {
-        let memory = Self::Memory { kubeconfig: layout.cluster_kubeconfig() };
+        let memory = Self::Memory {
+            kubeconfig: layout.cluster_kubeconfig(),
+        };
         let kept = app.settings.path(Key::NautilusKubeconfig);
         match (wanted, kept) {
             (Some(Cluster::Memory), _) | (None, None) => Ok(memory),
@@ -190,20 +225,30 @@ impl Target {
                 let (file, context) = current(layout)?;
                 let path = file.to_string_lossy().into_owned();
                 let mut changes = vec![(Key::NautilusKubeconfig, path.into())];
-                changes.extend(context.clone().map(|context| (Key::NautilusContext, context.into())));
+                changes.extend(
+                    context
+                        .clone()
+                        .map(|context| (Key::NautilusContext, context.into())),
+                );
                 settings::update(&layout.settings(), &changes)?;
                 Ok(Self::Kubeconfig { file, context })
             }
         }
     }
 
-    async fn start(&self, services: &mut Services, layout: &Layout) -> anyhow::Result<KubeExecutor> {
+    async fn start(
+        &self,
+        services: &mut Services,
+        layout: &Layout,
+    ) -> anyhow::Result<KubeExecutor> {
         match self {
             Self::Memory { kubeconfig } => {
                 begin_memory(services, &layout.cluster(), kubeconfig).await?;
                 services::kube(Some(kubeconfig), None).await
             }
-            Self::Kubeconfig { file, context } => services::kube(Some(file), context.as_deref()).await,
+            Self::Kubeconfig { file, context } => {
+                services::kube(Some(file), context.as_deref()).await
+            }
         }
     }
 
@@ -217,7 +262,8 @@ impl Target {
             }
             (Self::Kubeconfig { .. }, None) => {
                 app.printer.note("the cluster knows nothing of this token; what it may do there is for you to say:");
-                app.printer.note(&format!("  {}", binding::command(token, "edit")));
+                app.printer
+                    .note(&format!("  {}", binding::command(token, "edit")));
                 Ok(())
             }
         }
@@ -234,10 +280,13 @@ pub(crate) async fn begin_memory(
     kubeconfig: &Path,
 ) -> anyhow::Result<()> {
     create_private_dir(dir)?;
-    let cluster = MemoryCluster::builder().with_directory(dir.to_owned()).build().advise(
-        "cannot open the memory cluster",
-        "another process may run over this directory; stop that one, or choose another --dir",
-    )?;
+    let cluster = MemoryCluster::builder()
+        .with_directory(dir.to_owned())
+        .build()
+        .advise(
+            "cannot open the memory cluster",
+            "another process may run over this directory; stop that one, or choose another --dir",
+        )?;
     let (listener, address) = services::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let text = cluster.kubeconfig(&format!("https://{address}"));
     write_private(kubeconfig, text.as_bytes())?;
@@ -262,16 +311,21 @@ fn current(layout: &Layout) -> anyhow::Result<(PathBuf, Option<String>)> {
         }
         [file] => file.clone(),
         _ => {
-            return Err(Failure::new(Exit::Settings, "KUBECONFIG names several files")
-                .with_next("name one of them in KUBECONFIG, or in `nautilus.kubeconfig`")
-                .into());
+            return Err(
+                Failure::new(Exit::Settings, "KUBECONFIG names several files")
+                    .with_next("name one of them in KUBECONFIG, or in `nautilus.kubeconfig`")
+                    .into(),
+            );
         }
     };
     let file = std::path::absolute(file)?;
     if file == layout.kubeconfig() {
-        return Err(Failure::new(Exit::Settings, "the current kubeconfig is this gateway's own")
-            .with_next("unset KUBECONFIG, or point it at the cluster itself")
-            .into());
+        return Err(Failure::new(
+            Exit::Settings,
+            "the current kubeconfig is this gateway's own",
+        )
+        .with_next("unset KUBECONFIG, or point it at the cluster itself")
+        .into());
     }
     let read = kube::config::Kubeconfig::read_from(&file).advise(
         format!("cannot read {}", file.display()),
@@ -288,10 +342,17 @@ fn current(layout: &Layout) -> anyhow::Result<(PathBuf, Option<String>)> {
         .iter()
         .find(|named| Some(&named.name) == context.as_ref())
         .and_then(|named| named.context.as_ref()?.user.clone());
-    if read.auth_infos.iter().any(|auth| Some(&auth.name) == user.as_ref() && is_ours(auth)) {
-        return Err(Failure::new(Exit::Settings, "the current context is that of a gateway, not of a cluster")
-            .with_next("choose the cluster's own context with `kubectl config use-context`")
-            .into());
+    if read
+        .auth_infos
+        .iter()
+        .any(|auth| Some(&auth.name) == user.as_ref() && is_ours(auth))
+    {
+        return Err(Failure::new(
+            Exit::Settings,
+            "the current context is that of a gateway, not of a cluster",
+        )
+        .with_next("choose the cluster's own context with `kubectl config use-context`")
+        .into());
     }
     Ok((file, context))
 }

@@ -91,7 +91,9 @@ pub(crate) fn summary(event: &Event) -> String {
         }
         Event::K8sRequestsRejected(event) => format!("{} times {}", event.count, code(event.code)),
         Event::K8sRequestClaimed(event) => format!("{} by {}", event.request_id, event.executor),
-        Event::K8sRequestReleased(event) => format!("{} by {}", event.request_id, event.released_by),
+        Event::K8sRequestReleased(event) => {
+            format!("{} by {}", event.request_id, event.released_by)
+        }
         Event::ResponsesPruned(event) => format!("{} requests", event.request_ids.len()),
         Event::ClusterCreated(event) => event.name.to_string(),
         Event::SealTokenIssued(event) => format!("{} to {}", event.token, event.owner),
@@ -113,5 +115,8 @@ pub(crate) fn summary(event: &Event) -> String {
 }
 
 fn code(number: u8) -> String {
-    Code::from_number(number).map_or_else(|| format!("code {number}"), |code| format!("{} ({number})", code.name()))
+    Code::from_number(number).map_or_else(
+        || format!("code {number}"),
+        |code| format!("{} ({number})", code.name()),
+    )
 }

@@ -104,7 +104,12 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             let app = App::new(global, *output, Flags::new())?;
             app.block_on(list(&app))
         }
-        Command::Register { operator, signing_key, encryption_key, output } => {
+        Command::Register {
+            operator,
+            signing_key,
+            encryption_key,
+            output,
+        } => {
             let app = App::new(global, *output, Flags::new())?;
             app.block_on(async {
                 let operator = match operator {
@@ -135,9 +140,16 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     },
                 )
                 .await?;
-                settings::update(app.settings.file(), &[(Key::Executor, executor.to_string().into())])?;
-                let shown = all(&app, &ledger)?.into_iter().find(|shown| shown.id == executor);
-                Ok(app.printer.object(&shown.context("the ledger does not show the executor")?)?)
+                settings::update(
+                    app.settings.file(),
+                    &[(Key::Executor, executor.to_string().into())],
+                )?;
+                let shown = all(&app, &ledger)?
+                    .into_iter()
+                    .find(|shown| shown.id == executor);
+                Ok(app
+                    .printer
+                    .object(&shown.context("the ledger does not show the executor")?)?)
             })
         }
         Command::Deactivate { executor } => {
@@ -150,7 +162,8 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     executor: *executor,
                 };
                 ledger.call(call).await?;
-                app.printer.note(&format!("executor {executor} is assigned nothing any more"));
+                app.printer
+                    .note(&format!("executor {executor} is assigned nothing any more"));
                 Ok(())
             })
         }
@@ -195,12 +208,19 @@ fn all(app: &App, ledger: &LocalLedger) -> anyhow::Result<Vec<Shown>> {
             active: entry.active,
             eligible: cluster.is_eligible(entry),
             attested: !entry.pcrs.is_empty(),
-            slashed: now.state.executor(entry.id).is_some_and(|executor| executor.slashed),
+            slashed: now
+                .state
+                .executor(entry.id)
+                .is_some_and(|executor| executor.slashed),
         });
         Some(shown.collect())
     });
     executors.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("there is no cluster {id} on this ledger")).into()
+        Failure::new(
+            Exit::NotFound,
+            format!("there is no cluster {id} on this ledger"),
+        )
+        .into()
     })
 }
 

@@ -59,13 +59,18 @@ impl Cli {
     fn flags(&self) -> Flags {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let values = [
-            (Key::GatewayListen, self.listen.map(|listen| listen.to_string())),
+            (
+                Key::GatewayListen,
+                self.listen.map(|listen| listen.to_string()),
+            ),
             (Key::GatewayServer, self.server.clone()),
             (Key::GatewayAudience, self.audience.clone()),
             (Key::GatewayCertificate, self.certificate.as_ref().map(path)),
             (Key::GatewayPrivateKey, self.private_key.as_ref().map(path)),
         ];
-        let values = values.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let values = values
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
         values.collect()
     }
 }
@@ -93,7 +98,10 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let settled = App::new(&cli.global, Output::default(), flags)?;
     if app.settings.is_development() {
         // So that `daas request` and `daas credential` find it.
-        settings::update(app.settings.file(), &[(Key::GatewayListen, address.to_string().into())])?;
+        settings::update(
+            app.settings.file(),
+            &[(Key::GatewayListen, address.to_string().into())],
+        )?;
     }
     let tls = certificate(app, &layout, address)?;
     let gateway = GatewayParts {
@@ -111,13 +119,19 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         let ca = authority(&settled, gateway.ca_pem())?;
         let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, &ca)?;
         write_private(file, serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
-        app.printer.line(&services::export_line(&std::path::absolute(file)?))?;
+        app.printer
+            .line(&services::export_line(&std::path::absolute(file)?))?;
     }
-    app.printer.note(&format!("serving {}", session::server(&settled.settings)));
+    app.printer
+        .note(&format!("serving {}", session::server(&settled.settings)));
     services.run(shutdown).await
 }
 
-fn certificate(app: &App, layout: &crate::layout::Layout, address: SocketAddr) -> anyhow::Result<Tls> {
+fn certificate(
+    app: &App,
+    layout: &crate::layout::Layout,
+    address: SocketAddr,
+) -> anyhow::Result<Tls> {
     let given = (
         app.settings.path(Key::GatewayCertificate),
         app.settings.path(Key::GatewayPrivateKey),
@@ -127,9 +141,12 @@ fn certificate(app: &App, layout: &crate::layout::Layout, address: SocketAddr) -
             Tls::from_files(&certificate, &key).context("cannot use the gateway's certificate")
         }
         (None, None) => services::own_certificate(layout, address),
-        _ => Err(Failure::new(Exit::Settings, "a certificate needs its private key, and a key its certificate")
-            .with_next("set both `gateway.certificate` and `gateway.private_key`, or neither")
-            .into()),
+        _ => Err(Failure::new(
+            Exit::Settings,
+            "a certificate needs its private key, and a key its certificate",
+        )
+        .with_next("set both `gateway.certificate` and `gateway.private_key`, or neither")
+        .into()),
     }
 }
 

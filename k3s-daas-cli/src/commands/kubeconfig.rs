@@ -40,7 +40,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let ca = session::ca(&app)?;
     let kubeconfig = of_app(&app, &args.name, &ca)?;
     if !args.merge {
-        return Ok(app.printer.raw(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?);
+        return Ok(app
+            .printer
+            .raw(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?);
     }
     let file = kubectls_own()?;
     let current = match std::fs::read_to_string(&file) {
@@ -57,7 +59,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Through a symbolic link to the file that it stands for.
     let file = std::fs::canonicalize(&file).unwrap_or(file);
     write_private(&file, serde_yaml_ng::to_string(&merged)?.as_bytes())?;
-    app.printer.note(&format!("{} now uses context {}", file.display(), args.name));
+    app.printer.note(&format!(
+        "{} now uses context {}",
+        file.display(),
+        args.name
+    ));
     Ok(())
 }
 
@@ -79,7 +85,13 @@ pub(crate) fn of_app(app: &App, name: &str, ca_pem: &[u8]) -> anyhow::Result<Val
         args.push(settings.dir().to_string_lossy().into_owned());
     }
     let program = program()?;
-    Ok(kubeconfig(name, &session::server(settings), ca_pem, &program, &args))
+    Ok(kubeconfig(
+        name,
+        &session::server(settings),
+        ca_pem,
+        &program,
+        &args,
+    ))
 }
 
 /// `daas` itself: this program, or the one beside it.
@@ -91,10 +103,12 @@ fn program() -> anyhow::Result<PathBuf> {
 
 fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[String]) -> Value {
     let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
-    let named = |key: &str, value: Value| {
-        Value::Sequence(vec![map([("name", name.into()), (key, value)])])
-    };
-    let cluster = map([("server", server.into()), ("certificate-authority-data", ca.into())]);
+    let named =
+        |key: &str, value: Value| Value::Sequence(vec![map([("name", name.into()), (key, value)])]);
+    let cluster = map([
+        ("server", server.into()),
+        ("certificate-authority-data", ca.into()),
+    ]);
     let args: Vec<Value> = args.iter().map(|arg| arg.as_str().into()).collect();
     let exec = map([
         ("apiVersion", "client.authentication.k8s.io/v1".into()),
@@ -104,7 +118,8 @@ fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[S
         ("provideClusterInfo", false.into()),
         (
             "installHint",
-            "daas is what this cluster's credentials come from; `daas kubeconfig` writes its path".into(),
+            "daas is what this cluster's credentials come from; `daas kubeconfig` writes its path"
+                .into(),
         ),
     ]);
     let context = map([("cluster", name.into()), ("user", name.into())]);
@@ -119,7 +134,9 @@ fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[S
 }
 
 fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    let entries = entries.into_iter().map(|(key, value)| (Value::from(key), value));
+    let entries = entries
+        .into_iter()
+        .map(|(key, value)| (Value::from(key), value));
     Value::Mapping(entries.collect::<Mapping>())
 }
 
@@ -155,12 +172,17 @@ fn merge(current: Value, new: Value) -> anyhow::Result<Value> {
 /// The file that kubectl itself would change.
 fn kubectls_own() -> anyhow::Result<PathBuf> {
     if let Some(files) = std::env::var_os(env_vars::KUBECONFIG) {
-        if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty()) {
+        if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty())
+        {
             return Ok(file);
         }
     }
-    let home = std::env::var_os(env_vars::HOME)
-        .ok_or_else(|| Failure::new(Exit::Settings, "neither KUBECONFIG nor HOME says where kubectl's file is"))?;
+    let home = std::env::var_os(env_vars::HOME).ok_or_else(|| {
+        Failure::new(
+            Exit::Settings,
+            "neither KUBECONFIG nor HOME says where kubectl's file is",
+        )
+    })?;
     Ok(Path::new(&home).join(".kube/config"))
 }
 
@@ -173,7 +195,13 @@ mod tests {
     use super::*;
 
     fn example(server: &str) -> Value {
-        kubeconfig("daas", server, b"pem", Path::new("/bin/daas"), &["credential".to_owned()])
+        kubeconfig(
+            "daas",
+            server,
+            b"pem",
+            Path::new("/bin/daas"),
+            &["credential".to_owned()],
+        )
     }
 
     #[test]
@@ -204,7 +232,10 @@ mod tests {
     #[test]
     fn nothing_in_it_is_secret() {
         let text = serde_yaml_ng::to_string(&example("https://a")).unwrap();
-        assert!(!text.contains("token:") && !text.contains("client-key"), "{text}");
+        assert!(
+            !text.contains("token:") && !text.contains("client-key"),
+            "{text}"
+        );
         assert!(text.contains("interactiveMode: Never"));
     }
 }

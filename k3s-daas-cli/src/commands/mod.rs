@@ -27,12 +27,20 @@ pub mod token;
 fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes)
+        std::io::stdin()
+            .lock()
+            .take(MAX_INPUT + 1)
+            .read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
+        std::fs::File::open(file)
+            .and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
     };
     read.with_context(|| format!("cannot read {}", file.display()))?;
-    anyhow::ensure!(bytes.len() as u64 <= MAX_INPUT, "{} is longer than 16 MiB", file.display());
+    anyhow::ensure!(
+        bytes.len() as u64 <= MAX_INPUT,
+        "{} is longer than 16 MiB",
+        file.display()
+    );
     Ok(bytes)
 }
 

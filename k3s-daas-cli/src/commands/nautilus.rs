@@ -44,9 +44,16 @@ pub struct Cli {
 /// If something is missing, or the cluster's kubeconfig cannot be used.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut flags = Flags::new();
-    let kubeconfig = cli.kubeconfig.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let kubeconfig = cli
+        .kubeconfig
+        .as_ref()
+        .map(|path| path.to_string_lossy().into_owned());
     flags.extend(kubeconfig.map(|path| (Key::NautilusKubeconfig, path)));
-    flags.extend(cli.context.clone().map(|context| (Key::NautilusContext, context)));
+    flags.extend(
+        cli.context
+            .clone()
+            .map(|context| (Key::NautilusContext, context)),
+    );
     let app = App::new(&cli.global, Output::default(), flags)?;
     app.start_logging("info")?;
     app.block_on(serve(&app))
@@ -57,7 +64,11 @@ async fn serve(app: &App) -> anyhow::Result<()> {
     let layout = app.layout();
     let memory = Some(layout.cluster_kubeconfig()).filter(|path| path.exists());
     let kubeconfig = app.settings.path(Key::NautilusKubeconfig).or(memory);
-    let kube = services::kube(kubeconfig.as_deref(), app.settings.text(Key::NautilusContext)).await?;
+    let kube = services::kube(
+        kubeconfig.as_deref(),
+        app.settings.text(Key::NautilusContext),
+    )
+    .await?;
     let server = kube.server().to_owned();
     let parts = NautilusParts {
         ledger: app.ledger(Role::Operator).await?,

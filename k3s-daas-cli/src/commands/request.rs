@@ -142,7 +142,9 @@ async fn send(
         headers.push(("content-type", content_type));
     }
     let client = session::gateway_client(app)?;
-    let reply = client.send(method, path, &headers, Bytes::from(body)).await?;
+    let reply = client
+        .send(method, path, &headers, Bytes::from(body))
+        .await?;
     let answer = Answer {
         request_id: reply.header("daas-request-id").unwrap_or(&id).to_owned(),
         status: reply.status.as_u16(),
@@ -156,7 +158,10 @@ async fn send(
     }
     match reply.failure() {
         Some(failure) => Err(failure
-            .with_next(format!("`daas request show {}` tells what the ledger knows of it", answer.request_id))
+            .with_next(format!(
+                "`daas request show {}` tells what the ledger knows of it",
+                answer.request_id
+            ))
             .into()),
         None => Ok(()),
     }
@@ -177,9 +182,13 @@ async fn show(app: &App, id: RequestId) -> anyhow::Result<()> {
         shown.take(event.cursor, event.timestamp_ms, &event.event);
     }
     if shown.steps.is_empty() {
-        return Err(Failure::new(Exit::NotFound, format!("the ledger knows no request {id}"))
-            .with_next("it was never admitted, so it was not executed and will not be under this ID")
-            .into());
+        return Err(
+            Failure::new(Exit::NotFound, format!("the ledger knows no request {id}"))
+                .with_next(
+                    "it was never admitted, so it was not executed and will not be under this ID",
+                )
+                .into(),
+        );
     }
     Ok(app.printer.object(&shown)?)
 }
@@ -240,7 +249,13 @@ impl Shown {
 
     fn take(&mut self, cursor: Cursor, time_ms: u64, event: &Event) {
         let id = self.request_id.to_wire();
-        let mut step = |what: String| self.steps.push(Step { cursor, time_ms, what });
+        let mut step = |what: String| {
+            self.steps.push(Step {
+                cursor,
+                time_ms,
+                what,
+            })
+        };
         match event {
             Event::K8sApiRequest(event) if event.request_id[..] == id[..] => {
                 step(format!("admitted, executor {}", event.nautilus_endpoint));
@@ -252,7 +267,11 @@ impl Shown {
                 self.command = Some(format!("{} {}{query}", event.method, event.path));
                 self.executor = Some(event.nautilus_endpoint);
                 self.deadline_ms = Some(event.deadline_ms);
-                self.outcome = if Moment::now().0 < event.deadline_ms { "pending" } else { "unanswered" };
+                self.outcome = if Moment::now().0 < event.deadline_ms {
+                    "pending"
+                } else {
+                    "unanswered"
+                };
             }
             Event::K8sRequestRejected(event) if event.request_id[..] == id[..] => {
                 let code = Code::from_number(event.code);
@@ -269,11 +288,17 @@ impl Shown {
                 self.executor = Some(event.executor);
             }
             Event::K8sRequestReleased(event) if event.request_id[..] == id[..] => {
-                step(format!("released by {}, now executor {}", event.released_by, event.executor));
+                step(format!(
+                    "released by {}, now executor {}",
+                    event.released_by, event.executor
+                ));
                 self.executor = Some(event.executor);
             }
             Event::K8sRequestProcessed(event) if event.request_id[..] == id[..] => {
-                step(format!("answered {} by executor {}", event.status_code, event.executor));
+                step(format!(
+                    "answered {} by executor {}",
+                    event.status_code, event.executor
+                ));
                 self.http_status = Some(event.status_code);
                 self.executor = Some(event.executor);
                 self.outcome = "answered";
@@ -290,8 +315,9 @@ impl Shown {
 
 impl Show for Shown {
     const KIND: &'static str = "request";
-    const COLUMNS: &'static [&'static str] =
-        &["REQUEST", "COMMAND", "OUTCOME", "STATUS", "TOKEN", "EXECUTOR", "DEADLINE", "STEPS"];
+    const COLUMNS: &'static [&'static str] = &[
+        "REQUEST", "COMMAND", "OUTCOME", "STATUS", "TOKEN", "EXECUTOR", "DEADLINE", "STEPS",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());

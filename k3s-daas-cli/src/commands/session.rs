@@ -63,7 +63,10 @@ pub struct Whoami {
 }
 
 fn flags(token: Option<TokenId>) -> Flags {
-    token.map(|token| (Key::Token, token.to_string())).into_iter().collect()
+    token
+        .map(|token| (Key::Token, token.to_string()))
+        .into_iter()
+        .collect()
 }
 
 /// Begins a session.
@@ -86,11 +89,16 @@ pub fn login(args: &Login, global: &Global) -> anyhow::Result<()> {
         };
         // Registered first: a key that lies here and nobody knows would only make refusals.
         ledger.call(call).await?;
-        session.save(&app.layout()).context("the key is registered, but cannot be kept")?;
+        session
+            .save(&app.layout())
+            .context("the key is registered, but cannot be kept")?;
         if let Some(old) = old {
             remove(&ledger, token, old.public_key).await?;
         }
-        app.printer.note(&format!("logged in to token {token} until {}", Moment(expires_at_ms)));
+        app.printer.note(&format!(
+            "logged in to token {token} until {}",
+            Moment(expires_at_ms)
+        ));
         Ok(())
     })
 }
@@ -164,14 +172,20 @@ async fn remove(ledger: &LocalLedger, token: TokenId, key: PublicKey) -> anyhow:
 async fn make_room(ledger: &LocalLedger, token: TokenId) -> anyhow::Result<()> {
     let expired = ledger.view(|now| {
         let found = now.state.token(token)?;
-        let expired = found.session_keys.iter().filter(|(_, ms)| **ms <= now.now_ms);
+        let expired = found
+            .session_keys
+            .iter()
+            .filter(|(_, ms)| **ms <= now.now_ms);
         let expired: Vec<PublicKey> = expired.map(|(key, _)| *key).collect();
         Some((found.session_keys.len(), expired))
     });
     let Some((count, expired)) = expired else {
-        return Err(Failure::new(Exit::NotFound, format!("there is no token {token} on this ledger"))
-            .with_next("`daas token list` shows those that there are")
-            .into());
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("there is no token {token} on this ledger"),
+        )
+        .with_next("`daas token list` shows those that there are")
+        .into());
     };
     if count >= CROWDED {
         for key in expired {
@@ -201,7 +215,15 @@ struct Identity {
 impl Show for Identity {
     const KIND: &'static str = "token";
     const COLUMNS: &'static [&'static str] = &[
-        "TOKEN", "CLUSTER", "USER IN KUBERNETES", "OWNER", "SIGNS WITH", "PUBLIC KEY", "UNTIL", "GATEWAY", "AUDIENCE",
+        "TOKEN",
+        "CLUSTER",
+        "USER IN KUBERNETES",
+        "OWNER",
+        "SIGNS WITH",
+        "PUBLIC KEY",
+        "UNTIL",
+        "GATEWAY",
+        "AUDIENCE",
     ];
 
     fn cells(&self) -> Vec<String> {

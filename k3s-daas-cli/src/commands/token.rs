@@ -8,7 +8,8 @@ use k3s_daas::contract::{Call, SealToken};
 use k3s_daas::crypto::PublicKey;
 use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::types::{
-    Address, AdminCapId, ByteString, ClusterId, HexBytes, PolicyRule, Role as NamedRole, Scope, TokenId,
+    Address, AdminCapId, ByteString, ClusterId, HexBytes, PolicyRule, Role as NamedRole, Scope,
+    TokenId,
 };
 use k3s_daas::wire::{Delegate, Event};
 use serde::Serialize;
@@ -45,7 +46,9 @@ Examples:
         output: Output,
     },
     /// List the tokens of the cluster.
-    #[command(after_help = "Examples:\n  daas token list\n  daas token list --owner 0xa11ce… -o name")]
+    #[command(
+        after_help = "Examples:\n  daas token list\n  daas token list --owner 0xa11ce… -o name"
+    )]
     List {
         /// Only those of this owner.
         #[arg(long, value_name = "ADDRESS")]
@@ -72,7 +75,9 @@ Examples:
         output: Output,
     },
     /// Add to a token's stake, from the balance of the signing key.
-    #[command(after_help = "Examples:\n  daas token stake 1.5SUI\n  daas token stake 1500000000 --token 0x70ce…")]
+    #[command(
+        after_help = "Examples:\n  daas token stake 1.5SUI\n  daas token stake 1500000000 --token 0x70ce…"
+    )]
     Stake {
         /// How much: 1.5SUI, or MIST.
         amount: Amount,
@@ -123,7 +128,12 @@ Examples:
         /// The public key, 64 hexadecimal digits.
         key: PublicKey,
         /// For how long.
-        #[arg(long = "for", value_name = "TIME", default_value = "8h", conflicts_with = "remove")]
+        #[arg(
+            long = "for",
+            value_name = "TIME",
+            default_value = "8h",
+            conflicts_with = "remove"
+        )]
         span: Span,
         /// Take it back.
         #[arg(long)]
@@ -200,9 +210,11 @@ impl RulesArgs {
             (Some(role), _) => role.rules(&Scope::Namespaces(self.namespaces.clone())),
             (None, Some(file)) => read_rules(file)?,
             (None, None) => {
-                return Err(Failure::new(Exit::Usage, "what the token allows is not given")
-                    .with_next("give --role view, edit or admin, or --rules FILE")
-                    .into());
+                return Err(
+                    Failure::new(Exit::Usage, "what the token allows is not given")
+                        .with_next("give --role view, edit or admin, or --rules FILE")
+                        .into(),
+                );
             }
         };
         for (index, rule) in rules.iter().enumerate() {
@@ -235,7 +247,10 @@ impl Which {
 }
 
 fn flags_of(token: Option<TokenId>) -> Flags {
-    token.map(|token| (Key::Token, token.to_string())).into_iter().collect()
+    token
+        .map(|token| (Key::Token, token.to_string()))
+        .into_iter()
+        .collect()
 }
 
 /// Runs the command.
@@ -262,7 +277,11 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             let app = App::new(global, *output, Flags::new())?;
             app.block_on(list(&app, *owner))
         }
-        Command::Rules { token, rules, output } => {
+        Command::Rules {
+            token,
+            rules,
+            output,
+        } => {
             let app = App::new(global, *output, token.flags())?;
             if rules.is_given() {
                 return app.block_on(set_rules(&app, rules.read()?));
@@ -273,24 +292,45 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             })
         }
         Command::Stake { amount, token } => {
-            call_as_owner(global, token.flags(), |_, token| Call::DepositStake { token, amount: amount.0 })
+            call_as_owner(global, token.flags(), |_, token| Call::DepositStake {
+                token,
+                amount: amount.0,
+            })
         }
-        Command::Unstake { amount, token } => call_as_owner(global, token.flags(), |cluster, token| {
-            Call::Unstake { cluster, token, amount: amount.0 }
+        Command::Unstake { amount, token } => {
+            call_as_owner(global, token.flags(), |cluster, token| Call::Unstake {
+                cluster,
+                token,
+                amount: amount.0,
+            })
+        }
+        Command::Withdraw { token } => call_as_owner(global, token.flags(), |_, token| {
+            Call::WithdrawStake { token }
         }),
-        Command::Withdraw { token } => {
-            call_as_owner(global, token.flags(), |_, token| Call::WithdrawStake { token })
-        }
-        Command::Delegate { address, span, remove, token } => {
+        Command::Delegate {
+            address,
+            span,
+            remove,
+            token,
+        } => {
             let app = App::new(global, Output::default(), token.flags())?;
             app.block_on(delegate(&app, *address, *span, *remove))
         }
-        Command::Session { key, span, remove, token } => {
+        Command::Session {
+            key,
+            span,
+            remove,
+            token,
+        } => {
             let key = HexBytes::from(key.as_ref());
             let expires_at_ms = Moment::now().after(*span).0;
             call_as_owner(global, token.flags(), |_, token| match remove {
                 true => Call::RemoveSessionKey { token, key },
-                false => Call::RegisterSessionKey { token, key, expires_at_ms },
+                false => Call::RegisterSessionKey {
+                    token,
+                    key,
+                    expires_at_ms,
+                },
             })
         }
         Command::Revoke { token } => {
@@ -335,20 +375,30 @@ async fn issue(app: &App, args: &Issue) -> anyhow::Result<()> {
     let ledger = app.ledger(Role::Admin).await?;
     let not_before = Moment(ledger.now_ms()).after(args.begins_in);
     let expires_at_ms = not_before.after(args.span).0;
-    let delegates = args.delegates.iter().map(|&delegate| Delegate { delegate, expires_at_ms });
+    let delegates = args.delegates.iter().map(|&delegate| Delegate {
+        delegate,
+        expires_at_ms,
+    });
     let call = Call::IssueToken {
         cap: app.settings.required(Key::AdminCap)?,
         cluster: app.settings.required(Key::Cluster)?,
         owner,
         rules,
-        groups: args.groups.iter().map(|group| ByteString::from(group.as_str())).collect(),
+        groups: args
+            .groups
+            .iter()
+            .map(|group| ByteString::from(group.as_str()))
+            .collect(),
         not_before_ms: not_before.0,
         expires_at_ms,
         delegates: delegates.collect(),
     };
     let token = issue_call(&ledger, call).await?;
     if args.save {
-        settings::update(app.settings.file(), &[(Key::Token, token.to_string().into())])?;
+        settings::update(
+            app.settings.file(),
+            &[(Key::Token, token.to_string().into())],
+        )?;
     }
     if let Some(Amount(amount)) = args.stake {
         let signer = app.signer(Role::Owner)?;
@@ -358,7 +408,11 @@ async fn issue(app: &App, args: &Issue) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("token {token} is issued, but has no stake"))?;
     }
-    let shown = ledger.view(|now| now.state.token(token).map(|token| Shown::of(token, now.now_ms)));
+    let shown = ledger.view(|now| {
+        now.state
+            .token(token)
+            .map(|token| Shown::of(token, now.now_ms))
+    });
     let shown = shown.context("the ledger does not show the token that it issued")?;
     Ok(app.printer.object(&shown)?)
 }
@@ -371,7 +425,9 @@ async fn list(app: &App, owner: Option<Address>) -> anyhow::Result<()> {
             owner.is_none_or(|owner| token.owner == owner)
                 && cluster.is_none_or(|cluster| token.cluster == cluster)
         });
-        tokens.map(|token| Row(Shown::of(token, now.now_ms))).collect::<Vec<_>>()
+        tokens
+            .map(|token| Row(Shown::of(token, now.now_ms)))
+            .collect::<Vec<_>>()
     });
     Ok(app.printer.list(&tokens)?)
 }
@@ -403,7 +459,11 @@ async fn delegate(
     } else {
         let now = Moment(ledger.now_ms());
         let expires_at_ms = span.map_or(shown.expires_at_ms, |span| now.after(span).0);
-        Call::AddDelegate { token, delegate, expires_at_ms }
+        Call::AddDelegate {
+            token,
+            delegate,
+            expires_at_ms,
+        }
     };
     ledger.call(call).await?;
     Ok(app.printer.object(&token_of(app, &ledger)?)?)
@@ -424,16 +484,20 @@ fn call_as_owner(
     })
 }
 
-fn token_of(
-    app: &App,
-    ledger: &k3s_daas::ledger::local::LocalLedger,
-) -> anyhow::Result<Shown> {
+fn token_of(app: &App, ledger: &k3s_daas::ledger::local::LocalLedger) -> anyhow::Result<Shown> {
     let id: TokenId = app.settings.required(Key::Token)?;
-    let shown = ledger.view(|now| now.state.token(id).map(|token| Shown::of(token, now.now_ms)));
+    let shown = ledger.view(|now| {
+        now.state
+            .token(id)
+            .map(|token| Shown::of(token, now.now_ms))
+    });
     shown.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("there is no token {id} on this ledger"))
-            .with_next("`daas token list` shows those that there are")
-            .into()
+        Failure::new(
+            Exit::NotFound,
+            format!("there is no token {id} on this ledger"),
+        )
+        .with_next("`daas token list` shows those that there are")
+        .into()
     })
 }
 
@@ -524,18 +588,39 @@ impl Shown {
 impl Show for Shown {
     const KIND: &'static str = "token";
     const COLUMNS: &'static [&'static str] = &[
-        "ID", "CLUSTER", "OWNER", "STATUS", "STAKE", "UNBONDING", "DELEGATES", "SESSION KEYS", "GROUPS",
-        "VALID FROM", "EXPIRES", "REQUESTS", "UNANSWERED", "RULES",
+        "ID",
+        "CLUSTER",
+        "OWNER",
+        "STATUS",
+        "STAKE",
+        "UNBONDING",
+        "DELEGATES",
+        "SESSION KEYS",
+        "GROUPS",
+        "VALID FROM",
+        "EXPIRES",
+        "REQUESTS",
+        "UNANSWERED",
+        "RULES",
     ];
 
     fn cells(&self) -> Vec<String> {
         let until = |what: String, ms: u64| format!("{what} until {}", Moment(ms));
-        let unbondings = self
-            .unbondings
+        let unbondings = self.unbondings.iter().map(|unbonding| {
+            format!(
+                "{} from {}",
+                Amount(unbonding.amount),
+                Moment(unbonding.unlock_ms)
+            )
+        });
+        let delegates = self
+            .delegates
             .iter()
-            .map(|unbonding| format!("{} from {}", Amount(unbonding.amount), Moment(unbonding.unlock_ms)));
-        let delegates = self.delegates.iter().map(|(who, ms)| until(who.to_string(), *ms));
-        let keys = self.session_keys.iter().map(|(key, ms)| until(key.to_string(), *ms));
+            .map(|(who, ms)| until(who.to_string(), *ms));
+        let keys = self
+            .session_keys
+            .iter()
+            .map(|(key, ms)| until(key.to_string(), *ms));
         let groups = self.groups.iter().map(ToString::to_string);
         vec![
             self.id.to_string(),
@@ -567,7 +652,8 @@ struct Row(Shown);
 
 impl Show for Row {
     const KIND: &'static str = "token";
-    const COLUMNS: &'static [&'static str] = &["ID", "OWNER", "STATUS", "STAKE", "REQUESTS", "EXPIRES"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "OWNER", "STATUS", "STAKE", "REQUESTS", "EXPIRES"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -30,7 +30,12 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// `daas` with these arguments over a directory of its own.
 pub fn daas(dir: &Path, args: &[&str]) -> Run {
-    Run::of(command(DAAS).env("DAAS_DIR", dir).env("HOME", dir).args(args))
+    Run::of(
+        command(DAAS)
+            .env("DAAS_DIR", dir)
+            .env("HOME", dir)
+            .args(args),
+    )
 }
 
 /// What a command that ended has said.
@@ -93,7 +98,10 @@ impl Process {
             .stderr(file)
             .spawn()
             .unwrap();
-        let mut process = Self { child, log: log.to_owned() };
+        let mut process = Self {
+            child,
+            log: log.to_owned(),
+        };
         let begun = Instant::now();
         while !process.said().contains(ready) {
             if let Some(status) = process.child.try_wait().unwrap() {
@@ -124,20 +132,34 @@ impl Process {
     #[track_caller]
     pub fn stop(mut self) -> i32 {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or(-1);
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not stop:\n{}", self.said());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it does not stop:\n{}",
+                self.said()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// What it writes to a pipe until it is killed, at least until `enough` says so.
     pub fn read_until(command: &mut Command, enough: impl Fn(&str) -> bool) -> String {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut out = child.stdout.take().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -176,7 +198,11 @@ pub fn dev(dir: &Path) -> Process {
     if !dir.join("daas.toml").exists() {
         command.args(["--listen", "127.0.0.1:0"]);
     }
-    Process::start(command, &dir.with_extension("dev.log"), "export KUBECONFIG=")
+    Process::start(
+        command,
+        &dir.with_extension("dev.log"),
+        "export KUBECONFIG=",
+    )
 }
 
 /// The three processes of a directory that was made by `daas dev --provision-only`.
@@ -266,7 +292,11 @@ pub fn kubectls() -> Vec<(String, PathBuf)> {
     };
     let found = ["1.32", "1.35"].map(|version| {
         let path = Path::new(&dir).join(format!("kubectl-{version}"));
-        assert!(path.exists(), "{} is missing: run `make kubectl`", path.display());
+        assert!(
+            path.exists(),
+            "{} is missing: run `make kubectl`",
+            path.display()
+        );
         (version.to_owned(), path)
     });
     found.to_vec()
