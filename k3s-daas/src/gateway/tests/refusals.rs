@@ -273,7 +273,9 @@ async fn bodies_that_do_not_end_or_break_off_begin_nothing() {
     let request = || world.request("POST", PODS);
     let begun =
         futures_util::stream::iter([Ok::<_, std::io::Error>(Frame::data(Bytes::from("{")))]);
-    let endless = BodyExt::boxed(StreamBody::new(begun.chain(futures_util::stream::pending())));
+    let endless = BodyExt::boxed(StreamBody::new(
+        begun.chain(futures_util::stream::pending()),
+    ));
     let response = world.gateway.handle(request().body(endless).unwrap()).await;
     assert_eq!(response.status(), 408);
     let broken = futures_util::stream::iter([
