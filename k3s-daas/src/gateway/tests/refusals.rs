@@ -273,7 +273,9 @@ async fn bodies_that_do_not_end_or_break_off_begin_nothing() {
     let request = || world.request("POST", PODS);
     let begun =
         futures_util::stream::iter([Ok::<_, std::io::Error>(Frame::data(Bytes::from("{")))]);
-    let endless = BodyExt::boxed(StreamBody::new(begun.chain(futures_util::stream::pending())));
+    let endless = BodyExt::boxed(StreamBody::new(
+        begun.chain(futures_util::stream::pending()),
+    ));
     let response = world.gateway.handle(request().body(endless).unwrap()).await;
     assert_eq!(response.status(), 408);
     let broken = futures_util::stream::iter([
@@ -487,4 +489,28 @@ async fn a_removed_session_key_ends_its_credentials() {
     world.apply(Call::RemoveSessionKey { token, key });
     let message = world.send(request(), "").await.refused(401, "Unauthorized");
     assert!(message.contains("daas login"), "{message}");
+}
+
+#[tokio::test]
+async fn headers_that_cannot_stand_on_the_ledger_are_400() {
+    let world = World::new().await;
+    let long = "x".repeat(2_100);
+    for headers in [
+        &[("user-agent", "kubectl/é")][..],
+        &[("accept", "a\tb")],
+        &[("user-agent", long.as_str())],
+        &[
+            ("content-type", "application/json"),
+            ("content-type", "application/yaml"),
+        ],
+        &[("user-agent", "a"), ("user-agent", "b")],
+    ] {
+        let mut request = world.request("GET", PODS);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        world.send(request, "").await.refused(400, "BadRequest");
+    }
+    assert_eq!(world.recorded(5).await, [5; 5]);
+    assert!(world.admitted().is_empty());
 }
