@@ -40,7 +40,7 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
-            .find_map(|cause| Self::of_cause(cause))
+            .find_map(Self::of_cause)
             .unwrap_or(Self::Failure)
     }
 

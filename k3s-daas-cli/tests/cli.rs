@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev};
+use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev, free_address};
 
 #[test]
 fn every_command_has_help_with_examples() {
@@ -379,6 +379,114 @@ fn by_hand_with_encrypted_keys() {
         !wrong.err.contains("wrong\n"),
         "the passphrase is not repeated"
     );
+}
+
+#[test]
+fn the_services_by_hand_with_encrypted_keys() {
+    let hand = ByHand::new();
+    let kubeconfig = hand.path().join("theirs");
+    let log = |name: &str| hand.path().join(format!("{name}.log"));
+    let mut cluster = command(DAAS);
+    cluster.args([
+        "memory-cluster",
+        "--no-authorization",
+        "--listen",
+        "127.0.0.1:0",
+        "--kubeconfig",
+    ]);
+    cluster.arg(&kubeconfig);
+    let cluster = Process::start(cluster, &log("cluster"), "export KUBECONFIG=");
+    let listen = free_address();
+    let service = |program: &str, args: &[&str], ready: &str| {
+        let mut command = command(program);
+        command
+            .env("HOME", hand.path())
+            .env("DAAS_DIR", hand.path());
+        command
+            .env("DAAS_PASSPHRASE_FILE", &hand.passphrase)
+            .env("DAAS_GATEWAY_LISTEN", &listen);
+        command.args(args);
+        Process::start(command, &log(ready), ready)
+    };
+    let nautilus = service(
+        NAUTILUS,
+        &["--kubeconfig", &kubeconfig.to_string_lossy()],
+        "executing on ",
+    );
+    let gateway = service(GATEWAY, &[], "serving ");
+    let delegate = hand
+        .run(&["key", "show", &hand.key("gateway"), "-o", "name"])
+        .ok();
+    let delegate = delegate.trim().strip_prefix("key/").unwrap();
+    hand.run(&[
+        "token", "issue", "--role", "edit", "-n", "shop", "--stake", "1SUI", "--save",
+    ])
+    .ok();
+    hand.run(&["login"]).ok();
+    let request = |method: &str, path: &str, file: Option<&str>| {
+        let mut command = command(DAAS);
+        command
+            .env("HOME", hand.path())
+            .env("DAAS_DIR", hand.path())
+            .env("DAAS_GATEWAY_LISTEN", &listen);
+        command.args(["request", method, path]);
+        if let Some(file) = file {
+            command.args(["-f", file]);
+        }
+        Run::of(&mut command)
+    };
+    let pods = "/api/v1/namespaces/shop/pods";
+    let stranger = request("GET", pods, None);
+    assert_eq!(
+        stranger.code, 3,
+        "the gateway is no delegate yet: {stranger:?}"
+    );
+    hand.run(&["token", "delegate", delegate]).ok();
+    request("GET", pods, None).ok();
+    let elsewhere = request("GET", "/api/v1/namespaces/default/pods", None);
+    assert_eq!(elsewhere.code, 3, "{elsewhere:?}");
+    let file = hand.path().join("configmap.json");
+    std::fs::write(
+        &file,
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#,
+    )
+    .unwrap();
+    let write = request(
+        "POST",
+        "/api/v1/namespaces/shop/configmaps",
+        Some(&file.to_string_lossy()),
+    );
+    assert!(
+        write.code == 0 || write.err.contains("not found"),
+        "{write:?}"
+    );
+    hand.run(&["token", "unstake", "0.5SUI"]).ok();
+    let poor = request(
+        "POST",
+        "/api/v1/namespaces/shop/configmaps",
+        Some(&file.to_string_lossy()),
+    );
+    assert_eq!(poor.code, 3, "{poor:?}");
+    assert!(poor.err.contains("needs 1 SUI"), "{}", poor.err);
+    // The key is removed on the ledger, so a credential that somebody kept is worth nothing at once.
+    let session = std::fs::read_dir(hand.path().join("sessions")).unwrap();
+    let kept: Vec<(PathBuf, Vec<u8>)> = session
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect();
+    hand.run(&["logout"]).ok();
+    assert_eq!(request("GET", pods, None).code, 8, "nobody is logged in");
+    for (path, bytes) in kept {
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let late = request("GET", pods, None);
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.err.contains("401"), "{}", late.err);
+    assert_eq!(gateway.stop(), 0);
+    assert_eq!(nautilus.stop(), 0);
+    assert_eq!(cluster.stop(), 0);
+    hand.run(&["audit", "verify"]).ok();
 }
 
 #[test]
