@@ -172,8 +172,7 @@ fn merge(current: Value, new: Value) -> anyhow::Result<Value> {
 /// The file that kubectl itself would change.
 fn kubectls_own() -> anyhow::Result<PathBuf> {
     let files = std::env::var_os(env_vars::KUBECONFIG).unwrap_or_default();
-    let first = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty());
-    if let Some(file) = first {
+    if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty()) {
         return Ok(file);
     }
     let home = std::env::var_os(env_vars::HOME).ok_or_else(|| {

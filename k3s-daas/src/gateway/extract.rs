@@ -40,7 +40,7 @@ pub(super) struct Asked {
 pub(super) struct Unformed {
     pub(super) refusal: Refusal,
     /// What was asked, as far as it can be said; its check gives the same refusal.
-    pub(super) message: Option<RequestMessage>,
+    pub(super) message: Option<Box<RequestMessage>>,
 }
 
 /// The bearer credential of a request.
@@ -377,7 +377,7 @@ fn unrecorded(refusal: Refusal) -> Unformed {
 fn recorded(refusal: Refusal, message: RequestMessage) -> Unformed {
     Unformed {
         refusal,
-        message: Some(message),
+        message: Some(Box::new(message)),
     }
 }
 

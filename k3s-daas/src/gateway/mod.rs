@@ -119,7 +119,6 @@ struct Inner {
 
 impl Gateway {
     /// Begins a gateway of `cluster`; its account on `ledger` must be a delegate of the tokens it serves.
-    #[must_use]
     pub fn builder(
         ledger: Arc<dyn Ledger>,
         blobs: Arc<dyn BlobStore>,

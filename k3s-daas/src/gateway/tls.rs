@@ -22,6 +22,7 @@ pub struct Tls {
     source: Arc<Source>,
 }
 
+#[allow(clippy::large_enum_variant)] // a gateway has one
 enum Source {
     Given(Arc<ServerConfig>),
     Own {

@@ -1,0 +1,178 @@
+//! Discovery from memory.
+
+use std::time::Duration;
+
+use super::fixture::{Act, Seen, World};
+use crate::contract::Call;
+use crate::types::{MIST_PER_SUI, PolicyRule, TokenId};
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// A world whose gateway has a token of its own.
+async fn world(ttl: Duration) -> (World, TokenId) {
+    let world = World::new().await;
+    let own = world.issue(Vec::new());
+    let mut config = world.gateway.config().clone();
+    config.discovery_token = Some(own);
+    config.discovery_ttl = ttl;
+    let gateway = crate::gateway::Gateway::builder(
+        world.gateway.inner.ledger.clone(),
+        world.gateway.inner.blobs.clone(),
+        world.cluster,
+    );
+    let gateway = gateway.with_config(config).build().unwrap();
+    (World { gateway, ..world }, own)
+}
+
+fn answering(world: &World) -> Seen {
+    let seen = Seen::default();
+    let asked = seen.clone();
+    world.answer(move |request| {
+        let count = asked.push(request.path.to_string());
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("etag", "\"abc\"".to_owned()),
+        ];
+        let answer = Act::Answer(200, headers, format!("{{\"n\":{count}}}").into_bytes());
+        Act::After(Duration::from_millis(50), Box::new(answer))
+    });
+    seen
+}
+
+#[tokio::test]
+async fn it_is_fetched_once_for_all() {
+    let (world, own) = world(Duration::from_secs(30)).await;
+    let seen = answering(&world);
+    let (a, b, c) = tokio::join!(world.get("/api"), world.get("/api"), world.get("/api"));
+    for got in [a, b, c, world.get("/api").await] {
+        assert_eq!(
+            (got.status.as_u16(), &got.body[..]),
+            (200, &b"{\"n\":1}"[..])
+        );
+        assert!(got.headers.contains_key("daas-request-id"));
+    }
+    assert_eq!(seen.all(), ["/api"]);
+    let admitted = world.admitted();
+    assert_eq!(admitted[0].seal_token_id, own);
+    assert!(admitted[0].credential_id.is_empty());
+    let counts = world.gateway.counts();
+    assert_eq!((counts.discovery_hits, counts.discovery_misses), (3, 1));
+    // By path, query and encoding.
+    world.get("/apis").await;
+    world.get("/openapi/v3/apis/apps/v1?hash=1").await;
+    world.get("/openapi/v3/apis/apps/v1?hash=2").await;
+    let aggregated = world.request("GET", "/api").header("accept", AGGREGATED);
+    world.send(aggregated, "").await;
+    world.get("/version").await;
+    assert_eq!(seen.all().len(), 6);
+}
+
+#[tokio::test]
+async fn who_has_it_is_told_so() {
+    let (world, _) = world(Duration::from_secs(30)).await;
+    let seen = answering(&world);
+    world.get("/openapi/v3").await;
+    for (known, status) in [
+        ("\"abc\"", 304),
+        ("W/\"abc\"", 304),
+        ("\"x\", \"abc\"", 304),
+        ("\"x\"", 200),
+    ] {
+        let request = world
+            .request("GET", "/openapi/v3")
+            .header("if-none-match", known);
+        let got = world.send(request, "").await;
+        assert_eq!(got.status.as_u16(), status, "{known}");
+        assert_eq!(got.body.is_empty(), status == 304);
+        assert_eq!(got.headers["etag"], "\"abc\"");
+    }
+    assert_eq!(seen.all().len(), 1);
+}
+
+#[tokio::test]
+async fn it_is_not_kept_for_long() {
+    let (world, _) = world(Duration::from_millis(200)).await;
+    let seen = answering(&world);
+    world.get("/api").await;
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    world.get("/api").await;
+    assert_eq!(seen.all().len(), 2);
+}
+
+#[tokio::test]
+async fn a_new_kind_is_seen_at_once() {
+    let (world, _) = world(Duration::from_secs(30)).await;
+    let rule = PolicyRule::builder()
+        .with_verbs(["*"])
+        .with_api_groups(["*"])
+        .with_resources(["*"])
+        .with_namespaces(["*"]);
+    let token = world.issue(vec![rule.build().unwrap()]);
+    world.stake(token, MIST_PER_SUI);
+    let world = World { token, ..world };
+    let seen = answering(&world);
+    world.get("/apis").await;
+    world
+        .get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+        .await;
+    world.get("/apis").await;
+    assert_eq!(seen.all().len(), 2, "a read changes nothing");
+    for path in [
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "/apis/apiregistration.k8s.io/v1/apiservices",
+    ] {
+        let before = seen.all().len();
+        assert_eq!(world.post(path, "{}").await.status, 200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.get("/apis").await;
+        assert_eq!(seen.all().len(), before + 2, "{path}");
+    }
+    // Established only a moment later: nothing is kept for long just now.
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    let before = seen.all().len();
+    world.get("/apis").await;
+    assert_eq!(seen.all().len(), before + 1);
+}
+
+#[tokio::test]
+async fn it_is_for_valid_tokens_only() {
+    let (world, _) = world(Duration::from_secs(30)).await;
+    answering(&world);
+    assert_eq!(world.get("/api").await.status, 200);
+    let anonymous = http::Request::builder().uri("/api");
+    world.send(anonymous, "").await.refused(401, "Unauthorized");
+    world.apply(Call::RevokeToken {
+        cap: world.cap,
+        cluster: world.cluster,
+        token: world.token,
+    });
+    world.get("/api").await.refused(401, "Unauthorized");
+    assert_eq!(world.recorded(1).await, [2]);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept() {
+    let (world, _) = world(Duration::from_secs(30)).await;
+    let seen = Seen::default();
+    let asked = seen.clone();
+    world.answer(move |_| match asked.push("") {
+        1 => Act::json(503, "{}"),
+        2 => Act::OtherBytes,
+        _ => Act::json(200, "{}"),
+    });
+    assert_eq!(world.get("/api").await.status, 503);
+    world.get("/api").await.refused(502, "BadGateway");
+    assert_eq!(world.get("/api").await.status, 200);
+    assert_eq!(world.get("/api").await.status, 200);
+    assert_eq!(seen.all().len(), 3);
+}
+
+#[tokio::test]
+async fn without_a_token_of_its_own_discovery_is_a_request_like_any_other() {
+    let world = World::new().await;
+    let seen = answering(&world);
+    world.get("/api").await;
+    world.get("/api").await;
+    assert_eq!(seen.all().len(), 2);
+    assert_eq!(world.admitted()[0].seal_token_id, world.token);
+}

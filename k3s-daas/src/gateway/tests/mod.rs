@@ -1,0 +1,12 @@
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod discovery;
+mod fixture;
+mod health;
+mod logs;
+mod refusals;
+mod repetition;
+mod review;
+mod watch;
+mod wire;
