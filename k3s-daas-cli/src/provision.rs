@@ -236,7 +236,12 @@ pub fn everything() -> Vec<PolicyRule> {
 /// Refuses a directory whose keys and tokens are somebody's real ones.
 fn check_is_ours(layout: &Layout) -> anyhow::Result<()> {
     let is_marked = match Settings::load_from(Some(&layout.settings()), Vec::new(), |_| None) {
-        Ok(settings) => settings.is_development(),
+        Ok(settings) => {
+            // One that says nothing of any ledger, say where to listen, is nobody's yet.
+            let is_new =
+                settings.text(Key::Chain).is_none() && !LocalLedger::exists(layout.ledger());
+            settings.is_development() || is_new
+        }
         Err(settings::Error::Read { source, .. })
             if source.kind() == std::io::ErrorKind::NotFound =>
         {

@@ -7,13 +7,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev};
+use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev, free_address};
 
 #[test]
 fn every_command_has_help_with_examples() {
     for program in [DAAS, GATEWAY, NAUTILUS] {
         let help = Run::of(command(program).arg("--help")).ok();
-        assert!(help.contains("Exit codes:\n  0  done"), "{help}");
+        assert!(
+            help.contains("Examples:\n") && help.contains("Exit codes:\n  0  done"),
+            "{help}"
+        );
         assert!(
             help.contains("--config") && help.contains("--dir"),
             "{help}"
@@ -233,6 +236,50 @@ fn roles_are_shown_before_they_are_granted() {
 }
 
 #[test]
+fn passphrases_come_through_descriptors() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    let sh = |script: &str| {
+        let mut command = command("sh");
+        Run::of(
+            command
+                .env("HOME", dir)
+                .env("DAAS", DAAS)
+                .current_dir(dir)
+                .args(["-c", script]),
+        )
+    };
+    sh("printf 'open sesame\\n' | \"$DAAS\" key new a.key --passphrase-fd 0").ok();
+    let key = sh("\"$DAAS\" key show a.key -o name").ok();
+    assert!(key.starts_with("key/0x"), "{key}");
+    let mode = std::fs::metadata(dir.join("a.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(dir.join("a.key")).unwrap();
+    assert!(text.contains("argon2id") && !text.contains("sesame"));
+    for (script, says) in [
+        (
+            "printf '' | \"$DAAS\" key new b.key --passphrase-fd 0",
+            "passphrase",
+        ),
+        ("\"$DAAS\" key new b.key --passphrase-fd 77", "/dev/fd/77"),
+        (
+            "printf 'x' > open && chmod 644 open && \"$DAAS\" key new b.key --passphrase-file open",
+            "chmod 600",
+        ),
+    ] {
+        let run = sh(script);
+        assert_eq!(run.code, 8, "{script}: {run:?}");
+        assert!(run.err.contains(says), "{script}: {}", run.err);
+    }
+    std::fs::set_permissions(dir.join("a.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = sh("\"$DAAS\" key show a.key");
+    assert_eq!(exposed.code, 8, "{exposed:?}");
+}
+
+#[test]
 fn shells_complete() {
     for shell in ["bash", "zsh", "fish"] {
         let script = Run::of(command(DAAS).args(["completion", shell])).ok();
@@ -355,6 +402,17 @@ fn by_hand_with_encrypted_keys() {
     hand.run(&["executor", "deactivate", &executor]).ok();
     assert!(hand.run(&["executor", "list"]).ok().contains("inactive"));
 
+    let evidence = hand.path().join("evidence.json");
+    std::fs::write(&evidence, "{}").unwrap();
+    let slashed = hand.run(&[
+        "executor",
+        "slash",
+        "--evidence",
+        &evidence.to_string_lossy(),
+    ]);
+    assert_eq!(slashed.code, 1, "{slashed:?}");
+    assert!(slashed.err.contains("is no evidence"), "{}", slashed.err);
+
     let id = token["id"].as_str().unwrap();
     hand.run(&["token", "revoke", id]).ok();
     assert_eq!(hand.run(&["token", "revoke", id]).code, 3);
@@ -379,6 +437,111 @@ fn by_hand_with_encrypted_keys() {
         !wrong.err.contains("wrong\n"),
         "the passphrase is not repeated"
     );
+}
+
+#[test]
+fn the_services_by_hand_with_encrypted_keys() {
+    let hand = ByHand::new();
+    let kubeconfig = hand.path().join("theirs");
+    let log = |name: &str| hand.path().join(format!("{name}.log"));
+    let mut cluster = command(DAAS);
+    cluster.args([
+        "memory-cluster",
+        "--no-authorization",
+        "--listen",
+        "127.0.0.1:0",
+        "--kubeconfig",
+    ]);
+    cluster.arg(&kubeconfig);
+    let cluster = Process::start(cluster, &log("cluster"), "export KUBECONFIG=");
+    let listen = free_address();
+    let service = |program: &str, args: &[&str], ready: &str| {
+        let mut command = command(program);
+        command
+            .env("HOME", hand.path())
+            .env("DAAS_DIR", hand.path());
+        command
+            .env("DAAS_PASSPHRASE_FILE", &hand.passphrase)
+            .env("DAAS_GATEWAY_LISTEN", &listen);
+        command.args(args);
+        Process::start(command, &log(ready), ready)
+    };
+    let nautilus = service(
+        NAUTILUS,
+        &["--kubeconfig", &kubeconfig.to_string_lossy()],
+        "executing on ",
+    );
+    let gateway = service(GATEWAY, &[], "serving ");
+    let delegate = hand
+        .run(&["key", "show", &hand.key("gateway"), "-o", "name"])
+        .ok();
+    let delegate = delegate.trim().strip_prefix("key/").unwrap();
+    hand.run(&[
+        "token", "issue", "--role", "edit", "-n", "default", "--stake", "1SUI", "--save",
+    ])
+    .ok();
+    hand.run(&["login"]).ok();
+    let request = |method: &str, path: &str, file: Option<&str>| {
+        let mut command = command(DAAS);
+        command
+            .env("HOME", hand.path())
+            .env("DAAS_DIR", hand.path())
+            .env("DAAS_GATEWAY_LISTEN", &listen);
+        command.args(["request", method, path]);
+        if let Some(file) = file {
+            command.args(["-f", file]);
+        }
+        Run::of(&mut command)
+    };
+    let pods = "/api/v1/namespaces/default/pods";
+    let stranger = request("GET", pods, None);
+    assert_eq!(
+        stranger.code, 3,
+        "the gateway is no delegate yet: {stranger:?}"
+    );
+    hand.run(&["token", "delegate", delegate]).ok();
+    request("GET", pods, None).ok();
+    let elsewhere = request("GET", "/api/v1/namespaces/kube-system/pods", None);
+    assert_eq!(elsewhere.code, 3, "{elsewhere:?}");
+    let file = hand.path().join("configmap.json");
+    std::fs::write(
+        &file,
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#,
+    )
+    .unwrap();
+    request(
+        "POST",
+        "/api/v1/namespaces/default/configmaps",
+        Some(&file.to_string_lossy()),
+    )
+    .ok();
+    hand.run(&["token", "unstake", "0.5SUI"]).ok();
+    let poor = request(
+        "POST",
+        "/api/v1/namespaces/default/configmaps",
+        Some(&file.to_string_lossy()),
+    );
+    assert_eq!(poor.code, 3, "{poor:?}");
+    assert!(poor.err.contains("needs 1 SUI"), "{}", poor.err);
+    // The key is removed on the ledger, so a credential that somebody kept is worth nothing at once.
+    let session = std::fs::read_dir(hand.path().join("sessions")).unwrap();
+    let kept: Vec<(PathBuf, Vec<u8>)> = session
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect();
+    hand.run(&["logout"]).ok();
+    assert_eq!(request("GET", pods, None).code, 8, "nobody is logged in");
+    for (path, bytes) in kept {
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let late = request("GET", pods, None);
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.err.contains("401"), "{}", late.err);
+    assert_eq!(gateway.stop(), 0);
+    assert_eq!(nautilus.stop(), 0);
+    assert_eq!(cluster.stop(), 0);
+    hand.run(&["audit", "verify"]).ok();
 }
 
 #[test]

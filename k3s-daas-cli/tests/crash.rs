@@ -113,6 +113,10 @@ fn a_row_that_was_changed_is_named() {
             run.err
         );
     }
+    // What is damaged is not worked with either.
+    let damaged = daas(&scratch.path().join("token"), &["token", "list"]);
+    assert_eq!(damaged.code, 6, "{damaged:?}");
+    assert!(damaged.err.contains("daas audit verify"), "{}", damaged.err);
     // A whole ledger in the place of another verifies by itself, and not against a head of the other.
     let other = scratch.path().join("other");
     let running = support::dev(&other);

@@ -201,6 +201,21 @@ fn refusals(kubectl: &Path, dir: &Path) {
     let home = dir.with_extension("viewer");
     std::fs::create_dir_all(&home).unwrap();
     let viewer = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
+    // The cluster has its own say, so it must know the token too.
+    let user = format!("--user=seal:{token}");
+    let admin = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
+    admin
+        .run(
+            &[
+                "create",
+                "clusterrolebinding",
+                "viewer",
+                "--clusterrole=view",
+                &user,
+            ],
+            "",
+        )
+        .ok();
     let as_viewer = |args: &[&str]| {
         let mut command = viewer.command(args);
         // The plugin takes the token from here.
@@ -270,7 +285,7 @@ fn refusals(kubectl: &Path, dir: &Path) {
     assert!(revoked.err.contains("revoked"), "{}", revoked.err);
     for (bearer, says) in [
         ("seal_AAAA", "malformed"),
-        ("garbage", "malformed"),
+        ("garbage", "Missing or invalid Seal token"),
         ("", ""),
     ] {
         let mut get = viewer.command(&["get", "pods", "--kubeconfig=/dev/null", "--token", bearer]);

@@ -22,14 +22,7 @@ use crate::settings::{self, Flags, Key};
 #[command(
     name = "daas-gateway",
     version,
-    after_help = concat!(
-        "The gateway's account (its key) must be a delegate of the tokens that it serves: see `daas token\n\
-         delegate`. SIGINT and SIGTERM let what is under way finish.\n\n\
-         Examples:\n\
-         \x20 daas-gateway --dir /srv/daas --listen 0.0.0.0:7443 --server https://gateway.example:7443\n\
-         \x20 daas-gateway --dir ./daas --listen 127.0.0.1:0 --kubeconfig ./kubeconfig\n\n"
-    ),
-    after_long_help = exit::HELP
+    after_help = format!("{EXAMPLES}\n\n{}", exit::HELP)
 )]
 pub struct Cli {
     /// What holds for every program.
@@ -163,3 +156,11 @@ fn authority(app: &App, own: Option<&str>) -> anyhow::Result<Vec<u8>> {
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
+
+const EXAMPLES: &str = "\
+The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token
+delegate`. SIGINT and SIGTERM let what is under way finish.
+
+Examples:
+  daas-gateway --dir /srv/daas --listen 0.0.0.0:7443 --server https://gateway.example:7443
+  daas-gateway --dir ./daas --listen 127.0.0.1:0 --kubeconfig ./kubeconfig";

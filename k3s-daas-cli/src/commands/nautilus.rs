@@ -15,16 +15,7 @@ use crate::settings::{Flags, Key};
 #[command(
     name = "daas-nautilus",
     version,
-    after_help = "\
-The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
-userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
-if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
-
-Examples:
-  daas-nautilus --dir /srv/daas --kubeconfig /etc/daas/kubeconfig --context production
-  daas memory-cluster --dir ./daas/cluster & daas-nautilus --dir ./daas
-",
-    after_long_help = exit::HELP
+    after_help = format!("{EXAMPLES}\n\n{}", exit::HELP)
 )]
 pub struct Cli {
     /// What holds for every program.
@@ -82,3 +73,12 @@ async fn serve(app: &App) -> anyhow::Result<()> {
     app.printer.note(&format!("executing on {server}"));
     services.run(shutdown).await
 }
+
+const EXAMPLES: &str = "\
+The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
+userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
+if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
+
+Examples:
+  daas-nautilus --dir /srv/daas --kubeconfig /etc/daas/kubeconfig --context production
+  daas memory-cluster --dir ./daas/cluster & daas-nautilus --dir ./daas";

@@ -1,5 +1,5 @@
 //! Processes, directories and kubectl binaries for the tests of the binaries.
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::print_stderr, clippy::unwrap_used, unreachable_pub)]
 
 use std::ffi::OsStr;
 use std::fs::File;
