@@ -145,8 +145,8 @@ mod tests {
     /// What kubectl 1.35 sends for `auth can-i delete secrets`, by the field numbers, byte for byte.
     #[test]
     fn protobuf_reads_as_json_does() {
-        let spec = b"\x0a\x15\x0a\x01a\x12\x06delete\x1a\x00\x2a\x07secrets";
-        let review = [b"\x0a\x00\x12\x17".as_slice(), &spec[..]].concat();
+        let spec = b"\x0a\x16\x0a\x01a\x12\x06delete\x1a\x00\x2a\x07secrets";
+        let review = [b"\x0a\x00\x12\x18".as_slice(), &spec[..]].concat();
         let type_meta = b"\x0a\x17authorization.k8s.io/v1\x12\x17SelfSubjectAccessReview";
         let mut bytes = MAGIC.to_vec();
         bytes.extend([0x0a, u8::try_from(type_meta.len()).unwrap()]);

@@ -158,7 +158,8 @@ impl Connection {
         });
         let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut is_ending = false;
-        let mut ticks = tokio::time::interval(config.idle_timeout.min(TICK));
+        let tick = config.idle_timeout.min(TICK);
+        let mut ticks = tokio::time::interval(tick);
         loop {
             tokio::select! {
                 outcome = &mut served => {
@@ -173,7 +174,7 @@ impl Connection {
                 }
                 _ = ticks.tick() => {
                     let idle = activity.idle();
-                    if idle > config.idle_timeout + TICK * 2 {
+                    if idle > config.idle_timeout + tick * 2 {
                         // It did not even take notice of being asked to end.
                         return;
                     }
