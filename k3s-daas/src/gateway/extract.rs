@@ -137,7 +137,18 @@ pub(super) fn asked(parts: &Parts, id: Option<RequestId>) -> Result<Asked, Unfor
     };
     let headers = match forwarded(headers) {
         Ok(headers) => headers,
-        Err(refusal) => return Err(unrecorded(refusal)),
+        Err(refusal) => {
+            // As they came, one line each: of the wrong form on the ledger, too.
+            for name in REQUEST_HEADERS {
+                for value in parts.headers.get_all(name) {
+                    message.header_names.push(ByteString::from(name));
+                    message
+                        .header_values
+                        .push(ByteString::from(value.as_bytes()));
+                }
+            }
+            return Err(recorded(refusal, message));
+        }
     };
     Ok(Asked {
         id,

@@ -9,6 +9,7 @@
 //!
 //! It cannot reach a cluster: all it can do is ask the ledger.
 
+mod authenticate;
 mod config;
 mod discovery;
 mod extract;
@@ -48,9 +49,8 @@ pub use tls::{Tls, TlsError};
 use crate::blob::BlobStore;
 use crate::contract::Code;
 use crate::ledger::{Ledger, LedgerExt as _};
-use crate::token::Verified;
 use crate::types::{ClusterId, RequestId, TokenId};
-use crate::wire::SignedCredential;
+use authenticate::Signatures;
 use discovery::Discovery;
 use extract::{Asked, REQUEST_ID_HEADER};
 use follow::{Follower, Progress};
@@ -106,6 +106,7 @@ struct Inner {
     progress: Arc<Progress>,
     discovery: Arc<Discovery>,
     recorder: Recorder,
+    signatures: Signatures,
     in_flight: Limit<TokenId>,
     watches: Limit<TokenId>,
     /// Room for bodies, in KiB.
@@ -285,6 +286,7 @@ impl GatewayBuilder {
             watches: Limit::new(config.max_watches, config.max_watches_per_token),
             buffers: Semaphore::new(config.max_buffered_bytes.div_ceil(KIB)),
             searches: Semaphore::new(1),
+            signatures: Signatures::default(),
             readiness: AsyncMutex::default(),
             quiet: Quiet::default(),
             stop_streams: stop.child_token(),
@@ -415,23 +417,6 @@ impl Inner {
             id: asked.id,
             what: "its status is none",
         })
-    }
-
-    fn authenticate(&self, parts: &http::request::Parts) -> Result<Verified, Refusal> {
-        let text = extract::bearer(&parts.headers)?;
-        let deployment = self.ledger.deployment();
-        self.ledger
-            .view(|snapshot| {
-                SignedCredential::verify(
-                    text,
-                    snapshot.state,
-                    &deployment,
-                    self.cluster,
-                    &self.config.audience,
-                    snapshot.now_ms,
-                )
-            })
-            .map_err(Refusal::Credential)
     }
 
     /// Reads the body into `asked`, within the room there is for bodies, which is held for what is returned.

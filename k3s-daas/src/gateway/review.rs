@@ -39,8 +39,11 @@ impl Inner {
         if is_rules {
             return self.rules_review(caller, asked, &review, timing).await;
         }
-        let spec = Spec::deserialize(&review["spec"])
-            .map_err(|_| Refusal::BadRequest("the review's spec is not of its form"))?;
+        // Serde takes a list for a struct; Kubernetes does not.
+        let spec = Some(&review["spec"])
+            .filter(|spec| spec.is_object())
+            .and_then(|spec| Spec::deserialize(spec).ok())
+            .ok_or(Refusal::BadRequest("the review's spec is not of its form"))?;
         let why_not = self.denied(caller.token, &spec).await;
         if let Some(reason) = why_not {
             let mut answer = review;

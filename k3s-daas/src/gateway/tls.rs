@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::crypto::{PrivateFileError, create_private, random_array, read_private};
 
@@ -44,6 +44,9 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]: a file cannot be read, written or used, or a name is none.
     pub fn own_ca(directory: &Path, names: &[String]) -> Result<Self, TlsError> {
+        for name in names {
+            ServerName::try_from(name.as_str()).map_err(|_| TlsError::Name(name.clone()))?;
+        }
         std::fs::create_dir_all(directory).map_err(|source| TlsError::Directory {
             path: directory.into(),
             source,
@@ -222,7 +225,10 @@ pub enum TlsError {
     /// What was given is no PEM of its kind.
     #[error("the {0} is not PEM")]
     Pem(&'static str),
-    /// A certificate could not be made, for instance because a name is none.
+    /// Neither a host name nor an address.
+    #[error("{0:?} is no name or address for a certificate")]
+    Name(String),
+    /// A certificate could not be made.
     #[error("no certificate could be made")]
     Certificate(#[source] rcgen::Error),
     /// Certificate and key do not go together.
@@ -334,7 +340,10 @@ mod tests {
             "{refused}"
         );
         assert_eq!(std::fs::read(one.join("ca.key")).unwrap(), b"garbage");
-        assert!(Tls::own_ca(&other, &["not a name\n".into()]).is_err());
+        for name in ["not a name\n", "", "a..b", "https://a"] {
+            let refused = Tls::own_ca(&other, &[name.into()]);
+            assert!(matches!(refused, Err(TlsError::Name(_))), "{name:?}");
+        }
     }
 
     #[test]

@@ -101,7 +101,23 @@ impl SignedCredential {
         now_ms: u64,
     ) -> Result<Verified, CredentialError> {
         let signed = Self::from_bearer(text)?;
-        let credential = &signed.credential;
+        let verified = signed.check(state, cluster, audience, now_ms)?;
+        if signed.is_signed(deployment) {
+            Ok(verified)
+        } else {
+            Err(CredentialError::InvalidSignature)
+        }
+    }
+
+    /// All of [`SignedCredential::verify`] but the signature, which needs no state.
+    pub(crate) fn check(
+        &self,
+        state: &State,
+        cluster: ClusterId,
+        audience: &str,
+        now_ms: u64,
+    ) -> Result<Verified, CredentialError> {
+        let credential = &self.credential;
         if credential.audience[..] != *audience.as_bytes() {
             return Err(CredentialError::OtherAudience);
         }
@@ -132,24 +148,26 @@ impl SignedCredential {
             return Err(CredentialError::OtherCluster);
         }
         // Under such a key one signature is valid for everything.
-        if signed.public_key.is_small_order() {
+        if self.public_key.is_small_order() {
             return Err(CredentialError::SmallOrderKey);
         }
-        if !may_sign(token, &signed.public_key, now_ms) {
+        if !may_sign(token, &self.public_key, now_ms) {
             return Err(CredentialError::NotTokenHolder);
-        }
-        let is_signed = deployment
-            .intent(IntentKind::Credential, cluster, credential.token)
-            .verify(credential, &signed.public_key, &signed.signature);
-        if !is_signed {
-            return Err(CredentialError::InvalidSignature);
         }
         Ok(Verified {
             token: credential.token,
             credential_id: credential.id,
-            public_key: signed.public_key,
+            public_key: self.public_key,
             not_after_ms: credential.not_after_ms,
         })
+    }
+
+    /// Whether the signature is its key's, over this credential and nothing else.
+    pub(crate) fn is_signed(&self, deployment: &Deployment) -> bool {
+        let credential = &self.credential;
+        deployment
+            .intent(IntentKind::Credential, credential.cluster, credential.token)
+            .verify(credential, &self.public_key, &self.signature)
     }
 }
 

@@ -490,3 +490,27 @@ async fn a_removed_session_key_ends_its_credentials() {
     let message = world.send(request(), "").await.refused(401, "Unauthorized");
     assert!(message.contains("daas login"), "{message}");
 }
+
+#[tokio::test]
+async fn headers_that_cannot_stand_on_the_ledger_are_400() {
+    let world = World::new().await;
+    let long = "x".repeat(2_100);
+    for headers in [
+        &[("user-agent", "kubectl/é")][..],
+        &[("accept", "a\tb")],
+        &[("user-agent", long.as_str())],
+        &[
+            ("content-type", "application/json"),
+            ("content-type", "application/yaml"),
+        ],
+        &[("user-agent", "a"), ("user-agent", "b")],
+    ] {
+        let mut request = world.request("GET", PODS);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        world.send(request, "").await.refused(400, "BadRequest");
+    }
+    assert_eq!(world.recorded(5).await, [5; 5]);
+    assert!(world.admitted().is_empty());
+}

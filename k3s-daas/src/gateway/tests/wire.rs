@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -367,4 +369,130 @@ async fn other_authorities_are_not_trusted() {
         ..served
     };
     assert!(confused.connect(&[b"h2"]).await.is_err());
+}
+
+/// An HTTP/2 client on a connection of its own.
+async fn http2(
+    served: &Served,
+) -> hyper::client::conn::http2::SendRequest<
+    http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>,
+> {
+    let stream = served.connect(&[b"h2", b"http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+        .await
+        .unwrap();
+    tokio::spawn(async move { connection.await.ok() });
+    sender
+}
+
+#[tokio::test]
+async fn http_2_carries_many_at_once() {
+    let served = serve(|_| {}).await;
+    let act = Act::After(Duration::from_millis(200), Box::new(Act::json(200, "{}")));
+    served.world.answer(move |_| act.clone());
+    let sender = http2(&served).await;
+    let begun = std::time::Instant::now();
+    let sent: Vec<_> = (0..20)
+        .map(|index| {
+            let target = format!("https://localhost{PODS}/p{index}");
+            let request = served.world.request("GET", &target);
+            let body = http_body_util::Empty::new().boxed();
+            let mut sender = sender.clone();
+            async move {
+                sender
+                    .send_request(request.body(body).unwrap())
+                    .await
+                    .unwrap()
+            }
+        })
+        .collect();
+    for response in futures_util::future::join_all(sent).await {
+        assert_eq!(response.status(), 200);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "one after the other takes 4 s"
+    );
+    assert_eq!(served.world.admitted().len(), 20);
+}
+
+#[tokio::test]
+async fn http_2_trailers_add_nothing() {
+    let served = serve(|_| {}).await;
+    served.world.answer_json(201, "{}");
+    let mut sender = http2(&served).await;
+    let mut trailers = http::HeaderMap::new();
+    for name in [
+        "impersonate-user",
+        "x-remote-user",
+        "authorization",
+        "content-type",
+    ] {
+        trailers.insert(
+            http::HeaderName::from_static(name),
+            http::HeaderValue::from_static("admin"),
+        );
+    }
+    let frames = futures_util::stream::iter([
+        Ok(http_body::Frame::data(Bytes::from("{}"))),
+        Ok(http_body::Frame::trailers(trailers)),
+    ]);
+    let body = BodyExt::boxed(http_body_util::StreamBody::new(frames));
+    let request = served
+        .world
+        .request("POST", &format!("https://localhost{PODS}"));
+    let response = sender
+        .send_request(request.body(body).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 201);
+    let admitted = served.world.admitted().remove(0);
+    assert!(
+        admitted.header_names.is_empty(),
+        "{:?}",
+        admitted.header_names
+    );
+    assert_eq!(admitted.payload.length, 2);
+}
+
+#[tokio::test]
+async fn http_2_clients_that_reset_leave_nothing_behind() {
+    let served = serve(|_| {}).await;
+    served.world.answer(|_| Act::Silent);
+    let sender = http2(&served).await;
+    for _ in 0..10 {
+        let request = served
+            .world
+            .request("GET", &format!("https://localhost{PODS}"));
+        let body = http_body_util::Empty::new().boxed();
+        let mut sender = sender.clone();
+        let sent = sender.send_request(request.body(body).unwrap());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), sent)
+                .await
+                .is_err()
+        );
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let counts = served.world.gateway.counts();
+    assert_eq!((counts.pending, counts.in_flight), (0, 0));
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_stay_for_ever() {
+    let served = serve(|config| {
+        config.idle_timeout = Duration::from_millis(200);
+        config.header_timeout = Duration::from_secs(60);
+    })
+    .await;
+    let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
+    let (_, ended) = read(&mut stream, Duration::from_secs(3)).await;
+    assert!(ended);
+    // One that speaks HTTP/2 and never says so.
+    let mut stream = served.connect(&[b"h2"]).await.unwrap();
+    let ended = read(&mut stream, Duration::from_secs(20)).await.1;
+    assert!(ended);
 }
