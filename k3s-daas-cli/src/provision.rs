@@ -144,10 +144,7 @@ impl Ground {
             Some(found) => found,
             None => (self.grant(everything(), 0).await?, 0),
         };
-        settings::update(
-            &layout.settings(),
-            &[(Key::Token, token.to_string().into())],
-        )?;
+        // Before it is noted down, after which its stake is its owner's own affair.
         if named != Some(token) && bonded < STAKE {
             let call = Call::DepositStake {
                 token,
@@ -156,6 +153,10 @@ impl Ground {
             self.ledger_as(Role::Owner).call(call).await?;
             self.ledger.sync().await?;
         }
+        settings::update(
+            &layout.settings(),
+            &[(Key::Token, token.to_string().into())],
+        )?;
         Ok(token)
     }
 
