@@ -1,9 +1,10 @@
 //! The suite that every [`Ledger`] passes, for those who bring their own.
 //!
-//! ```ignore
-//! #[tokio::test]
-//! async fn conforms() {
-//!     k3s_daas::ledger::conformance::run(&MyBackend::new()).await;
+//! ```no_run
+//! use k3s_daas::ledger::conformance::{Backend, run};
+//!
+//! async fn conforms(mine: &dyn Backend) {
+//!     run(mine).await;
 //! }
 //! ```
 

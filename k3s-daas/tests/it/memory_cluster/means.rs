@@ -102,11 +102,7 @@ impl ServerProcess {
     pub(super) fn start(directory: &Path) -> Self {
         let _ = std::fs::remove_file(directory.join("address"));
         let process = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "memory_cluster::durability::serve_until_killed",
-                "--exact",
-                "--ignored",
-            ])
+            .args(["memory_cluster::durability::serve_until_killed", "--exact"])
             .env("MEMORY_CLUSTER_TEST_DIR", directory)
             .stdout(Stdio::null())
             .spawn()
