@@ -390,3 +390,18 @@ impl ByHand {
         Run::of(&mut command)
     }
 }
+
+/// Pasted from the README, all of them start at once.
+#[test]
+fn nautilus_waits_for_the_memory_cluster_beside_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut all = support::Separate::provision(&scratch.path().join("daas"));
+    all.start_nautilus_until("waiting for ");
+    all.start_cluster();
+    let nautilus = all.nautilus.as_ref().unwrap();
+    let begun = std::time::Instant::now();
+    while !nautilus.said().contains("executing on ") {
+        assert!(begun.elapsed().as_secs() < 30, "{}", nautilus.said());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

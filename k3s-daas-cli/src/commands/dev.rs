@@ -97,9 +97,14 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     let result = async {
         target.bind(app, args.bind.as_deref(), token).await?;
         if args.provision_only {
+            target.forget_address()?;
             app.printer.note(&format!(
-                "{} is ready for daas-nautilus and daas-gateway",
-                layout.root().display()
+                "{} is ready for {}daas-nautilus and daas-gateway",
+                layout.root().display(),
+                match target {
+                    Target::Memory { .. } => "daas memory-cluster, ",
+                    Target::Kubeconfig { .. } => "",
+                }
             ));
             return Ok(None);
         }
@@ -249,6 +254,15 @@ impl Target {
             Self::Kubeconfig { file, context } => {
                 services::kube(Some(file), context.as_deref()).await
             }
+        }
+    }
+
+    /// Removes the memory cluster's kubeconfig, whose port was for this start alone: `daas-nautilus` would
+    /// take it for that of the memory cluster to come.
+    fn forget_address(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Memory { kubeconfig } => Ok(std::fs::remove_file(kubeconfig)?),
+            Self::Kubeconfig { .. } => Ok(()),
         }
     }
 

@@ -1,12 +1,15 @@
 //! `daas-nautilus`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
-use crate::exit;
+use crate::exit::{self, Exit, Failure};
+use crate::layout::Layout;
 use crate::services::{self, NautilusParts, Services};
 use crate::settings::{Flags, Key};
 
@@ -53,8 +56,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 async fn serve(app: &App) -> anyhow::Result<()> {
     let shutdown = services::shutdown_on_signal()?;
     let layout = app.layout();
-    let memory = Some(layout.cluster_kubeconfig()).filter(|path| path.exists());
-    let kubeconfig = app.settings.path(Key::NautilusKubeconfig).or(memory);
+    let kubeconfig = match app.settings.path(Key::NautilusKubeconfig) {
+        Some(kubeconfig) => Some(kubeconfig),
+        None => memory_kubeconfig(app, &layout, &shutdown).await?,
+    };
     let kube = services::kube(
         kubeconfig.as_deref(),
         app.settings.text(Key::NautilusContext),
@@ -73,6 +78,41 @@ async fn serve(app: &App) -> anyhow::Result<()> {
     app.printer.note(&format!("executing on {server}"));
     services.run(shutdown).await
 }
+
+/// The kubeconfig of the memory cluster in the directory, which may just be starting; `None` if the directory
+/// has no memory cluster.
+async fn memory_kubeconfig(
+    app: &App,
+    layout: &Layout,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<PathBuf>> {
+    let kubeconfig = layout.cluster_kubeconfig();
+    if !layout.cluster().exists() || kubeconfig.exists() {
+        return Ok(Some(kubeconfig).filter(|path| path.exists()));
+    }
+    app.printer.note(&format!(
+        "waiting for `daas memory-cluster --dir {}`",
+        layout.cluster().display()
+    ));
+    let appears = async {
+        while !kubeconfig.exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = appears => Ok(Some(kubeconfig.clone())),
+        () = tokio::time::sleep(PATIENCE) => Err(Failure::new(
+            Exit::Unavailable,
+            "the memory cluster of the directory does not run",
+        )
+        .with_next("start `daas memory-cluster`, or name another cluster with --kubeconfig")
+        .into()),
+        () = shutdown.cancelled() => Ok(None),
+    }
+}
+
+/// How long a memory cluster that is started beside it may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
 The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and

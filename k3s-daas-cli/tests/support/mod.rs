@@ -219,19 +219,25 @@ impl Separate {
     /// Makes the directory and starts all three.
     #[track_caller]
     pub fn start(dir: &Path) -> Self {
+        let mut all = Self::provision(dir);
+        all.start_cluster();
+        all.start_nautilus();
+        all.start_gateway();
+        all
+    }
+
+    /// Makes the directory and starts nothing.
+    #[track_caller]
+    pub fn provision(dir: &Path) -> Self {
         daas(dir, &["dev", "--provision-only"]).ok();
-        let mut all = Self {
+        Self {
             dir: dir.to_owned(),
             cluster_listen: free_address(),
             gateway_listen: free_address(),
             cluster: None,
             nautilus: None,
             gateway: None,
-        };
-        all.start_cluster();
-        all.start_nautilus();
-        all.start_gateway();
-        all
+        }
     }
 
     #[track_caller]
@@ -246,10 +252,16 @@ impl Separate {
 
     #[track_caller]
     pub fn start_nautilus(&mut self) {
+        self.start_nautilus_until("executing on ");
+    }
+
+    /// Starts Nautilus and waits until it says `ready`.
+    #[track_caller]
+    pub fn start_nautilus_until(&mut self, ready: &str) {
         let mut command = self.command(NAUTILUS);
         command.arg("--dir").arg(&self.dir);
         let log = self.dir.with_extension("nautilus.log");
-        self.nautilus = Some(Process::start(command, &log, "executing on "));
+        self.nautilus = Some(Process::start(command, &log, ready));
     }
 
     #[track_caller]

@@ -99,7 +99,7 @@ impl Follower {
             let end = self.inner.sync().await?;
             if end.major < self.sequence {
                 let why = format!(
-                    "cursor {} lies behind the ledger's last event, which is {end}",
+                    "cursor {} lies beyond the ledger's last event, which is {end}",
                     self.sequence
                 );
                 return Err(Error::Invalid(why));
