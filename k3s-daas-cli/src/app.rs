@@ -10,7 +10,7 @@ use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{self, Ledger as _};
-use k3s_daas::types::Address;
+use k3s_daas::types::{Address, ChainId};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Output};
@@ -161,8 +161,26 @@ impl App {
     async fn open(&self, signer: Arc<Ed25519Signer>) -> anyhow::Result<LocalLedger> {
         let dir = self.layout().ledger();
         let ledger = LocalLedger::open(dir, signer).map_err(|error| self.no_ledger(error))?;
+        self.expect_chain(ledger.deployment().chain)?;
         ledger.sync().await?;
         Ok(ledger)
+    }
+
+    /// Holds a ledger's chain against that of the settings, if they have one: a ledger that was put in the
+    /// place of another holds in itself.
+    ///
+    /// # Errors
+    /// [`Exit::Unverified`] if it is another.
+    pub fn expect_chain(&self, chain: ChainId) -> anyhow::Result<()> {
+        match self.settings.value::<ChainId>(Key::Chain) {
+            Some(expected) if expected != chain => Err(Failure::new(
+                Exit::Unverified,
+                format!("the ledger is of chain {chain}, and the settings speak of {expected}"),
+            )
+            .with_next("put the right ledger back, or correct `chain` (`daas config show` says where it is from)")
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     /// The error of a ledger that cannot be opened, with advice.

@@ -405,3 +405,19 @@ fn nautilus_waits_for_the_memory_cluster_beside_it() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
+
+#[test]
+fn another_ledger_in_the_place_of_this_one_is_found() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [mine, other] = ["mine", "other"].map(|name| scratch.path().join(name));
+    daas(&mine, &["dev", "--provision-only"]).ok();
+    daas(&other, &["dev", "--provision-only"]).ok();
+    daas(&mine, &["audit", "verify"]).ok();
+    std::fs::remove_dir_all(mine.join("ledger")).unwrap();
+    std::fs::rename(other.join("ledger"), mine.join("ledger")).unwrap();
+    for words in [&["audit", "verify"][..], &["token", "list"]] {
+        let run = daas(&mine, words);
+        assert_eq!(run.code, 6, "{run:?}");
+        assert!(run.err.contains("the settings speak of"), "{}", run.err);
+    }
+}

@@ -58,6 +58,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
     let broken = report.broken.clone();
     let trails = report.trails.clone();
+    let chain = report.chain;
     app.printer.object(&Shown(report))?;
     if app.printer.format() == Format::Table {
         for trail in &trails {
@@ -72,6 +73,9 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         )
         .with_next("keep the directory as evidence, and go on from a copy that verifies")
         .into());
+    }
+    if let Some(chain) = chain {
+        app.expect_chain(chain)?;
     }
     if request.is_some() && trails.is_empty() {
         return Err(Failure::new(
