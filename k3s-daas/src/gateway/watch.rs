@@ -103,6 +103,13 @@ impl Chain {
         let lifetime = seconds.map_or(config.watch_lifetime, |seconds| {
             Duration::from_secs(seconds).min(config.watch_lifetime)
         });
+        let credential = caller.credential.as_ref();
+        let lifetime = credential.map_or(lifetime, |verified| {
+            let left_ms = verified
+                .not_after_ms
+                .saturating_sub(gateway.ledger.now_ms());
+            lifetime.min(Duration::from_millis(left_ms))
+        });
         let wants = |name| parameter(&asked.query, name).is_some_and(|value| is_true(&value));
         Self {
             end: Instant::now() + lifetime,
@@ -248,14 +255,20 @@ impl Chain {
         }
     }
 
-    /// Whether the key of the credential may no longer sign for the token.
+    /// Whether the credential has expired, or its key may no longer sign for the token.
     fn revoked(&self) -> Option<Refusal> {
         let verified = self.caller.credential.as_ref()?;
-        let is_live = self
-            .gateway
-            .ledger
-            .view(|snapshot| verified.is_live(snapshot.state, snapshot.now_ms));
-        (!is_live).then_some(Refusal::Credential(CredentialError::NotTokenHolder))
+        let not_after_ms = verified.not_after_ms;
+        let (is_live, now_ms) = self.gateway.ledger.view(|snapshot| {
+            let is_live = verified.is_live(snapshot.state, snapshot.now_ms);
+            (is_live, snapshot.now_ms)
+        });
+        let error = if now_ms < not_after_ms {
+            CredentialError::NotTokenHolder
+        } else {
+            CredentialError::Expired { not_after_ms }
+        };
+        (!is_live).then_some(Refusal::Credential(error))
     }
 
     /// Ends with a frame that says why.

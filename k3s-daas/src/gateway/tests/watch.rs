@@ -192,6 +192,28 @@ async fn it_ends_when_the_client_said() {
 }
 
 #[tokio::test]
+async fn it_ends_when_the_credential_does() {
+    let world = World::new().await;
+    world.answer(|_| Act::json(200, ""));
+    let mut credential = world.credential(world.token);
+    credential.not_after_ms = credential.not_before_ms + 1_000;
+    let bearer = world.sign(&world.owner, credential);
+    let request = http::Request::builder()
+        .uri(format!(
+            "{PODS}?watch=1&resourceVersion=5&timeoutSeconds=60"
+        ))
+        .header("authorization", format!("Bearer {bearer}"));
+    let watch = tokio::time::timeout(Duration::from_secs(4), world.send(request, ""));
+    let got = watch.await.expect("it ends with its credential");
+    assert_eq!(got.status, 200);
+    assert!(
+        frames(&got.body)
+            .iter()
+            .all(|frame| frame["object"]["code"] == 401)
+    );
+}
+
+#[tokio::test]
 async fn what_is_no_stream_is_the_answer_itself() {
     let world = World::new().await;
     world.answer_json(
