@@ -11,8 +11,8 @@ use super::fixture::{Act, Got, PODS, World};
 use crate::blob::{BlobStore as _, Holder};
 use crate::contract::Call;
 use crate::crypto::BlobHash;
+use crate::ledger;
 use crate::ledger::memory::{MemoryLedger, Outage};
-use crate::ledger::{self, Ledger as _};
 use crate::types::{Address, Digest, RequestId};
 use crate::wire::Deployment;
 
