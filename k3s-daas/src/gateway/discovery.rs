@@ -8,14 +8,14 @@ use http::header::{ETAG, IF_NONE_MATCH};
 use http::{Response, StatusCode};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::extract::{Asked, accept};
+use super::extract::{Asked, accept, parameters};
 use super::reply::{self, Refusal};
 use super::submit::{Caller, Timing};
 use super::{Body, Inner};
 use crate::types::RequestId;
 use crate::wire::ResponseEnvelope;
 
-/// What was fetched, by path with query and `Accept`.
+/// What was fetched, by path and `Accept`; what has a query is not kept.
 #[derive(Debug)]
 pub(super) struct Discovery {
     ttl: Duration,
@@ -108,7 +108,8 @@ impl Discovery {
 }
 
 impl Inner {
-    /// Discovery for whoever is allowed to ask at all; `None` if the gateway has no token of its own.
+    /// Discovery for whoever is allowed to ask at all; `None` if the gateway has no token of its own, or
+    /// if there is a query: anybody could fill what is kept with it, and the gateway would ask for them.
     pub(super) async fn discover(
         &self,
         caller: &Caller,
@@ -116,6 +117,10 @@ impl Inner {
         timing: &mut Timing,
     ) -> Option<Result<Response<Body>, Refusal>> {
         let token = self.config.discovery_token?;
+        // kubectl's own timeout is not part of what it asks.
+        if parameters(&asked.query).any(|(name, _)| name != "timeout") {
+            return None;
+        }
         let started = Instant::now();
         let message = asked.message_without_body(self.deadline_ms(asked));
         let checked = self.check(caller, &message, asked);
@@ -157,8 +162,8 @@ impl Inner {
         asked: &Asked,
         timing: &mut Timing,
     ) -> Result<Fetched, Refusal> {
-        let target = format!("{}?{}", asked.path, asked.query);
-        let entry = self.discovery.entry(&(target, accept(asked).to_owned()));
+        let key = (asked.path.clone(), accept(asked).to_owned());
+        let entry = self.discovery.entry(&key);
         // Whoever comes first fetches, the others wait for it here.
         let mut kept = entry.fetched.lock().await;
         if let Some(fetched) = kept.as_ref().filter(|kept| self.discovery.is_fresh(kept)) {
@@ -170,6 +175,7 @@ impl Inner {
         let mut request = asked.clone();
         request.id = RequestId::new();
         request.id_given = false;
+        request.query.clear();
         request.body = bytes::Bytes::new();
         request.headers.retain(|(name, _)| *name == "accept");
         request.set_header("user-agent", USER_AGENT.to_owned());

@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Stream(&'static str),
     /// A watch of which no JSON is accepted.
     WatchEncoding,
+    /// A watch from the beginning by a token that may not list.
+    WatchWithoutList(Box<Denial>),
     /// A review of which no JSON was sent.
     ReviewEncoding,
     /// A limit of the gateway's own; waiting helps.
@@ -159,6 +161,15 @@ impl Refusal {
                 StatusCode::NOT_ACCEPTABLE,
                 "watches are served as JSON only: accept application/json",
             ),
+            Self::WatchWithoutList(denial) => {
+                let mut told = denial.told();
+                told.message = format!(
+                    "a watch without resourceVersion begins with a list, so the seal token needs the verb \
+                     \"list\" for it, too: {}",
+                    told.message
+                );
+                told
+            }
             Self::ReviewEncoding => told(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "self-reviews are read as JSON or Kubernetes' protobuf, and this body is neither",
@@ -246,7 +257,7 @@ impl Refusal {
         match self {
             Self::NoCredential => "no_credential",
             Self::Credential(_) => "bad_credential",
-            Self::Contract(denial) => denial.code.name(),
+            Self::Contract(denial) | Self::WatchWithoutList(denial) => denial.code.name(),
             Self::Malformed(_) | Self::BadRequest(_) => "bad_request",
             Self::Method => "method",
             Self::Impersonation => "impersonation",

@@ -64,10 +64,7 @@ impl Inner {
         let started = Instant::now();
         if asked.id_given {
             // Made before, perhaps a moment ago by another gateway.
-            self.ledger
-                .sync()
-                .await
-                .map_err(|error| self.not_begun(&error))?;
+            self.sync(asked).await?;
             if self.is_known(caller.token, asked.id) {
                 return self.join(caller, asked, timing).await;
             }
@@ -233,8 +230,17 @@ impl Inner {
                                 return Ok(Submitted::Admitted);
                             }
                             Event::K8sRequestRejected(rejected) if rejected.digest == digest => {
-                                if rejected.code == Code::DuplicateRequest.number() {
-                                    return self.duplicate(caller.token, asked.id, digest).await;
+                                let is_duplicate = rejected.code == Code::DuplicateRequest.number();
+                                // An earlier try may have been admitted, and the token, its rules or
+                                // its stake may have changed since: most checks come before that of
+                                // the ID.
+                                if (is_duplicate || is_uncertain)
+                                    && self.is_admitted(caller.token, asked, digest).await?
+                                {
+                                    return Ok(Submitted::Admitted);
+                                }
+                                if is_duplicate {
+                                    return Ok(Submitted::Held);
                                 }
                                 return Err(self.rejected(caller, prepared, asked, rejected.code));
                             }
@@ -242,17 +248,13 @@ impl Inner {
                         }
                     }
                     tracing::error!(id = %asked.id, "the ledger's receipt says nothing of the request");
-                    return Err(Refusal::LedgerFault);
+                    return Err(unknown(asked));
                 }
                 Err(ledger::Error::Unavailable(reason)) => {
                     is_uncertain = true;
                     tracing::warn!(%reason, id = %asked.id, "the ledger did not answer a submission");
                     if self.ledger.now_ms() >= prepared.message.deadline_ms {
-                        return Err(Refusal::Unanswered {
-                            id: asked.id,
-                            is_read: prepared.is_read,
-                            why: Why::Ledger,
-                        });
+                        return Err(unknown(asked));
                     }
                     // The same ID again: the contract admits it once, whatever became of this call.
                     tokio::time::sleep(wait).await;
@@ -260,11 +262,7 @@ impl Inner {
                 }
                 Err(error) if is_uncertain => {
                     tracing::error!(%error, id = %asked.id, "a submission failed after an uncertain one");
-                    return Err(Refusal::Unanswered {
-                        id: asked.id,
-                        is_read: prepared.is_read,
-                        why: Why::Ledger,
-                    });
+                    return Err(unknown(asked));
                 }
                 Err(ledger::Error::Refused(code)) => {
                     return Err(self.rejected(caller, prepared, asked, code.number()));
@@ -274,26 +272,28 @@ impl Inner {
         }
     }
 
-    /// What it means that the token holds the ID already.
-    async fn duplicate(
+    /// Whether the ledger admitted this very request: a submission of ours whose receipt was lost.
+    async fn is_admitted(
         &self,
         token: TokenId,
-        id: RequestId,
+        asked: &Asked,
         digest: Digest,
-    ) -> Result<Submitted, Refusal> {
-        self.ledger
-            .sync()
-            .await
-            .map_err(|error| self.not_begun(&error))?;
-        let held = self.ledger.view(|snapshot| {
-            let request = snapshot.state.request(token, id);
-            request.map(|request| request.digest)
-        });
-        // With this very digest it is a submission of ours whose receipt was lost.
-        if held == Some(digest) {
-            Ok(Submitted::Admitted)
-        } else {
-            Ok(Submitted::Held)
+    ) -> Result<bool, Refusal> {
+        self.sync(asked).await?;
+        Ok(self.ledger.view(|snapshot| {
+            let request = snapshot.state.request(token, asked.id);
+            request.is_some_and(|request| request.digest == digest)
+        }))
+    }
+
+    /// Follows the ledger to its end, on the way of a request that it may hold already.
+    async fn sync(&self, asked: &Asked) -> Result<(), Refusal> {
+        match self.ledger.sync().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, id = %asked.id, "what became of a request cannot be looked up");
+                Err(unknown(asked))
+            }
         }
     }
 
@@ -449,7 +449,8 @@ impl Inner {
         }
         let admitted = self
             .admitted(token, id, held.epoch, held.assigned_at_ms, held.deadline_ms)
-            .await?;
+            .await
+            .ok_or_else(|| unknown(asked))?;
         self.is_repetition(&admitted, asked).await?;
         self.metrics.joined.add(1);
         timing.authorize += started.elapsed();
@@ -471,7 +472,7 @@ impl Inner {
         answer
     }
 
-    /// The event with which a request was admitted, found by its time.
+    /// The event with which a request was admitted, found by its time; `None` if it was not found in time.
     async fn admitted(
         &self,
         token: TokenId,
@@ -479,7 +480,7 @@ impl Inner {
         epoch: u64,
         assigned_at_ms: u64,
         deadline_ms: u64,
-    ) -> Result<Box<wire::K8sApiRequest>, Refusal> {
+    ) -> Option<Box<wire::K8sApiRequest>> {
         // One search at a time: it may read a long way.
         let _turn = self.searches.acquire().await;
         let admitted_ms = match epoch {
@@ -508,7 +509,7 @@ impl Inner {
             None
         };
         let found = tokio::time::timeout(SEARCH_TIME, search).await;
-        found.ok().flatten().ok_or(Refusal::LedgerDown)
+        found.ok().flatten()
     }
 
     /// Whether what is asked is what was admitted, byte for byte: rebuilt with the recorded deadline, salts
@@ -624,6 +625,15 @@ enum Submitted {
     Admitted,
     /// The token holds the ID already.
     Held,
+}
+
+/// The ledger does not say whether it holds the request.
+fn unknown(asked: &Asked) -> Refusal {
+    Refusal::Unanswered {
+        id: asked.id,
+        is_read: asked.target.is_read,
+        why: Why::Ledger,
+    }
 }
 
 fn code_now(

@@ -21,7 +21,7 @@ use super::{Body, Inner};
 use crate::contract::Code;
 use crate::ledger::LedgerExt as _;
 use crate::token::CredentialError;
-use crate::types::{RequestId, TokenId};
+use crate::types::{RequestId, Target, TokenId, Verb};
 
 impl Inner {
     /// Answers a watch. What the first short one is answered with decides: anything but a stream of JSON is
@@ -41,10 +41,28 @@ impl Inner {
             asked.set_header("accept", narrowed);
         }
         let mut chain = Chain::new(self.clone(), caller.clone(), asked, held);
-        let first = chain.slice();
-        let answer = self.execute(caller, &first, timing).await?;
+        let list = chain.list();
+        let first = match &list {
+            Some(list) => {
+                // Whoever may not watch is told that, and not what a list says.
+                let message = chain
+                    .asked
+                    .message_without_body(self.deadline_ms(&chain.asked));
+                self.check(caller, &message, &chain.asked)?;
+                list.clone()
+            }
+            None => chain.slice(),
+        };
+        let answer = match self.execute(caller, &first, timing).await {
+            Err(Refusal::Contract(denial))
+                if list.is_some() && denial.code == Code::NoPermission =>
+            {
+                return Err(Refusal::WatchWithoutList(denial));
+            }
+            answer => answer?,
+        };
+        let id = first.id;
         if answer.status != 200 || !is_json(&answer) {
-            let id = first.id;
             let what = "its status is none";
             return reply::answer(answer.status, answer.envelope)
                 .ok_or(Refusal::WrongBytes { id, what });
@@ -53,7 +71,12 @@ impl Inner {
         let mut head = answer.envelope.clone();
         head.body = Vec::new().into();
         let mut response = reply::answer(200, head).ok_or(Refusal::LedgerFault)?;
-        chain.take(&answer);
+        if list.is_none() {
+            chain.take(&answer);
+        } else if chain.take_list(&answer).is_none() {
+            let what = "it is no list";
+            return Err(Refusal::WrongBytes { id, what });
+        }
         let frames = futures_util::stream::unfold(chain, |mut chain| async move {
             let frame = chain.next().await?;
             Some((Ok(http_body::Frame::data(frame)), chain))
@@ -102,6 +125,13 @@ impl Chain {
             .filter(|seconds| *seconds > 0);
         let lifetime = seconds.map_or(config.watch_lifetime, |seconds| {
             Duration::from_secs(seconds).min(config.watch_lifetime)
+        });
+        let credential = caller.credential.as_ref();
+        let lifetime = credential.map_or(lifetime, |verified| {
+            let left_ms = verified
+                .not_after_ms
+                .saturating_sub(gateway.ledger.now_ms());
+            lifetime.min(Duration::from_millis(left_ms))
         });
         let wants = |name| parameter(&asked.query, name).is_some_and(|value| is_true(&value));
         Self {
@@ -162,6 +192,71 @@ impl Chain {
                 Err(refusal) => self.fail(&refusal),
             }
         }
+    }
+
+    /// The list that a watch from the beginning starts with.
+    ///
+    /// Kubernetes sends what is there first, in any order, and a short watch may end in the middle of that:
+    /// nothing says then where to go on. A list has them all and says what comes after.
+    fn list(&mut self) -> Option<Asked> {
+        let version = parameter(&self.asked.query, "resourceVersion");
+        let is_from_beginning = version.is_none_or(|version| version.is_empty() || version == "0");
+        if !is_from_beginning || parameter(&self.asked.query, "sendInitialEvents").is_some() {
+            return None;
+        }
+        let mut list = self.asked.clone();
+        list.query = without(&self.asked.query, &NOT_OF_LISTS);
+        list.query.pop();
+        let (path, query) = (list.path.as_bytes(), list.query.as_bytes());
+        list.target = Target::derive(list.method, path, Some(query)).ok()?;
+        if list.target.verb != Verb::List {
+            return None;
+        }
+        list.deadline = None;
+        // The client's own ID names the list.
+        self.asked.id_given = false;
+        Some(list)
+    }
+
+    /// Takes a list: what is there as events, and where to go on. `None` if it is no list.
+    fn take_list(&mut self, answer: &Answer) -> Option<()> {
+        let mut list = serde_json::from_slice::<Value>(&answer.envelope.body).ok()?;
+        let version = list["metadata"]["resourceVersion"].as_str()?;
+        self.resource_version = Some(version.to_owned()).filter(|version| !version.is_empty());
+        self.resource_version.as_ref()?;
+        let kind = list["kind"].as_str()?.to_owned();
+        let is_table = kind == "Table";
+        let items = match list[if is_table { "rows" } else { "items" }].take() {
+            Value::Array(items) => items,
+            Value::Null => Vec::new(),
+            _ => return None,
+        };
+        for mut item in items {
+            let object = if is_table {
+                // Kubernetes, too, names the columns only once.
+                json!({
+                    "kind": "Table",
+                    "apiVersion": list["apiVersion"],
+                    "metadata": {},
+                    "columnDefinitions": list["columnDefinitions"].take(),
+                    "rows": [item],
+                })
+            } else {
+                // In a list only the list says what its items are.
+                let fields = item.as_object_mut()?;
+                fields
+                    .entry("kind")
+                    .or_insert_with(|| kind.strip_suffix("List").unwrap_or(&kind).into());
+                fields
+                    .entry("apiVersion")
+                    .or_insert_with(|| list["apiVersion"].clone());
+                item
+            };
+            let frame = json!({"type": "ADDED", "object": object});
+            // Writing to memory cannot fail.
+            let _ = writeln!(self.ready, "{frame}");
+        }
+        Some(())
     }
 
     /// The next short watch.
@@ -248,14 +343,20 @@ impl Chain {
         }
     }
 
-    /// Whether the key of the credential may no longer sign for the token.
+    /// Whether the credential has expired, or its key may no longer sign for the token.
     fn revoked(&self) -> Option<Refusal> {
         let verified = self.caller.credential.as_ref()?;
-        let is_live = self
-            .gateway
-            .ledger
-            .view(|snapshot| verified.is_live(snapshot.state, snapshot.now_ms));
-        (!is_live).then_some(Refusal::Credential(CredentialError::NotTokenHolder))
+        let not_after_ms = verified.not_after_ms;
+        let (is_live, now_ms) = self.gateway.ledger.view(|snapshot| {
+            let is_live = verified.is_live(snapshot.state, snapshot.now_ms);
+            (is_live, snapshot.now_ms)
+        });
+        let error = if now_ms < not_after_ms {
+            CredentialError::NotTokenHolder
+        } else {
+            CredentialError::Expired { not_after_ms }
+        };
+        (!is_live).then_some(Refusal::Credential(error))
     }
 
     /// Ends with a frame that says why.
@@ -362,15 +463,7 @@ fn slice_query(query: &str, resource_version: Option<&str>, seconds: u64) -> Str
             "sendInitialEvents",
         ],
     };
-    let mut rewritten = String::with_capacity(query.len() + 64);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let is_replaced =
-            super::extract::parameters(pair).any(|(name, _)| replaced.contains(&name.as_str()));
-        if !is_replaced {
-            rewritten.push_str(pair);
-            rewritten.push('&');
-        }
-    }
+    let mut rewritten = without(query, replaced);
     if let Some(version) = resource_version {
         rewritten.push_str("resourceVersion=");
         for byte in version.bytes() {
@@ -388,6 +481,20 @@ fn slice_query(query: &str, resource_version: Option<&str>, seconds: u64) -> Str
         rewritten,
         "allowWatchBookmarks=true&timeoutSeconds={seconds}"
     );
+    rewritten
+}
+
+/// A query without the parameters of these names; each one that is left is followed by `&`.
+fn without(query: &str, names: &[&str]) -> String {
+    let mut rewritten = String::with_capacity(query.len() + 64);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let is_named =
+            super::extract::parameters(pair).any(|(name, _)| names.contains(&name.as_str()));
+        if !is_named {
+            rewritten.push_str(pair);
+            rewritten.push('&');
+        }
+    }
     rewritten
 }
 
@@ -418,6 +525,17 @@ fn is_passing(refusal: &Refusal) -> bool {
     }
 }
 
+/// The parameters of a watch that its list goes without; it is the whole list, so in one piece.
+const NOT_OF_LISTS: [&str; 8] = [
+    "watch",
+    "timeoutSeconds",
+    "allowWatchBookmarks",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "sendInitialEvents",
+    "limit",
+    "continue",
+];
 /// Between short watches that bring nothing, and doubled between those that fail.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often in a row something may be wrong that passes.

@@ -186,12 +186,13 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whether its key may still sign for its token: what a long answer asks again on the way.
+    /// Whether it is still good and its key may still sign for its token: what a long answer asks again
+    /// on the way.
     #[must_use]
     pub fn is_live(&self, state: &State, now_ms: u64) -> bool {
-        state
-            .token(self.token)
-            .is_some_and(|token| may_sign(token, &self.public_key, now_ms))
+        let token = state.token(self.token);
+        now_ms < self.not_after_ms
+            && token.is_some_and(|token| may_sign(token, &self.public_key, now_ms))
     }
 }
 
@@ -662,6 +663,13 @@ mod tests {
             f.ledger
                 .view(|snapshot| verified.is_live(snapshot.state, now_ms))
         };
+        let owners = f.verify(&f.sign(&f.owner, f.credential())).unwrap();
+        let is_owners_live = |now_ms| {
+            f.ledger
+                .view(|snapshot| owners.is_live(snapshot.state, now_ms))
+        };
+        assert!(is_owners_live(owners.not_after_ms - 1));
+        assert!(!is_owners_live(owners.not_after_ms));
         assert!(is_live(f.now_ms + hour_ms - 1));
         assert!(!is_live(f.now_ms + hour_ms));
         f.ledger

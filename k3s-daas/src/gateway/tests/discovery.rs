@@ -57,7 +57,7 @@ async fn it_is_fetched_once_for_all() {
     assert!(admitted[0].credential_id.is_empty());
     let counts = world.gateway.counts();
     assert_eq!((counts.discovery_hits, counts.discovery_misses), (3, 1));
-    // By path, query and encoding.
+    // By path and encoding.
     world.get("/apis").await;
     world.get("/openapi/v3/apis/apps/v1?hash=1").await;
     world.get("/openapi/v3/apis/apps/v1?hash=2").await;
@@ -65,6 +65,26 @@ async fn it_is_fetched_once_for_all() {
     world.send(aggregated, "").await;
     world.get("/version").await;
     assert_eq!(seen.all().len(), 6);
+}
+
+#[tokio::test]
+async fn what_has_a_query_is_the_callers_own_request() {
+    let (world, own) = world(Duration::from_secs(30)).await;
+    let seen = answering(&world);
+    for target in ["/api", "/api?timeout=32s", "/api?timeout=5s"] {
+        assert_eq!(&world.get(target).await.body[..], b"{\"n\":1}", "{target}");
+    }
+    for target in ["/api?a=1", "/api?a=1", "/api?timeout=32s&a=2", "/api?b"] {
+        assert_eq!(world.get(target).await.status, 200, "{target}");
+    }
+    assert_eq!(seen.all().len(), 5);
+    let admitted = world.admitted();
+    assert_eq!(admitted[0].seal_token_id, own);
+    assert!(admitted[0].query.bytes.is_empty());
+    for request in &admitted[1..] {
+        assert_eq!(request.seal_token_id, world.token);
+        assert!(!request.query.bytes.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,20 @@
 //! The same request once more, and another one under its ID.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 
 use super::fixture::{Act, Got, PODS, World};
 use crate::blob::{BlobStore as _, Holder};
+use crate::contract::Call;
 use crate::crypto::BlobHash;
-use crate::types::RequestId;
+use crate::ledger;
+use crate::ledger::memory::{MemoryLedger, Outage};
+use crate::types::{Address, Digest, RequestId};
+use crate::wire::Deployment;
 
 async fn post(world: &World, id: RequestId, target: &str, body: &'static str) -> Got {
     let request = world
@@ -182,7 +191,7 @@ async fn whoever_may_not_ask_any_more_is_not_told_the_answer() {
     world.answer_json(201, "{}");
     let id = RequestId::new();
     assert_eq!(post(&world, id, PODS, "{}").await.status, 201);
-    world.apply(crate::contract::Call::SetRules {
+    world.apply(Call::SetRules {
         cap: world.cap,
         cluster: world.cluster,
         token: world.token,
@@ -217,4 +226,172 @@ async fn another_gateway_knows_it_too() {
         (201, &b"{\"n\":1}"[..])
     );
     assert_eq!(world.admitted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_later_refusal_does_not_undo_what_was_admitted() {
+    let world = World::new().await;
+    let ledger = world.ledger.clone();
+    let (cap, cluster, token) = (world.cap, world.cluster, world.token);
+    world.ledger.set_outage(Some(Outage::LostReceipts));
+    world.answer(move |_| {
+        // Between the lost receipt and the next try the rules go, which is checked before the ID.
+        ledger.set_outage(None);
+        let rules = Call::SetRules {
+            cap,
+            cluster,
+            token,
+            rules: Vec::new(),
+        };
+        ledger.apply(&rules).unwrap();
+        Act::After(Duration::from_millis(300), Box::new(Act::json(201, "{}")))
+    });
+    let got = post(&world, RequestId::new(), PODS, "{}").await;
+    assert_eq!(got.status, 201, "{}", String::from_utf8_lossy(&got.body));
+    assert_eq!(world.admitted().len(), 1);
+    assert_eq!(world.recorded(1).await, [6]);
+}
+
+#[tokio::test]
+async fn a_refusal_after_an_outage_that_lost_nothing_is_true() {
+    let world = World::new().await;
+    let ledger = world.ledger.clone();
+    let (cap, cluster, token) = (world.cap, world.cluster, world.token);
+    world.ledger.set_outage(Some(Outage::Unavailable));
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        ledger.set_outage(None);
+        let rules = Call::SetRules {
+            cap,
+            cluster,
+            token,
+            rules: Vec::new(),
+        };
+        ledger.apply(&rules).unwrap();
+    });
+    world.post(PODS, "{}").await.refused(403, "Forbidden");
+    assert!(world.admitted().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_up_is_unknown_and_not_undone() {
+    let world = World::new().await;
+    world.answer_json(201, "{}");
+    let deaf = Deaf {
+        ledger: world
+            .ledger
+            .as_account(world.gateway.inner.ledger.account()),
+        no_sync: Arc::default(),
+        no_events: Arc::default(),
+        lost_calls: Arc::default(),
+    };
+    let (no_sync, no_events) = (deaf.no_sync.clone(), deaf.no_events.clone());
+    let lost_calls = deaf.lost_calls.clone();
+    let gateway = crate::gateway::Gateway::builder(
+        Arc::new(deaf),
+        world.gateway.inner.blobs.clone(),
+        world.cluster,
+    );
+    let gateway = gateway.with_config(world.gateway.config().clone());
+    let world = World {
+        gateway: gateway.build().unwrap(),
+        ..world
+    };
+    let id = RequestId::new();
+    assert_eq!(post(&world, id, PODS, "{}").await.status, 201);
+    let unknown = |got: Got| {
+        let message = got.refused(504, "Timeout");
+        assert!(message.contains("outcome unknown"), "{message}");
+        assert!(!message.contains("nothing was begun"), "{message}");
+    };
+
+    // Its first admission is not found.
+    no_events.store(true, Ordering::Relaxed);
+    unknown(post(&world, id, PODS, "{}").await);
+    no_events.store(false, Ordering::Relaxed);
+    assert_eq!(post(&world, id, PODS, "{}").await.status, 201);
+
+    // Whether the ID is known is not to be learned.
+    no_sync.store(true, Ordering::Relaxed);
+    unknown(post(&world, id, PODS, "{}").await);
+    unknown(post(&world, RequestId::new(), PODS, "{}").await);
+    assert_eq!(world.admitted().len(), 1);
+
+    // A lost receipt; then that it is there already, or a refusal.
+    lost_calls.store(1, Ordering::Relaxed);
+    unknown(world.post(PODS, "{}").await);
+    assert_eq!(world.admitted().len(), 2);
+    assert_eq!(world.recorded(1).await, [11]);
+}
+
+/// A ledger that can be called but not always asked.
+#[derive(Debug)]
+struct Deaf {
+    ledger: MemoryLedger,
+    no_sync: Arc<AtomicBool>,
+    no_events: Arc<AtomicBool>,
+    /// How many of the next calls happen and are not answered.
+    lost_calls: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Display for Deaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a deaf ledger")
+    }
+}
+
+fn deaf<T>() -> ledger::Result<T> {
+    Err(ledger::Error::Unavailable("it is deaf".into()))
+}
+
+#[async_trait::async_trait]
+impl ledger::Ledger for Deaf {
+    async fn call(&self, call: Call) -> ledger::Result<ledger::Receipt> {
+        let receipt = self.ledger.call(call).await?;
+        let less = |count: usize| count.checked_sub(1);
+        match self
+            .lost_calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        {
+            Ok(_) => deaf(),
+            Err(_) => Ok(receipt),
+        }
+    }
+
+    fn events(
+        &self,
+        cursor: ledger::Cursor,
+    ) -> BoxStream<'static, ledger::Result<ledger::SequencedEvent>> {
+        if self.no_events.load(Ordering::Relaxed) {
+            return futures_util::stream::iter([deaf()]).boxed();
+        }
+        self.ledger.events(cursor)
+    }
+
+    fn read(&self, reader: &mut dyn FnMut(&ledger::Snapshot<'_>)) {
+        self.ledger.read(reader);
+    }
+
+    async fn sync(&self) -> ledger::Result<ledger::Cursor> {
+        if self.no_sync.load(Ordering::Relaxed) {
+            return deaf();
+        }
+        self.ledger.sync().await
+    }
+
+    async fn receipt(&self, call: Digest) -> ledger::Result<Option<ledger::Receipt>> {
+        self.ledger.receipt(call).await
+    }
+
+    async fn balance(&self, account: Address) -> ledger::Result<u64> {
+        self.ledger.balance(account).await
+    }
+
+    fn deployment(&self) -> Deployment {
+        self.ledger.deployment()
+    }
+
+    fn account(&self) -> Address {
+        self.ledger.account()
+    }
 }

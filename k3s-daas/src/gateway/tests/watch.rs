@@ -111,12 +111,16 @@ async fn bookmarks_are_for_who_asked() {
             Act::json(200, event("ADDED", "a", 3) + &event("BOOKMARK", "-", 20))
         }
     });
-    let mut without = open(&world, &format!("{PODS}?watch=1")).await;
+    let mut without = open(&world, &format!("{PODS}?watch=1&resourceVersion=5")).await;
     assert_eq!(
         short(&read(without.body_mut(), 2).await),
         ["ADDED a", "ADDED b"]
     );
-    let mut with = open(&world, &format!("{PODS}?watch=1&allowWatchBookmarks=true")).await;
+    let mut with = open(
+        &world,
+        &format!("{PODS}?watch=1&resourceVersion=5&allowWatchBookmarks=true"),
+    )
+    .await;
     let frames = read(with.body_mut(), 3).await;
     assert_eq!(short(&frames), ["ADDED a", "BOOKMARK -", "ADDED b"]);
 }
@@ -163,7 +167,7 @@ async fn tables_are_chained_by_their_rows() {
             json!({"kind": "Table", "metadata": {}, "columnDefinitions": [], "rows": [row]});
         Act::json(200, json!({"type": "ADDED", "object": table}).to_string())
     });
-    let mut response = open(&world, &format!("{PODS}?watch=1")).await;
+    let mut response = open(&world, &format!("{PODS}?watch=1&resourceVersion=5")).await;
     let frames = read(response.body_mut(), 1).await;
     assert_eq!(frames[0]["object"]["kind"], "Table");
     let body = response.body_mut();
@@ -180,7 +184,11 @@ async fn it_ends_when_the_client_said() {
     let world = World::new().await;
     world.answer(|_| Act::json(200, ""));
     let begun = std::time::Instant::now();
-    let got: Got = world.get(&format!("{PODS}?watch=1&timeoutSeconds=1")).await;
+    let got: Got = world
+        .get(&format!(
+            "{PODS}?watch=1&resourceVersion=5&timeoutSeconds=1"
+        ))
+        .await;
     assert_eq!(got.status, 200);
     assert!(got.body.is_empty());
     let took = begun.elapsed();
@@ -189,6 +197,28 @@ async fn it_ends_when_the_client_said() {
         "{took:?}"
     );
     assert!(world.admitted().len() < 12, "not in a tight loop");
+}
+
+#[tokio::test]
+async fn it_ends_when_the_credential_does() {
+    let world = World::new().await;
+    world.answer(|_| Act::json(200, ""));
+    let mut credential = world.credential(world.token);
+    credential.not_after_ms = credential.not_before_ms + 1_000;
+    let bearer = world.sign(&world.owner, credential);
+    let request = http::Request::builder()
+        .uri(format!(
+            "{PODS}?watch=1&resourceVersion=5&timeoutSeconds=60"
+        ))
+        .header("authorization", format!("Bearer {bearer}"));
+    let watch = tokio::time::timeout(Duration::from_secs(4), world.send(request, ""));
+    let got = watch.await.expect("it ends with its credential");
+    assert_eq!(got.status, 200);
+    assert!(
+        frames(&got.body)
+            .iter()
+            .all(|frame| frame["object"]["code"] == 401)
+    );
 }
 
 #[tokio::test]
@@ -225,7 +255,9 @@ async fn an_error_ends_it_with_a_frame() {
             1 => Act::json(200, event("ADDED", "a", 1)),
             _ => act.clone(),
         });
-        let got = world.get(&format!("{PODS}?watch=1")).await;
+        let got = world
+            .get(&format!("{PODS}?watch=1&resourceVersion=5"))
+            .await;
         let frames = frames(&got.body);
         assert_eq!(short(&frames), ["ADDED a", "ERROR -"]);
         assert_eq!(frames[1]["object"]["kind"], "Status");
@@ -248,7 +280,9 @@ async fn a_refusal_on_the_way_ends_it_and_is_recorded() {
         ledger.apply(&revoke).unwrap();
         Act::json(200, event("ADDED", "a", 1))
     });
-    let got = world.get(&format!("{PODS}?watch=1")).await;
+    let got = world
+        .get(&format!("{PODS}?watch=1&resourceVersion=5"))
+        .await;
     let frames = frames(&got.body);
     assert_eq!(short(&frames), ["ADDED a", "ERROR -"]);
     assert_eq!(frames[1]["object"]["code"], 401);
@@ -277,7 +311,7 @@ async fn frames_are_json_or_nothing() {
         Act::json(410, "{}")
     });
     let with = |accept: &'static str| {
-        let target = format!("{PODS}?watch=1");
+        let target = format!("{PODS}?watch=1&resourceVersion=5");
         world.send(world.request("GET", &target).header("accept", accept), "")
     };
     with("application/vnd.kubernetes.protobuf;stream=watch")
@@ -305,10 +339,129 @@ async fn watches_are_bounded() {
             Act::json(200, event("ADDED", "a", 1))
         }
     });
-    let first = open(&world, &format!("{PODS}?watch=1")).await;
+    let first = open(&world, &format!("{PODS}?watch=1&resourceVersion=5")).await;
     assert_eq!(first.status(), 200);
-    let second = open(&world, &format!("{PODS}?watch=1")).await;
+    let second = open(&world, &format!("{PODS}?watch=1&resourceVersion=5")).await;
     assert_eq!(second.status(), 429);
     drop(first);
-    assert_eq!(open(&world, &format!("{PODS}?watch=1")).await.status(), 200);
+    assert_eq!(
+        open(&world, &format!("{PODS}?watch=1&resourceVersion=5"))
+            .await
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_watch_from_the_beginning_starts_with_a_list() {
+    let plain = json!({
+        "kind": "PodList",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": "30"},
+        "items": [
+            {"metadata": {"name": "late", "resourceVersion": "29"}},
+            {"metadata": {"name": "early", "resourceVersion": "3"}},
+        ],
+    });
+    for version in ["", "&resourceVersion=0", "&resourceVersion="] {
+        let world = World::new().await;
+        let seen = Seen::default();
+        let (queries, list) = (seen.clone(), plain.to_string());
+        world.answer(move |request| {
+            match queries.push(format!("{} {}", request.verb, query(request))) {
+                1 => Act::json(200, list.clone()),
+                2 => Act::json(200, event("DELETED", "early", 31)),
+                _ => Act::Silent,
+            }
+        });
+        let target =
+            format!("{PODS}?watch=1{version}&timeoutSeconds=60&limit=1&labelSelector=a%3Db");
+        let mut response = open(&world, &target).await;
+        assert_eq!(response.status(), 200);
+        let frames = read(response.body_mut(), 3).await;
+        assert_eq!(
+            short(&frames),
+            ["ADDED late", "ADDED early", "DELETED early"]
+        );
+        for frame in &frames[..2] {
+            assert_eq!(frame["object"]["kind"], "Pod");
+            assert_eq!(frame["object"]["apiVersion"], "v1");
+        }
+        let asked = seen.all();
+        assert_eq!(asked[0], "list labelSelector=a%3Db");
+        assert!(asked[1].starts_with("watch ") && asked[1].contains("resourceVersion=30&"));
+    }
+}
+
+#[tokio::test]
+async fn a_list_as_a_table_is_one_event_a_row() {
+    let world = World::new().await;
+    world.answer(|request| {
+        if query(request).contains("watch") {
+            return Act::Silent;
+        }
+        let row = |name: &str, version: &str| {
+            json!({"cells": [name], "object": {"metadata": {"name": name, "resourceVersion": version}}})
+        };
+        let table = json!({
+            "kind": "Table",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"resourceVersion": "30"},
+            "columnDefinitions": [{"name": "Name"}],
+            "rows": [row("b", "29"), row("a", "3")],
+        });
+        Act::json(200, table.to_string())
+    });
+    let mut response = open(&world, &format!("{PODS}?watch=1")).await;
+    let frames = read(response.body_mut(), 2).await;
+    for (frame, name) in frames.iter().zip(["b", "a"]) {
+        let table = &frame["object"];
+        assert_eq!(table["kind"], "Table");
+        assert_eq!(table["apiVersion"], "meta.k8s.io/v1");
+        assert_eq!(table["rows"].as_array().unwrap().len(), 1);
+        assert_eq!(table["rows"][0]["cells"][0], name);
+    }
+    assert_eq!(frames[0]["object"]["columnDefinitions"][0]["name"], "Name");
+    assert!(frames[1]["object"]["columnDefinitions"].is_null());
+}
+
+#[tokio::test]
+async fn who_may_not_list_watches_from_a_version_only() {
+    let world = World::new().await;
+    let rule = crate::types::PolicyRule::builder()
+        .with_verbs(["watch"])
+        .with_api_groups([""])
+        .with_resources(["pods"])
+        .with_namespaces(["a"]);
+    world.apply(Call::SetRules {
+        cap: world.cap,
+        cluster: world.cluster,
+        token: world.token,
+        rules: vec![rule.build().unwrap()],
+    });
+    let got = world.get(&format!("{PODS}?watch=1")).await;
+    let message = got.refused(403, "Forbidden");
+    assert!(message.contains("needs the verb \"list\""), "{message}");
+    assert!(world.admitted().is_empty());
+    assert_eq!(world.gateway.counts().watches, 0);
+    world.answer_json(410, "{}");
+    let from = world
+        .get(&format!("{PODS}?watch=1&resourceVersion=5"))
+        .await;
+    assert_eq!(from.status, 410);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_no_beginning() {
+    for body in [
+        "{}",
+        "oh dear",
+        "{\"kind\":\"PodList\",\"metadata\":{},\"items\":[]}",
+        "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[1]}",
+    ] {
+        let world = World::new().await;
+        world.answer_json(200, body);
+        let got = world.get(&format!("{PODS}?watch=1")).await;
+        got.refused(502, "BadGateway");
+    }
 }

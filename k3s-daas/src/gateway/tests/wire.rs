@@ -272,14 +272,19 @@ async fn connections_are_bounded_by_address() {
 async fn a_watch_comes_frame_by_frame_and_ends_with_the_gateway() {
     let served = serve(|_| {}).await;
     served.world.answer(|request| {
-        if request.query.bytes.to_string().contains("resourceVersion") {
+        if request
+            .query
+            .bytes
+            .to_string()
+            .contains("resourceVersion=1&")
+        {
             return Act::Silent;
         }
         let event = "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\"}}}";
         Act::json(200, event)
     });
     let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
-    let head = served.head(&format!("GET {PODS}?watch=1 HTTP/1.1"));
+    let head = served.head(&format!("GET {PODS}?watch=1&resourceVersion=5 HTTP/1.1"));
     stream
         .write_all(format!("{head}\r\n").as_bytes())
         .await
