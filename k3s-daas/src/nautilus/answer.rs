@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::core::{Core, Held, Pause};
 use super::journal::{JournalError, Key, Unstored};
 use super::reply::{Refusal, Reply};
@@ -16,6 +18,8 @@ use crate::wire::{AnswerMessage, IntentKind, to_bcs};
 
 /// Answers with what the cluster said, or with why it was not asked.
 ///
+/// `slot` is kept until the blob store has the body, so that no more bodies are in memory than slots.
+///
 /// # Errors
 /// Only those of the journal.
 pub(super) async fn answer(
@@ -24,6 +28,7 @@ pub(super) async fn answer(
     held: &Held,
     reply: Result<Reply, Refusal>,
     target: Option<&Target>,
+    slot: OwnedSemaphorePermit,
 ) -> Result<(), JournalError> {
     let (token, id) = key;
     let request = &held.request;
@@ -45,13 +50,16 @@ pub(super) async fn answer(
         },
         Err(refusal) => refuse(core, key, held, &refusal, target).await,
     };
+    let (envelope_hash, envelope_len) = (sealed.hash(), sealed.body_len() as u64);
+    drop(sealed);
+    drop(slot);
     let message = AnswerMessage {
         request_id: ByteString(id.to_wire()),
         digest: request.digest,
         epoch: request.epoch,
         status,
-        envelope_hash: HexBytes(sealed.hash().as_bytes().to_vec()),
-        envelope_len: sealed.body_len() as u64,
+        envelope_hash: HexBytes(envelope_hash.as_bytes().to_vec()),
+        envelope_len,
         sealed_hash: AnswerMessage::hash_of_sealed(&[]),
         time_ms: core.now_ms(),
     };

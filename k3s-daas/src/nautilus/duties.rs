@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::{Core, Held, chance};
-use super::journal::Key;
+use super::journal::{JournalError, Key};
 use crate::contract::{Bound, Call, Code};
+use crate::ledger::Cursor;
 use crate::types::{ByteString, HexBytes, TokenId};
 use crate::wire::{AssignmentMessage, IntentKind};
 
@@ -173,7 +174,7 @@ async fn prune(core: &Arc<Core>) {
 }
 
 async fn upkeep(core: &Arc<Core>) {
-    if let Err(error) = core.journal.forget(core.now_ms()).await {
+    if let Err(error) = forget(core).await {
         core.fail(error.into());
         return;
     }
@@ -187,6 +188,20 @@ async fn upkeep(core: &Arc<Core>) {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_elapsed) => Some("the cluster does not answer".to_owned()),
     });
+}
+
+/// Forgets what is over, and what began if the ledger does not ask for its answer any more.
+async fn forget(core: &Arc<Core>) -> Result<(), JournalError> {
+    let now_ms = core.now_ms();
+    let mut overdue = core.journal.forget(now_ms).await?;
+    // A state that is behind what was followed does not hold everything yet.
+    let followed = core.status.cursor();
+    let is_behind = followed == Cursor::default() || core.view(|s| s.cursor) < followed;
+    if overdue.is_empty() || is_behind {
+        return Ok(());
+    }
+    overdue.retain(|key| core.look(*key).is_none());
+    core.journal.abandon(overdue, now_ms).await
 }
 
 /// Claims made in one scan; the rest comes a scan later.

@@ -202,9 +202,33 @@ impl Journal {
     }
 
     /// Forgets what is of no use after `now_ms`.
-    pub(super) async fn forget(&self, now_ms: u64) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Forget { now_ms, reply })
-            .await
+    ///
+    /// What began and has no settled answer is not forgotten but returned: it is to be abandoned once the
+    /// ledger does not hold the request any more, and not before.
+    pub(super) async fn forget(&self, now_ms: u64) -> Result<Vec<Key>, JournalError> {
+        let overdue = self
+            .ask(|reply| thread::Order::Forget { now_ms, reply })
+            .await?;
+        let key = |(token, request): (Vec<u8>, String)| {
+            let unreadable = |what: String| JournalError::Unreadable(what);
+            let token: [u8; 32] = token
+                .try_into()
+                .map_err(|_| unreadable("a token of another length".to_owned()))?;
+            let request = RequestId::from_bytes(request.as_bytes())
+                .map_err(|error| unreadable(error.to_string()))?;
+            Ok((TokenId::new(token), request))
+        };
+        overdue.into_iter().map(key).collect()
+    }
+
+    /// Forgets requests whose time is over at `now_ms`, in whatever state they are.
+    pub(super) async fn abandon(&self, keys: Vec<Key>, now_ms: u64) -> Result<(), JournalError> {
+        self.ask(|reply| thread::Order::Abandon {
+            keys,
+            now_ms,
+            reply,
+        })
+        .await
     }
 
     async fn ask<T>(

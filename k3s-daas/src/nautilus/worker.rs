@@ -85,8 +85,7 @@ pub(super) async fn handle(
             }
         }
     };
-    drop(slot);
-    answer::answer(core, key, &held, reply, target.as_ref()).await
+    answer::answer(core, key, &held, reply, target.as_ref(), slot).await
 }
 
 /// Gives a request back that has not begun, if anybody else can take it; else it stays for the next run.

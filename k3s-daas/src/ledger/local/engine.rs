@@ -432,6 +432,14 @@ impl Engine {
         if link != message.head.link {
             return invalid("the head is not of this ledger");
         }
+        let last = self.journal.head_before(heads)?.message;
+        if message.head.calls < last.head.calls {
+            return invalid("the head stands for less than the head before it");
+        }
+        let is_tip = message.head.calls == self.replica.tip.calls;
+        if message.time_ms < last.time_ms || is_tip && message.time_ms < self.replica.tip.time_ms {
+            return invalid("the head's time lies before what it stands for");
+        }
         Ok(Ok(true))
     }
 

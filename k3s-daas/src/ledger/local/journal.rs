@@ -512,6 +512,24 @@ impl Journal {
         Ok(())
     }
 
+    /// The last signed head of the first `heads`.
+    pub(super) fn head_before(&self, heads: u64) -> Result<SignedHead, Failure> {
+        let sequence = heads.saturating_sub(1);
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT sequence, calls, head FROM heads WHERE sequence = ?1")?;
+        let found = statement
+            .query_row(params![signed(sequence)], |row| {
+                let bytes: Vec<u8> = row.get(2)?;
+                Ok(signed_head(row.get(0)?, row.get(1)?, &bytes))
+            })
+            .optional()?;
+        match found {
+            Some(head) => Ok(head?),
+            None => Err(BrokenLink::new("head", sequence, "is missing").into()),
+        }
+    }
+
     /// Signed heads after one sequence number.
     pub(crate) fn heads_after(
         &self,

@@ -296,7 +296,7 @@ impl LocalLedger {
     pub async fn sign_head(&self) -> Result<SignedHead> {
         for _ in 0..HEAD_ATTEMPTS {
             self.inner.sync().await?;
-            let message = {
+            let mut message = {
                 let view = self.inner.published.read();
                 HeadMessage {
                     sequence: view.heads,
@@ -312,6 +312,11 @@ impl LocalLedger {
             {
                 return Ok(last);
             }
+            let heads = message.sequence;
+            let find = move |journal: &Journal| journal.head_before(heads);
+            let before = self.inner.readers.with(find).await?.message;
+            // Clocks step back, and heads that do would be no proof.
+            message.time_ms = message.time_ms.max(before.time_ms);
             let signed = SignedHead::sign(&self.inner.deployment, message, &*self.signer)
                 .await
                 .map_err(Error::Signer)?;

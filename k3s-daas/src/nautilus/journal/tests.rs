@@ -136,6 +136,47 @@ async fn the_first_answer_stays_also_after_it_is_stored() {
     assert!(!journal.recall(key, 0).await.unwrap().has_begun);
 }
 
+#[tokio::test]
+async fn what_has_no_settled_answer_is_forgotten_only_when_abandoned() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&directory);
+    let (begun, answered, not_sent, later) = (key(), key(), key(), key());
+    for key in [begun, answered, not_sent] {
+        journal.begin(key, 0, false, 9).await.unwrap();
+    }
+    journal.begin(later, 0, false, 99).await.unwrap();
+    let unstored = Unstored {
+        key: answered,
+        epoch: 0,
+        call: call(5),
+    };
+    journal.answer(unstored, 9).await.unwrap();
+    journal.not_sent(not_sent, 0).await.unwrap();
+    assert!(journal.forget(8).await.unwrap().is_empty());
+    let mut overdue = journal.forget(50).await.unwrap();
+    overdue.sort();
+    let mut expected = vec![begun, answered];
+    expected.sort();
+    assert_eq!(overdue, expected);
+    drop(journal);
+
+    let (journal, recovered) = open(&directory);
+    assert_eq!(recovered.answers.len(), 1);
+    assert!(journal.recall(begun, 0).await.unwrap().has_begun);
+    assert_eq!(
+        journal.begin(begun, 1, false, 99).await.unwrap(),
+        Begun::Before
+    );
+    assert!(journal.recall(answered, 0).await.unwrap().signed.is_some());
+    journal
+        .abandon(vec![answered, later, not_sent], 50)
+        .await
+        .unwrap();
+    assert!(!journal.recall(answered, 0).await.unwrap().has_begun);
+    assert!(journal.recall(later, 0).await.unwrap().has_begun);
+    assert_eq!(journal.forget(50).await.unwrap(), [begun]);
+}
+
 #[test]
 fn what_is_no_journal_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();

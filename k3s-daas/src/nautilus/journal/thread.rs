@@ -45,6 +45,11 @@ pub(super) enum Order {
     },
     Forget {
         now_ms: u64,
+        reply: oneshot::Sender<Vec<(Vec<u8>, String)>>,
+    },
+    Abandon {
+        keys: Vec<Key>,
+        now_ms: u64,
         reply: oneshot::Sender<()>,
     },
 }
@@ -128,6 +133,11 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             reply,
         } => later(reply, settled(transaction, key, epoch, forget_at_ms)?),
         Order::Forget { now_ms, reply } => later(reply, forget(transaction, now_ms)?),
+        Order::Abandon {
+            keys,
+            now_ms,
+            reply,
+        } => later(reply, abandon(transaction, &keys, now_ms)?),
     })
 }
 
@@ -276,15 +286,31 @@ fn signed_answer(
     Ok(found.flatten())
 }
 
-fn forget(transaction: &Transaction<'_>, now_ms: u64) -> rusqlite::Result<()> {
+/// Forgets what is over, and says which requests' time is over too but have no settled answer: as long
+/// as the ledger asks for one, that they began must be known.
+fn forget(transaction: &Transaction<'_>, now_ms: u64) -> rusqlite::Result<Vec<(Vec<u8>, String)>> {
     transaction.execute(
-        "DELETE FROM assignment WHERE forget_at_ms <= ?1",
-        [time(now_ms)],
+        "DELETE FROM assignment WHERE forget_at_ms <= ?1 AND phase IN (?2, ?3)",
+        [time(now_ms), SETTLED, NOT_SENT],
     )?;
     transaction.execute(
         "DELETE FROM unanswered WHERE prunable_at_ms <= ?1",
         [time(now_ms)],
     )?;
+    let mut select = transaction.prepare_cached(
+        "SELECT DISTINCT token, request FROM assignment WHERE forget_at_ms <= ?1",
+    )?;
+    let rows = select.query_map([time(now_ms)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn abandon(transaction: &Transaction<'_>, keys: &[Key], now_ms: u64) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM assignment WHERE token = ?1 AND request = ?2 AND forget_at_ms <= ?3",
+    )?;
+    for (token, request) in keys {
+        delete.execute(params![token.as_bytes(), request.to_string(), time(now_ms)])?;
+    }
     Ok(())
 }
 

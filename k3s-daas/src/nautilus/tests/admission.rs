@@ -249,6 +249,77 @@ async fn a_swapped_body_is_not_executed() {
     running.stop().await.unwrap();
 }
 
+/// A store that takes nothing until it may.
+#[derive(Debug)]
+struct Slow(MemoryBlobStore, Arc<tokio::sync::Semaphore>);
+
+#[async_trait::async_trait]
+impl BlobStore for Slow {
+    async fn put(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+    ) -> crate::blob::Result<BlobHash> {
+        let _permit = self.1.acquire().await.unwrap();
+        self.0.put(blob, holder, keep).await
+    }
+
+    async fn fetch(&self, hash: &BlobHash) -> crate::blob::Result<Blob> {
+        self.0.fetch(hash).await
+    }
+
+    async fn retain(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        keep: Duration,
+    ) -> crate::blob::Result<()> {
+        self.0.retain(hash, holder, keep).await
+    }
+
+    async fn release(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<()> {
+        self.0.release(hash, holder).await
+    }
+
+    async fn sweep(&self) -> crate::blob::Result<crate::blob::Swept> {
+        self.0.sweep().await
+    }
+
+    async fn usage(&self) -> crate::blob::Result<crate::blob::Usage> {
+        self.0.usage().await
+    }
+}
+
+#[tokio::test]
+async fn no_more_bodies_wait_for_the_store_than_there_are_slots() {
+    let world = World::new();
+    let calls = Calls::default();
+    let (id, signer) = world.executors[0].clone();
+    let may_put = Arc::new(tokio::sync::Semaphore::new(0));
+    let nautilus = Nautilus::builder(
+        Arc::new(world.ledger.clone()),
+        Arc::new(calls.ok()),
+        Arc::new(Slow(world.blobs.clone(), may_put.clone())),
+        Arc::new(signer),
+        id,
+    );
+    let config = Config {
+        concurrency: 2,
+        ..world.config()
+    };
+    let running = Running::start(nautilus.with_config(config).build().unwrap());
+    let ids: Vec<_> = (0..6).map(|_| world.get("/api/v1/nodes")).collect();
+    a_while().await;
+    assert_eq!(calls.count(), 2);
+    may_put.add_permits(1);
+    for id in ids {
+        assert_eq!(world.answered(id).await.status_code, 200);
+    }
+    assert_eq!(calls.count(), 6);
+    running.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn streams_are_refused_clearly() {
     let world = World::new();

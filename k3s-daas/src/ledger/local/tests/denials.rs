@@ -348,6 +348,24 @@ async fn a_live_process_finds_what_was_edited_under_it() {
 }
 
 #[tokio::test]
+async fn a_clock_that_steps_back_breaks_no_head() {
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let (ledger, key, dir) = new_ledger_with(with_clock(&clock)).await;
+    let (_, _, token) = new_token(&ledger).await;
+    clock.store(1_050_000, Ordering::SeqCst);
+    let first = ledger.sign_head().await.unwrap();
+    assert_eq!(first.message.time_ms, 1_050_000);
+    clock.store(1_000_000, Ordering::SeqCst);
+    ledger.call(deposit(token)).await.unwrap();
+    let other = LocalLedger::open_with(dir.path(), signer(&key), with_clock(&clock)).unwrap();
+    let second = other.sign_head().await.unwrap();
+    assert_eq!(second.message.previous, first.digest());
+    assert_eq!(second.message.time_ms, 1_050_000);
+    let report = audit::verify(dir.path(), &audit::Options::default()).unwrap();
+    assert_eq!((report.broken, report.heads), (None, 3));
+}
+
+#[tokio::test]
 async fn heads_are_signed_and_chained() {
     let (ledger, key, dir) = new_ledger().await;
     let (_, _, token) = new_token(&ledger).await;
