@@ -127,7 +127,8 @@ async fn ask(
     let request = builder.build()?;
     if let Some(blob) = &blob {
         let keep = std::time::Duration::from_secs(60);
-        blobs.put(blob, &request.id().into(), keep).await?;
+        let holder = k3s_daas::blob::Holder::for_request(grant.token, request.id());
+        blobs.put(blob, &holder, keep).await?;
     }
     let receipt = ledger
         .call(Call::ExecuteKubectlCommandWithId {

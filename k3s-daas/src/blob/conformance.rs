@@ -29,6 +29,7 @@ pub async fn run<S: BlobStore>(mut make: impl AsyncFnMut(Limits) -> S) {
     putting_twice_holds_once(&make(ROOMY).await).await;
     keeps_while_somebody_holds(&make(ROOMY).await).await;
     releases_only_what_is_held(&make(ROOMY).await).await;
+    fetches_for_its_holders_only(&make(ROOMY).await).await;
     ends_holds_by_themselves(&make(ROOMY).await).await;
     retains_sooner_and_later(&make(ROOMY).await).await;
     limits_holders(&make(ROOMY).await).await;
@@ -113,6 +114,28 @@ async fn keeps_while_somebody_holds(store: &impl BlobStore) {
         store.release(&hash, &holder(name)).await.expect("released");
     }
     assert_not_found(store, &hash).await;
+}
+
+async fn fetches_for_its_holders_only(store: &impl BlobStore) {
+    let blob = blob(1, 10);
+    let hash = put(store, &blob, "a").await.0;
+    let (a, b) = (holder("a"), holder("b"));
+    assert_eq!(store.fetch_held(&hash, &a).await.expect("held"), blob);
+    for other in ["b", "a1"] {
+        let refused = store.fetch_held(&hash, &holder(other)).await;
+        assert!(
+            matches!(refused, Err(Error::NotFound { .. })),
+            "{refused:?}"
+        );
+    }
+    store.retain(&hash, &b, LONG).await.expect("there");
+    assert_eq!(store.fetch_held(&hash, &b).await.expect("held"), blob);
+    store
+        .retain(&hash, &a, Duration::ZERO)
+        .await
+        .expect("there");
+    let ended = store.fetch_held(&hash, &a).await;
+    assert!(matches!(ended, Err(Error::NotFound { .. })), "{ended:?}");
 }
 
 async fn releases_only_what_is_held(store: &impl BlobStore) {

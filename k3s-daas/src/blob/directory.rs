@@ -177,6 +177,22 @@ impl BlobStore for DirectoryBlobStore {
         self.blocking(move |inner| inner.fetch(&hash)).await
     }
 
+    async fn fetch_held(&self, hash: &BlobHash, holder: &Holder) -> Result<Blob> {
+        let (hash, holder) = (*hash, holder.clone());
+        self.blocking(move |inner| {
+            let locked = inner.lock()?;
+            let holds = read_holds(&inner.blob_directory(&hash))?.unwrap_or_default();
+            drop(locked);
+            let now = now_ms();
+            let is_held = |hold: &&Hold| hold.holder == holder.as_str() && hold.end_ms > now;
+            if !holds.iter().any(|hold| is_held(&hold)) {
+                return Err(inner.not_found(&hash));
+            }
+            inner.fetch(&hash)
+        })
+        .await
+    }
+
     async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
         let (hash, holder, end) = (*hash, holder.clone(), end_ms(keep));
         self.blocking(move |inner| {

@@ -93,6 +93,19 @@ impl BlobStore for MemoryBlobStore {
         }
     }
 
+    async fn fetch_held(&self, hash: &BlobHash, holder: &Holder) -> Result<Blob> {
+        let now = Instant::now();
+        let state = self.state();
+        let entry = state.entries.get(hash).filter(|entry| {
+            let end = entry.holds.get(holder);
+            end.is_some_and(|end| !end.is_over(now))
+        });
+        match entry {
+            Some(entry) => Ok(entry.blob.clone()),
+            None => Err(Error::NotFound { hash: *hash }),
+        }
+    }
+
     async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
         match self.state().entries.get_mut(hash) {
             Some(entry) => entry.hold(hash, holder, End::after(keep)),

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::crypto::{Blob, BlobHash, PrivateFileError};
-use crate::types::RequestId;
+use crate::crypto::{Blob, BlobHash, PrivateFileError, blake2b256};
+use crate::types::{RequestId, TokenId};
 
 #[cfg(feature = "directory")]
 pub use directory::*;
@@ -53,6 +53,12 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     /// - [`Error::Corrupt`]: something is there, and it is not this blob.
     /// - [`Error::Unavailable`].
     async fn fetch(&self, hash: &BlobHash) -> Result<Blob>;
+
+    /// The same, only if `holder` holds it now: a hash is public, what has it may be another's secret.
+    ///
+    /// # Errors
+    /// As [`BlobStore::fetch`]; [`Error::NotFound`] also if it is there and `holder` does not hold it.
+    async fn fetch_held(&self, hash: &BlobHash, holder: &Holder) -> Result<Blob>;
 
     /// Holds a stored blob for `holder` until `keep` from now, sooner or later than before.
     ///
@@ -86,7 +92,8 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     async fn usage(&self) -> Result<Usage>;
 }
 
-/// Name of a hold: who needs the blob. For a request's bodies, its request ID.
+/// Name of a hold: who needs the blob. For a request's bodies,
+/// [`Holder::for_request`].
 ///
 /// 1 to 64 bytes of `a`–`z`, `0`–`9` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,16 +115,19 @@ impl Holder {
         Ok(Self(name.into()))
     }
 
+    /// Who holds the bodies of a request and of its answer: 64 hexadecimal digits of BLAKE2b-256 over
+    /// the token and the request ID, since a request ID is unique only within its token.
+    #[must_use]
+    pub fn for_request(token: TokenId, id: RequestId) -> Self {
+        let mut bytes = token.as_bytes().to_vec();
+        bytes.extend_from_slice(id.to_string().as_bytes());
+        Self(hex::encode(blake2b256(&[&bytes]).as_bytes()).into())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl From<RequestId> for Holder {
-    fn from(id: RequestId) -> Self {
-        Self(id.to_string().into())
     }
 }
 
@@ -328,10 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn request_ids_are_holders() {
-        let id = RequestId::new();
-        let holder = Holder::from(id);
-        assert_eq!(Holder::new(&id.to_string()).ok(), Some(holder));
+    fn requests_are_holders_each_of_its_own() {
+        let (id, token) = (RequestId::new(), TokenId::new([1; 32]));
+        let holder = Holder::for_request(token, id);
+        assert_eq!(Holder::new(holder.as_str()).ok(), Some(holder.clone()));
+        assert_eq!(holder.as_str().len(), Holder::MAX_LEN);
+        assert_ne!(holder, Holder::for_request(TokenId::new([2; 32]), id));
+        assert_ne!(holder, Holder::for_request(token, RequestId::new()));
     }
 
     #[test]

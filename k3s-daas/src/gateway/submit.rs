@@ -75,7 +75,8 @@ impl Inner {
 
         let started = Instant::now();
         let deadline_ms = prepared.message.deadline_ms;
-        self.store_blobs(asked.id, &prepared, deadline_ms).await?;
+        self.store_blobs(caller.token, asked.id, &prepared, deadline_ms)
+            .await?;
         let mut waiter = self.pending.wait(caller.token, asked.id);
         let submitted = self.submit(caller, asked, &prepared).await;
         timing.submit += started.elapsed();
@@ -95,7 +96,9 @@ impl Inner {
         timing.execute += started.elapsed();
         drop(waiter);
         let started = Instant::now();
-        let answer = self.fetch(asked.id, &answered?, is_read, false).await;
+        let answer = self
+            .fetch(caller.token, asked.id, &answered?, is_read, false)
+            .await;
         timing.fetch += started.elapsed();
         answer
     }
@@ -173,13 +176,14 @@ impl Inner {
 
     async fn store_blobs(
         &self,
+        token: TokenId,
         id: RequestId,
         prepared: &Prepared,
         deadline_ms: u64,
     ) -> Result<(), Refusal> {
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
         let keep = until + self.config.payload_retention;
-        let holder = Holder::from(id);
+        let holder = Holder::for_request(token, id);
         for blob in &prepared.blobs {
             self.blobs.put(blob, &holder, keep).await.map_err(|error| {
                 tracing::warn!(%error, "a request's body could not be stored");
@@ -365,6 +369,7 @@ impl Inner {
     /// Fetches an answer's bytes, which count because the ledger has their hash and length.
     async fn fetch(
         &self,
+        token: TokenId,
         id: RequestId,
         answered: &Answered,
         is_read: bool,
@@ -396,7 +401,8 @@ impl Inner {
         let envelope = bcs::from_bytes::<ResponseEnvelope>(&blob.body());
         let envelope = envelope.map_err(|_| wrong("its bytes are no response"))?;
         if is_read {
-            let (blobs, hash, holder) = (self.blobs.clone(), answered.hash, Holder::from(id));
+            let (blobs, hash) = (self.blobs.clone(), answered.hash);
+            let holder = Holder::for_request(token, id);
             let keep = self.config.read_retention;
             // Behind the answer: it only frees room.
             tokio::spawn(async move { blobs.retain(&hash, &holder, keep).await.ok() });
@@ -467,7 +473,7 @@ impl Inner {
         drop(waiter);
         timing.execute += started.elapsed();
         let started = Instant::now();
-        let answer = self.fetch(id, &answered, held.is_read, true).await;
+        let answer = self.fetch(token, id, &answered, held.is_read, true).await;
         timing.fetch += started.elapsed();
         answer
     }

@@ -158,7 +158,7 @@ impl World {
             .with_header("content-type", "application/json")
             .build()
             .unwrap();
-        let holder = Holder::from(request.id());
+        let holder = Holder::for_request(self.token, request.id());
         let keep = Duration::from_secs(60);
         self.blobs.put(&blob, &holder, keep).await.unwrap();
         request

@@ -286,7 +286,7 @@ async fn fetch(
     let end = Instant::now() + patience;
     let mut pause = Pause::up_to(Duration::from_millis(500));
     loop {
-        let refusal = match core.blobs.fetch(&hash).await {
+        let refusal = match core.blobs.fetch_held(&hash, &holder(key)).await {
             Ok(blob) => return Ok(Some(blob)),
             Err(error @ blob::Error::Corrupt { .. }) => {
                 tracing::warn!(token = %key.0, request_id = %key.1, what, %error, "damaged");
@@ -515,5 +515,5 @@ fn header(headers: &[(String, Vec<u8>)], name: &str) -> String {
 
 /// What a request's blobs are held for.
 pub(super) fn holder(key: Key) -> Holder {
-    Holder::from(key.1)
+    Holder::for_request(key.0, key.1)
 }

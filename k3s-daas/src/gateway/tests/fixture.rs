@@ -376,11 +376,11 @@ async fn respond(
         Act::NoBytes => {}
         Act::OtherLength => {
             length += 1;
-            put(blobs, &blob, id).await;
+            put(blobs, &blob, request.seal_token_id, id).await;
         }
         // What is stored is fine by itself, but not what was signed.
         Act::OtherBytes => hash = BlobHash([0xee; 32]),
-        _ => put(blobs, &blob, id).await,
+        _ => put(blobs, &blob, request.seal_token_id, id).await,
     }
     let signer = Ed25519Signer::from_seed([3; 32]);
     let message = AnswerMessage {
@@ -418,9 +418,12 @@ async fn respond(
     );
 }
 
-async fn put(blobs: &MemoryBlobStore, blob: &Blob, id: RequestId) {
+async fn put(blobs: &MemoryBlobStore, blob: &Blob, token: TokenId, id: RequestId) {
     let keep = Duration::from_secs(600);
-    blobs.put(blob, &Holder::from(id), keep).await.unwrap();
+    blobs
+        .put(blob, &Holder::for_request(token, id), keep)
+        .await
+        .unwrap();
 }
 
 /// A store that gives other bytes than it was asked for.
@@ -442,6 +445,10 @@ impl BlobStore for LyingStore {
         let invented =
             ResponseEnvelope::new([("content-type", "text/plain")], b"invented".to_vec());
         Ok(Blob::seal(to_bcs(&invented)))
+    }
+
+    async fn fetch_held(&self, hash: &BlobHash, _holder: &Holder) -> crate::blob::Result<Blob> {
+        self.fetch(hash).await
     }
 
     async fn retain(

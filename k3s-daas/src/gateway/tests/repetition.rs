@@ -145,13 +145,16 @@ async fn without_the_bytes_it_is_gone() {
     let hash = BlobHash(envelope[..].try_into().unwrap());
     world
         .blobs
-        .release(&hash, &Holder::from(answer_gone))
+        .release(&hash, &Holder::for_request(world.token, answer_gone))
         .await
         .unwrap();
     let body = world.admitted()[1].payload.hash32().unwrap();
     world
         .blobs
-        .release(&BlobHash(body), &Holder::from(body_gone))
+        .release(
+            &BlobHash(body),
+            &Holder::for_request(world.token, body_gone),
+        )
         .await
         .unwrap();
     for id in [answer_gone, body_gone] {

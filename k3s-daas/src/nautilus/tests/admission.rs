@@ -144,7 +144,7 @@ async fn without_its_body_a_write_is_not_executed() {
     let Payload::Hashed { hash, .. } = request.payload() else {
         panic!("a hash")
     };
-    let holder = Holder::from(request.id());
+    let holder = Holder::for_request(world.token, request.id());
     world
         .blobs
         .release(&BlobHash(*hash), &holder)
@@ -167,6 +167,22 @@ async fn without_its_body_a_write_is_not_executed() {
 }
 
 #[tokio::test]
+async fn the_body_of_another_request_is_not_executed() {
+    let world = World::new();
+    let calls = Calls::default();
+    let running = world.run(calls.ok());
+    let path = "/api/v1/namespaces/default/pods";
+    let theirs = world
+        .with_body(world.request(Method::Post, path), b"{}")
+        .await;
+    let mine = world.request(Method::Post, path);
+    let mine = mine.with_payload(theirs.payload().clone()).build().unwrap();
+    let (code, _) = world.status(world.submit(&mine)).await;
+    assert_eq!((code, calls.count()), (503, 0));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_body_that_comes_a_little_late_is_waited_for() {
     let world = World::new();
     let running = world.run(Calls::default().ok());
@@ -180,7 +196,7 @@ async fn a_body_that_comes_a_little_late_is_waited_for() {
     let keep = Duration::from_secs(60);
     world
         .blobs
-        .put(&blob, &Holder::from(id), keep)
+        .put(&blob, &Holder::for_request(world.token, id), keep)
         .await
         .unwrap();
     assert_eq!(world.answered(id).await.status_code, 200);
@@ -204,6 +220,10 @@ impl BlobStore for Swapping {
 
     async fn fetch(&self, _hash: &BlobHash) -> crate::blob::Result<Blob> {
         Ok(Blob::seal("[]"))
+    }
+
+    async fn fetch_held(&self, hash: &BlobHash, _holder: &Holder) -> crate::blob::Result<Blob> {
+        self.fetch(hash).await
     }
 
     async fn retain(
@@ -267,6 +287,10 @@ impl BlobStore for Slow {
 
     async fn fetch(&self, hash: &BlobHash) -> crate::blob::Result<Blob> {
         self.0.fetch(hash).await
+    }
+
+    async fn fetch_held(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<Blob> {
+        self.0.fetch_held(hash, holder).await
     }
 
     async fn retain(

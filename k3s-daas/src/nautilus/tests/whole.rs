@@ -33,7 +33,7 @@ impl Whole {
         }
         let request = builder.build().unwrap();
         if let Some(blob) = &blob {
-            let holder = Holder::from(request.id());
+            let holder = Holder::for_request(self.token, request.id());
             let keep = Duration::from_secs(60);
             self.blobs.put(blob, &holder, keep).await.unwrap();
         }
