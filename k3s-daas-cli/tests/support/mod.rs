@@ -1,5 +1,6 @@
 //! Processes, directories and kubectl binaries for the tests of the binaries.
-#![allow(dead_code, clippy::print_stderr, clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
 use std::ffi::OsStr;
 use std::fs::File;

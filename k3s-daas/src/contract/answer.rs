@@ -58,7 +58,6 @@ pub(super) fn find<'a>(
 
 /// 20 (a session), 21, 23, 26, 27, 29, 24.
 pub(super) fn claim(
-    _state: &State,
     context: &Context<'_>,
     held: &Held<'_>,
     executor: ExecutorId,
@@ -92,7 +91,6 @@ pub(super) fn claim(
 
 /// 21, 22, 23, 24, 28. A session that has not begun may be released too.
 pub(super) fn release(
-    _state: &State,
     context: &Context<'_>,
     held: &Held<'_>,
     executor: ExecutorId,
@@ -134,7 +132,6 @@ pub(super) fn release(
 /// A request that opened a session may be answered as well: that is how an executor says that
 /// Kubernetes refused it, before a byte flowed.
 pub(super) fn store(
-    _state: &State,
     context: &Context<'_>,
     held: &Held<'_>,
     answer: &Answer<'_>,
@@ -194,7 +191,6 @@ pub(super) fn store(
 
 /// 20 (no session), 48, 22, 23, 24, 25.
 pub(super) fn close_session(
-    _state: &State,
     context: &Context<'_>,
     held: &Held<'_>,
     executor: ExecutorId,

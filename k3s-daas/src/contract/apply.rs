@@ -291,7 +291,7 @@ impl State {
                 signature,
             } => {
                 let held = answer::find(self, *cluster, *token, request_id)?;
-                answer::claim(self, context, &held, *executor, signature)
+                answer::claim(context, &held, *executor, signature)
             }
             Call::ReleaseRequest {
                 cluster,
@@ -302,7 +302,7 @@ impl State {
                 signature,
             } => {
                 let held = answer::find(self, *cluster, *token, request_id)?;
-                answer::release(self, context, &held, *executor, *epoch, signature)
+                answer::release(context, &held, *executor, *epoch, signature)
             }
             Call::StoreK8sResponse {
                 cluster,
@@ -328,7 +328,7 @@ impl State {
                     time_ms: *time_ms,
                     signature,
                 };
-                answer::store(self, context, &held, &answer)
+                answer::store(context, &held, &answer)
             }
             Call::PruneResponses { token, request_ids } => {
                 answer::prune(self, context, *token, request_ids)
@@ -341,7 +341,7 @@ impl State {
                 signature,
             } => {
                 let held = answer::find(self, *cluster, *token, &message.request_id)?;
-                answer::close_session(self, context, &held, *executor, message, signature)
+                answer::close_session(context, &held, *executor, message, signature)
             }
 
             Call::RegisterExecutor { .. } => executor::register(self, context, call),
