@@ -4,21 +4,31 @@
 //   node ci/move.mjs build              compile with every lint; a warning is an error
 //   node ci/move.mjs test [FILTER]      run the tests whose name contains FILTER
 //     --with DIRECTORY                  with the .move files of DIRECTORY as further tests
+//   node ci/move.mjs corpus [FILTER]    run the tests that are made of the Rust tests' fixtures
+//   node ci/move.mjs generate DIRECTORY write those tests, to look at
 //   node ci/move.mjs format --check     or --write
 //   node ci/move.mjs artifact           write what publishing needs; --check compares instead
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 import { MAX_PACKAGE_BYTES, PACKAGE, ROOT, build, format, moveFiles, packageFiles, test } from "./move/builder.mjs";
+import { generated } from "./move/generate.mjs";
 
 // Where the crate can include it.
 const ARTIFACT = join(ROOT, "k3s-daas", "src", "contract", "package.json");
 
-const commands = { build: runBuild, test: runTest, format: runFormat, artifact: runArtifact };
+const commands = {
+  build: runBuild,
+  test: runTest,
+  corpus: runCorpus,
+  generate: runGenerate,
+  format: runFormat,
+  artifact: runArtifact,
+};
 
 const [name, ...rest] = process.argv.slice(2);
 if (!Object.hasOwn(commands, name ?? "")) {
-  console.error("usage: node ci/move.mjs build | test [FILTER] [--with DIRECTORY] | format --check|--write | artifact [--check]");
+  console.error("usage: node ci/move.mjs build | test [FILTER] [--with DIRECTORY] | corpus [FILTER] | generate DIRECTORY | format --check|--write | artifact [--check]");
   process.exit(2);
 }
 try {
@@ -41,7 +51,33 @@ async function runTest(args) {
     if (args[at] === "--with") added.push(args[++at]);
     else filter = args[at];
   }
-  const ran = await test(packageFiles({ added }));
+  return report(await test(packageFiles({ added })), filter);
+}
+
+async function runCorpus([filter = ""]) {
+  return report(await test(onlyHelpers({ ...packageFiles(), ...generated() })), filter);
+}
+
+async function runGenerate([directory]) {
+  if (!directory) throw new Error("say where to");
+  for (const [path, text] of Object.entries(generated())) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), text);
+  }
+  return true;
+}
+
+// The package's own tests without what makes them tests: what is left are their helpers.
+function onlyHelpers(files) {
+  for (const path of Object.keys(files)) {
+    if (!path.startsWith("tests/") || path.startsWith("tests/generated/")) continue;
+    files[path] = files[path].replace(/^#\[(test|random_test)\b.*\]$/gm, "#[test_only]");
+  }
+  return files;
+}
+
+// Prints what ran as cargo does, so that ci/test.sh counts it.
+function report(ran, filter) {
   const tests = ran.tests.filter((test) => test.name.includes(filter));
   const failed = tests.filter((test) => !test.passed).length;
   for (const { name, passed } of tests) console.log(`test ${name} ... ${passed ? "ok" : "FAILED"}`);

@@ -85,15 +85,23 @@ fun allows_resource(
     self.covers_namespace(target.namespace(), &any) &&
     has_either(&self.api_groups, target.api_group(), &any) &&
     self.covers_name(target.name()) &&
-    (
-        has_either(&self.resources, resource, &any) ||
-        resource != of_any_resource && has_either(&self.resources, of_any_resource, &any),
-    )
+    self.covers_resource(resource, of_any_resource, &any)
 }
 
 fun allows_url(self: &PolicyRule, target: &Target, path: &vector<u8>): bool {
     has_either(&self.verbs, target.verb(), &b"*".to_string()) &&
     self.non_resource_urls.any!(|url| covers_url(url.as_bytes(), path))
+}
+
+fun covers_resource(
+    self: &PolicyRule,
+    resource: &String,
+    of_any_resource: &String,
+    any: &String,
+): bool {
+    // Without a subresource both spellings are one.
+    has_either(&self.resources, resource, any) ||
+        resource != of_any_resource && has_either(&self.resources, of_any_resource, any)
 }
 
 fun covers_namespace(self: &PolicyRule, namespace: &String, any: &String): bool {
