@@ -1,6 +1,7 @@
 # Everything builds outside the tree, so that clean checkouts share what is built already.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k3s-daas
 export CARGO_TARGET_DIR ?= $(CACHE)/target
+export DAAS_CACHE ?= $(CACHE)
 export DAAS_TEST_KUBECTL_DIR ?= $(CACHE)/kubectl
 
 .PHONY: help
@@ -30,6 +31,13 @@ bench: ## Benchmarks; raw results under the target directory.
 .PHONY: kubectl
 kubectl: ## The kubectl binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
+
+.PHONY: move
+move: ## The Move package: formatting, lints, tests on the real VM, the checked-in artifact.
+	node ci/move.mjs format --check
+	node ci/move.mjs build
+	node ci/move.mjs test
+	node ci/move.mjs artifact --check
 
 .PHONY: deny
 deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.
