@@ -44,15 +44,15 @@ public struct AttestationUserData has copy, drop {
     kube_ca_hash: vector<u8>,
 }
 
-// === Package ===
+// === Package functions ===
 
 /// What a document says, in plain values.
 public(package) fun facts(document: &NitroAttestationDocument): AttestedFacts {
     new_facts(
         *document.timestamp(),
         vector::tabulate!(3, |index| pcr(document, index as u8)),
-        document.nonce().destroy_with_default(vector[]),
-        document.user_data().destroy_with_default(vector[]),
+        (*document.nonce()).destroy_with_default(vector[]),
+        (*document.user_data()).destroy_with_default(vector[]),
     )
 }
 
@@ -113,10 +113,11 @@ public(package) fun expected_user_data(
     hash::blake2b256(&bcs::to_bytes(&user_data))
 }
 
-// === Private ===
+// === Private functions ===
 
 fun pcr(document: &NitroAttestationDocument, index: u8): vector<u8> {
     let pcrs = document.pcrs();
     let at = pcrs.find_index!(|entry| entry.index() == index);
-    if (at.is_some()) *pcrs[at.destroy_some()].value() else vector[]
+    if (at.is_some()) *pcrs[at.destroy_some()].value()
+    else vector[]
 }

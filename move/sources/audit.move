@@ -13,7 +13,7 @@ use sui::clock::Clock;
 
 const ROOT_BYTES: u64 = 32;
 
-// === Public ===
+// === Public functions ===
 
 /// Anchors the Merkle root over the reads that an executor served since its last anchor: those from `first` to `last`, `count`
 /// of them. Signed by the executor, relayed by anyone.

@@ -7,6 +7,7 @@ module k3s_daas::cluster;
 use k3s_daas::cluster_policy::ClusterPolicy;
 use k3s_daas::errors;
 use k3s_daas::events;
+use k3s_daas::request_form;
 use k3s_daas::version;
 use std::string::{Self, String};
 use sui::address;
@@ -20,8 +21,6 @@ use sui::table::{Self, Table};
 
 /// Executors of a cluster.
 const MAX_EXECUTORS: u64 = 64;
-/// Bytes of a cluster's name, as of a Kubernetes name.
-const MAX_NAME_BYTES: u64 = 253;
 
 // === Structs ===
 
@@ -69,7 +68,7 @@ public struct ExecutorEntry has copy, drop, store {
     active: bool,
 }
 
-// === Public ===
+// === Public functions ===
 
 /// Creates a cluster and the capability that governs it. Share the one with `share`, keep the other.
 ///
@@ -82,7 +81,7 @@ public fun create_cluster(
     policy: ClusterPolicy,
     ctx: &mut TxContext,
 ): (Cluster, ClusterAdminCap) {
-    errors::require(is_name(&name), errors::limit_exceeded!());
+    errors::require(request_form::is_cluster_name(&name), errors::limit_exceeded!());
     policy.check();
     let id = object::new(ctx);
     let cap = ClusterAdminCap { id: object::new(ctx), cluster: id.to_inner() };
@@ -127,7 +126,7 @@ public fun withdraw_insurance(
     cluster: &mut Cluster,
     cap: &ClusterAdminCap,
     amount: u64,
-    ctx: &TxContext,
+    ctx: &mut TxContext,
 ): Balance<SUI> {
     cluster.check_admin(cap);
     errors::require(amount > 0, errors::zero_amount!());
@@ -136,7 +135,7 @@ public fun withdraw_insurance(
     cluster.insurance.split(amount)
 }
 
-// === Views ===
+// === View functions ===
 
 /// The policy. Never aborts.
 public fun policy(cluster: &Cluster): &ClusterPolicy { &cluster.policy }
@@ -147,7 +146,7 @@ public fun registrations(cluster: &Cluster): u64 { cluster.registrations }
 /// MIST of insurance. Never aborts.
 public fun insurance(cluster: &Cluster): u64 { cluster.insurance.value() }
 
-// === Admin ===
+// === Admin functions ===
 
 /// Replaces the policy. Unlock times and expiries that are set stay as they are.
 ///
@@ -220,7 +219,7 @@ public fun remove_executor(cluster: &mut Cluster, cap: &ClusterAdminCap, executo
     events::executor_removed(cluster.id(), executor);
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun id(cluster: &Cluster): address { cluster.id.to_address() }
 
@@ -347,22 +346,7 @@ public(package) fun insure(cluster: &mut Cluster, signing_key: vector<u8>, insur
     });
 }
 
-// === Private ===
-
-/// Not empty, not too long, UTF-8, and without control characters (C0, DEL, C1).
-fun is_name(name: &vector<u8>): bool {
-    let length = name.length();
-    if (length == 0 || length > MAX_NAME_BYTES) return false;
-    if (string::try_utf8(*name).is_none()) return false;
-    let mut last = 0;
-    name.all!(|byte| {
-        let byte = *byte;
-        // C1 is U+0080 to U+009F, in UTF-8 C2 80 to C2 9F.
-        let is_c1 = last == 0xc2 && byte <= 0x9f;
-        last = byte;
-        byte >= 0x20 && byte != 0x7f && !is_c1
-    })
-}
+// === Private functions ===
 
 fun is_eligible(cluster: &Cluster, entry: &ExecutorEntry): bool {
     entry.active
@@ -386,7 +370,7 @@ fun index_of(cluster: &Cluster, executor: address): u64 {
     index.destroy_some()
 }
 
-// === Test-only ===
+// === Test-only functions ===
 
 #[test_only]
 public fun set_version_for_testing(cluster: &mut Cluster, version: u64) {

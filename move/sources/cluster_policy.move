@@ -40,7 +40,7 @@ public struct ClusterPolicy has copy, drop, store {
     kube_ca_hash: vector<u8>,
 }
 
-// === Public ===
+// === Public functions ===
 
 /// A policy, for `cluster::create_cluster` and `cluster::set_policy` in the same transaction. Never aborts; those judge it.
 public fun new(
@@ -80,7 +80,7 @@ public fun default(): ClusterPolicy {
     )
 }
 
-// === Package ===
+// === Package functions ===
 
 /// Aborts with `EInvalidPolicy` if a value is out of its bounds.
 public(package) fun check(self: &ClusterPolicy) {
@@ -127,5 +127,5 @@ public(package) fun response_ttl_ms(self: &ClusterPolicy, priority: u8): u64 {
 
 /// The longest time for which an answer is kept.
 public(package) fun longest_ttl_ms(self: &ClusterPolicy): u64 {
-    self.response_ttl_ms.fold!(0, |longest, ttl_ms| longest.max(ttl_ms))
+    self.response_ttl_ms.fold!(0u64, |longest, ttl_ms| longest.max(ttl_ms))
 }

@@ -9,14 +9,14 @@ public struct Delegate has copy, drop, store {
     expires_at_ms: u64,
 }
 
-// === Public ===
+// === Public functions ===
 
 /// A delegate, for `seal_token::issue_token` in the same transaction. Never aborts; issuing judges it.
 public fun new(delegate: address, expires_at_ms: u64): Delegate {
     Delegate { delegate, expires_at_ms }
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun delegate(self: &Delegate): address { self.delegate }
 

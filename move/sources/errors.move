@@ -12,7 +12,8 @@ module k3s_daas::errors;
 const EWrongVersion: vector<u8> = b"the object is of another contract version";
 /// The seal token is of another cluster, revoked, expired or not yet valid.
 #[error(code = 2)]
-const EInvalidSealToken: vector<u8> = b"the seal token is of another cluster, revoked, expired or not yet valid";
+const EInvalidSealToken: vector<u8> =
+    b"the seal token is of another cluster, revoked, expired or not yet valid";
 /// The sender or key may not use this seal token.
 #[error(code = 3)]
 const ENotTokenHolder: vector<u8> = b"the sender or key may not use this seal token";
@@ -134,7 +135,7 @@ const EAnchorGap: vector<u8> = b"the anchor does not continue the last one";
 #[error(code = 48)]
 const ESessionClosed: vector<u8> = b"the session is closed";
 
-// === Package ===
+// === Package functions ===
 
 /// Goes on if the check holds, else aborts with the error of this code.
 public(package) fun require(holds: bool, code: u8) {

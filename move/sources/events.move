@@ -525,7 +525,7 @@ public struct ReadsAnchored has copy, drop {
     timestamp_ms: u64,
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun cluster_created(
     cluster: address,
@@ -547,31 +547,21 @@ public(package) fun cluster_created(
     })
 }
 
-public(package) fun cluster_policy_set(
-    cluster: address,
-    policy: ClusterPolicy,
-) {
+public(package) fun cluster_policy_set(cluster: address, policy: ClusterPolicy) {
     event::emit_authenticated(ClusterPolicySet {
         cluster,
         policy,
     })
 }
 
-public(package) fun cluster_migrated(
-    cluster: address,
-    version: u64,
-) {
+public(package) fun cluster_migrated(cluster: address, version: u64) {
     event::emit_authenticated(ClusterMigrated {
         cluster,
         version,
     })
 }
 
-public(package) fun insurance_withdrawn(
-    cluster: address,
-    amount: u64,
-    recipient: address,
-) {
+public(package) fun insurance_withdrawn(cluster: address, amount: u64, recipient: address) {
     event::emit_authenticated(InsuranceWithdrawn {
         cluster,
         amount,
@@ -603,10 +593,7 @@ public(package) fun seal_token_issued(
     })
 }
 
-public(package) fun seal_token_revoked(
-    cluster: address,
-    token: address,
-) {
+public(package) fun seal_token_revoked(cluster: address, token: address) {
     event::emit_authenticated(SealTokenRevoked {
         cluster,
         token,
@@ -625,11 +612,7 @@ public(package) fun seal_token_rules_set(
     })
 }
 
-public(package) fun seal_token_migrated(
-    cluster: address,
-    token: address,
-    version: u64,
-) {
+public(package) fun seal_token_migrated(cluster: address, token: address, version: u64) {
     event::emit_authenticated(SealTokenMigrated {
         cluster,
         token,
@@ -651,11 +634,7 @@ public(package) fun delegate_added(
     })
 }
 
-public(package) fun delegate_removed(
-    cluster: address,
-    token: address,
-    delegate: address,
-) {
+public(package) fun delegate_removed(cluster: address, token: address, delegate: address) {
     event::emit_authenticated(DelegateRemoved {
         cluster,
         token,
@@ -677,11 +656,7 @@ public(package) fun session_key_registered(
     })
 }
 
-public(package) fun session_key_removed(
-    cluster: address,
-    token: address,
-    key: vector<u8>,
-) {
+public(package) fun session_key_removed(cluster: address, token: address, key: vector<u8>) {
     event::emit_authenticated(SessionKeyRemoved {
         cluster,
         token,
@@ -705,12 +680,7 @@ public(package) fun stake_deposited(
     })
 }
 
-public(package) fun stake_unbonding(
-    cluster: address,
-    token: address,
-    amount: u64,
-    unlock_ms: u64,
-) {
+public(package) fun stake_unbonding(cluster: address, token: address, amount: u64, unlock_ms: u64) {
     event::emit_authenticated(StakeUnbonding {
         cluster,
         token,
@@ -964,30 +934,21 @@ public(package) fun executor_registered(
     })
 }
 
-public(package) fun executor_activated(
-    cluster: address,
-    executor: address,
-) {
+public(package) fun executor_activated(cluster: address, executor: address) {
     event::emit_authenticated(ExecutorActivated {
         cluster,
         executor,
     })
 }
 
-public(package) fun executor_deactivated(
-    cluster: address,
-    executor: address,
-) {
+public(package) fun executor_deactivated(cluster: address, executor: address) {
     event::emit_authenticated(ExecutorDeactivated {
         cluster,
         executor,
     })
 }
 
-public(package) fun executor_removed(
-    cluster: address,
-    executor: address,
-) {
+public(package) fun executor_removed(cluster: address, executor: address) {
     event::emit_authenticated(ExecutorRemoved {
         cluster,
         executor,

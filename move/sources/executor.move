@@ -43,7 +43,7 @@ public struct ExecutorState has key {
     slashed: bool,
 }
 
-// === Public ===
+// === Public functions ===
 
 /// Shares an executor that was just registered. Never aborts on one.
 #[allow(lint(share_owned, custom_state_change))]
@@ -62,7 +62,7 @@ public fun deposit_executor_stake(
     cluster: &mut Cluster,
     executor: &mut ExecutorState,
     deposit: Balance<SUI>,
-    ctx: &TxContext,
+    ctx: &mut TxContext,
 ) {
     cluster.check_version();
     executor.check_cluster(cluster);
@@ -87,7 +87,7 @@ public fun unstake_executor(
     executor: &mut ExecutorState,
     amount: u64,
     clock: &Clock,
-    ctx: &TxContext,
+    ctx: &mut TxContext,
 ) {
     executor.check_operator(ctx);
     executor.check_cluster(cluster);
@@ -105,7 +105,7 @@ public fun unstake_executor(
 public fun withdraw_executor_stake(
     executor: &mut ExecutorState,
     clock: &Clock,
-    ctx: &TxContext,
+    ctx: &mut TxContext,
 ): Balance<SUI> {
     executor.check_operator(ctx);
     let now_ms = clock.timestamp_ms();
@@ -136,7 +136,7 @@ public fun slash_equivocation(
     token: address,
     first: SignedAnswer,
     second: SignedAnswer,
-    ctx: &TxContext,
+    ctx: &mut TxContext,
 ): Balance<SUI> {
     cluster.check_version();
     executor.check_cluster(cluster);
@@ -166,7 +166,7 @@ public fun slash_equivocation(
     paid
 }
 
-// === Admin ===
+// === Admin functions ===
 
 /// Admits an executor without attestation. Share it with `share`.
 ///
@@ -219,7 +219,7 @@ public fun register_attested_executor(
     register_with_facts(cluster, cap, operator, signing_key, encryption_key, facts, clock, ctx)
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun id(executor: &ExecutorState): address { executor.id.to_address() }
 
@@ -251,7 +251,7 @@ public(package) fun register_with_facts(
     new(cluster, operator, signing_key, encryption_key, pcrs, ctx)
 }
 
-// === Private ===
+// === Private functions ===
 
 fun check_registration(
     cluster: &Cluster,
@@ -312,7 +312,7 @@ fun has_signed(
     intent::verify(&signed, &executor.signing_key, answer.signature())
 }
 
-// === Test-only ===
+// === Test-only functions ===
 
 #[test_only]
 public fun stake_for_testing(executor: &ExecutorState): &Stake { &executor.stake }

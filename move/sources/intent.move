@@ -34,7 +34,7 @@ public struct Signed<M: copy + drop> has copy, drop {
     message: M,
 }
 
-// === Package ===
+// === Package functions ===
 
 /// Kind of a request's message.
 public(package) macro fun request(): u8 { 1 }

@@ -92,7 +92,7 @@ public struct SignedAnswer has copy, drop {
     signature: vector<u8>,
 }
 
-// === Public ===
+// === Public functions ===
 
 /// An answer as its executor signed it, for `executor::slash_equivocation` in the same transaction. Never aborts.
 public fun signed_answer(
@@ -119,7 +119,7 @@ public fun signed_answer(
     SignedAnswer { message, signature }
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun content(kind: u8, bytes: vector<u8>, hash: vector<u8>, length: u64): Content {
     Content { kind, bytes, hash, length }
@@ -277,7 +277,7 @@ public(package) fun is_same_outcome(self: &SignedAnswer, other: &SignedAnswer): 
         && self.message.envelope_len == other.message.envelope_len
 }
 
-// === Private ===
+// === Private functions ===
 
 /// Nothing but bytes, and those exactly if the kind is not "none": one spelling for one meaning.
 fun is_inline(self: &Content): bool {

@@ -19,7 +19,7 @@ const SMALL_ORDER: vector<vector<u8>> = vector[
     x"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 ];
 
-// === Package ===
+// === Package functions ===
 
 /// Aborts with `EInvalidKey` unless the key may be registered: 32 bytes, not of small order. A key off the curve may, and
 /// verifies nothing.
@@ -28,10 +28,11 @@ public(package) fun check(key: &vector<u8>) {
     errors::require(!is_small_order(*key), errors::invalid_key!());
 }
 
-// === Private ===
+// === Private functions ===
 
 fun is_small_order(mut key: vector<u8>): bool {
     let last = &mut key[31];
     *last = *last & 0x7f;
-    SMALL_ORDER.contains(&key)
+    let small_order = SMALL_ORDER;
+    small_order.contains(&key)
 }

@@ -30,7 +30,7 @@ public struct Unbonding has copy, drop, store {
     unlock_ms: u64,
 }
 
-// === Package ===
+// === Package functions ===
 
 public(package) fun new(): Stake {
     Stake { bonded: balance::zero(), unbonding: balance::zero(), unbondings: vector[] }
