@@ -4,12 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { ROOT } from "./builder.mjs";
+import { golden } from "./golden.mjs";
 
 const FIXTURES = join(ROOT, "k3s-daas", "tests", "fixtures");
 
 /** All generated test files: path → text. */
 export function generated() {
-  return { ...derivation(), ...policy() };
+  return { ...golden(), ...derivation(), ...policy() };
 }
 
 /** The rows of a fixture: `{line, fields}`, `line` counted from 1. */
