@@ -4,12 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { ROOT } from "./builder.mjs";
+import { golden } from "./golden.mjs";
 
 const FIXTURES = join(ROOT, "k3s-daas", "tests", "fixtures");
 
 /** All generated test files: path → text. */
 export function generated() {
-  return { ...derivation() };
+  return { ...golden(), ...derivation(), ...policy() };
 }
 
 /** The rows of a fixture: `{line, fields}`, `line` counted from 1. */
@@ -74,6 +75,26 @@ function derivation() {
     const set = new Set(flags.split(","));
     const flag = ["resource", "read", "connect", "discovery", "self-review"].map((name) => set.has(name));
     const derived = [verb, ...texts].map((field) => literal(unescape(field)));
-    return `corpus::derives(${[...request, known, `vector[${flag.join(", ")}]`, `vector[${derived.join(", ")}]`, line].join(", ")});`;
+    return `corpus::derives(${[...request, known, vector(flag), vector(derived), line].join(", ")});`;
   });
+}
+
+/** The policy corpus: what rules allow. */
+function policy() {
+  const corpus = rows("policy.tsv");
+  const header = `use k3s_daas::policy_tests as corpus;`;
+  const FIELDS = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs", "namespaces"];
+  return batches("policy_corpus", corpus, header, ({ line, fields }) => {
+    const [rules, method, path, query, allowed] = fields;
+    const built = JSON.parse(rules).map((rule) => {
+      const lists = FIELDS.map((field) => vector((rule[field] ?? []).map((text) => literal(Buffer.from(text)))));
+      return `corpus::rule_of(${vector(lists)})`;
+    });
+    const request = [method, path, query].map((field) => literal(Buffer.from(field)));
+    return `corpus::decides(${[vector(built), ...request, allowed, line].join(", ")});`;
+  });
+}
+
+function vector(items) {
+  return `vector[${items.join(", ")}]`;
 }
