@@ -10,9 +10,10 @@ use k3s_daas::fixtures;
 use k3s_daas::people;
 use k3s_daas::policy::{Self, PolicyRule};
 use k3s_daas::seal_token::{Self, SealToken};
-use std::unit_test;
+use std::unit_test::{Self, assert_eq};
 use sui::balance::{Self, Balance};
 use sui::clock::{Self, Clock};
+use sui::event;
 use sui::sui::SUI;
 
 // === How much, how long ===
@@ -36,6 +37,31 @@ public macro fun in_world(
     let (mut cluster, cap, mut token, mut executor, mut clock) = new();
     $f(&mut cluster, &cap, &mut token, &mut executor, &mut clock);
     end(cluster, cap, token, executor, clock);
+}
+
+/// The same, for what concerns the cluster alone.
+public macro fun with_cluster($f: |&mut Cluster, &ClusterAdminCap|) {
+    in_world!(|cluster, cap, _, _, _| $f(cluster, cap))
+}
+
+/// The same, with the capability of another cluster.
+public macro fun with_other_cap($f: |&mut Cluster, &ClusterAdminCap|) {
+    in_world!(|cluster, _, _, _, _| {
+        let (other, cap) = another_cluster();
+        $f(cluster, &cap);
+        drop(other);
+        drop(cap);
+    })
+}
+
+/// The same, for what concerns a token and its admin.
+public macro fun with_token($f: |&mut Cluster, &ClusterAdminCap, &mut SealToken, &mut Clock|) {
+    in_world!(|cluster, cap, token, _, clock| $f(cluster, cap, token, clock))
+}
+
+/// The same, for what holders and executors do.
+public macro fun with_requests($f: |&mut Cluster, &mut SealToken, &mut Clock|) {
+    in_world!(|cluster, _, token, _, clock| $f(cluster, token, clock))
 }
 
 public fun new(): (Cluster, ClusterAdminCap, SealToken, ExecutorState, Clock) {
@@ -211,6 +237,19 @@ public fun end(
 }
 
 // === What tests need ===
+
+/// Lets go of an object.
+public fun drop<T>(object: T) { unit_test::destroy(object) }
+
+/// The test has just emitted by hand what the call before should have: both must be the same, and alone of their kind.
+public fun check_told<T: copy + drop>() {
+    let told = event::events_by_type<T>();
+    assert_eq!(told.length(), 2);
+    assert_eq!(told[0], told[1]);
+}
+
+/// How often such an event was emitted.
+public fun count_told<T: copy + drop>(): u64 { event::events_by_type<T>().length() }
 
 public fun money(amount: u64): Balance<SUI> { balance::create_for_testing(amount) }
 
