@@ -1266,18 +1266,33 @@ public fun other_request(): Answer {
     )
 }
 
+public fun other_digest(): Answer {
+    calls::answer(
+        b"01890000-0000-7000-8000-000000000001",
+        x"89e940226555fe068d2681cfd90e7eb4f5ae80e5fad4f406f9f63463d718283e",
+        @0x75c3360eb19fd2c20fbba5e2da8cf1a39cdb1ee913af3802ba330b852e459e05,
+        0,
+        404,
+        x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
+        60,
+        b"",
+        1800000000000,
+        x"df35f71c59034bb5e8c779079d1fece8e198e1948691deeba532138f6f6b77c71335a77c0c2ed55b4f04e32ccdfbf13e8f8243e5d8fe797af531415c038bf80f",
+    )
+}
+
 public fun by_beta(): Answer {
     calls::answer(
         b"01890000-0000-7000-8000-000000000001",
         x"1aaa6309b56aa47329e27eec898e8996ccc8ee6877a0f51c1cec366abf4cfcf0",
         @0x1611edd9a9d42dbcd9ae773ffa22be0f6017b00590959dd5c767e4efcd34cd0b,
         0,
-        200,
+        404,
         x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
         60,
         b"",
         1800000000000,
-        x"f04323145e5f1c6d7aca787d4e23a4d88b1d684daf5e31176f07f37c1bac471015a83b1eed827660b37fe6ff2d10fb8cefa46bfc2d86bce262ceb5daa584b205",
+        x"20830467498a5dc4340b05aa4da80f043499f5590558dc61086e22f6d2e39352060b5b7c44e0501a0ca6d49d9272d4d4c5b5a8c96b8c79b1a74af9aaaf745900",
     )
 }
 
