@@ -327,6 +327,7 @@ function requestFunction([name, request]) {
     request.priority,
     request.deadlineMs,
     bytesOf(request.credentialId),
+    hex(digestOf(request)),
     hex(KEYS.session.point),
     hex(KEYS.session.sign(signedBytes(1, IDS.token, message))),
     hex(KEYS.session.sign(signedBytes(6, IDS.token, message))),
