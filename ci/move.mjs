@@ -12,7 +12,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 import { MAX_PACKAGE_BYTES, PACKAGE, ROOT, build, format, moveFiles, packageFiles, test } from "./move/builder.mjs";
-import { generated } from "./move/generate.mjs";
+import { corpora, fixtures, onlyHelpers } from "./move/generate.mjs";
 
 // Where the crate can include it.
 const ARTIFACT = join(ROOT, "k3s-daas", "src", "contract", "package.json");
@@ -51,29 +51,20 @@ async function runTest(args) {
     if (args[at] === "--with") added.push(args[++at]);
     else filter = args[at];
   }
-  return report(await test(packageFiles({ added })), filter);
+  return report(await test({ ...packageFiles({ added }), ...fixtures() }), filter);
 }
 
 async function runCorpus([filter = ""]) {
-  return report(await test(onlyHelpers({ ...packageFiles(), ...generated() })), filter);
+  return report(await test(onlyHelpers({ ...packageFiles(), ...corpora() })), filter);
 }
 
 async function runGenerate([directory]) {
   if (!directory) throw new Error("say where to");
-  for (const [path, text] of Object.entries(generated())) {
+  for (const [path, text] of Object.entries({ ...fixtures(), ...corpora() })) {
     mkdirSync(dirname(join(directory, path)), { recursive: true });
     writeFileSync(join(directory, path), text);
   }
   return true;
-}
-
-// The package's own tests without what makes them tests: what is left are their helpers.
-function onlyHelpers(files) {
-  for (const path of Object.keys(files)) {
-    if (!path.startsWith("tests/") || path.startsWith("tests/generated/")) continue;
-    files[path] = files[path].replace(/^#\[(test|random_test)\b.*\]$/gm, "#[test_only]");
-  }
-  return files;
 }
 
 // Prints what ran as cargo does, so that ci/test.sh counts it.

@@ -8,9 +8,25 @@ import { golden } from "./golden.mjs";
 
 const FIXTURES = join(ROOT, "k3s-daas", "tests", "fixtures");
 
-/** All generated test files: path → text. */
-export function generated() {
-  return { ...golden(), ...derivation(), ...policy() };
+/** Tests of the golden bytes: path → text. They are few and run with the package's own. */
+export function fixtures() {
+  return golden();
+}
+
+/** Tests of the corpora, which are many. */
+export function corpora() {
+  return { ...derivation(), ...policy() };
+}
+
+/** `files` without their own tests: what is left of those are the helpers that the corpora use. */
+export function onlyHelpers(files) {
+  const helpers = {};
+  for (const [path, text] of Object.entries(files)) {
+    const isOwn = path.startsWith("tests/") && !path.startsWith("tests/generated/");
+    if (!isOwn) helpers[path] = text;
+    else if (/^public fun /m.test(text)) helpers[path] = text.replace(/^#\[(test|random_test)\b.*\]$/gm, "");
+  }
+  return helpers;
 }
 
 /** The rows of a fixture: `{line, fields}`, `line` counted from 1. */
