@@ -6,7 +6,7 @@ use k3s_daas::audit;
 use k3s_daas::cluster::Cluster;
 use k3s_daas::executor::ExecutorState;
 use k3s_daas::k8s_gateway;
-use k3s_daas::message::{Self, SignedAnswer};
+use k3s_daas::message::{Self, RequestMessage, SignedAnswer};
 use k3s_daas::people;
 use k3s_daas::seal_token::SealToken;
 use k3s_daas::session;
@@ -31,6 +31,7 @@ public struct Command has copy, drop {
     priority: u8,
     deadline_ms: u64,
     credential_id: vector<u8>,
+    digest: vector<u8>,
     public_key: vector<u8>,
     signature: vector<u8>,
     session_signature: vector<u8>,
@@ -54,6 +55,7 @@ public fun command(
     priority: u8,
     deadline_ms: u64,
     credential_id: vector<u8>,
+    digest: vector<u8>,
     public_key: vector<u8>,
     signature: vector<u8>,
     session_signature: vector<u8>,
@@ -76,6 +78,7 @@ public fun command(
         priority,
         deadline_ms,
         credential_id,
+        digest,
         public_key,
         signature,
         session_signature,
@@ -459,6 +462,45 @@ public fun open_signed_as(
         &mut people::ctx(sender),
     )
 }
+
+/// With an ID of its own for each number.
+public fun with_number(mut self: Command, number: u64): Command {
+    let mut left = number;
+    4u64.do!(|at| {
+        let digit = ((left % 16) as u8);
+        *(&mut self.request_id[35 - at]) = if (digit < 10) 0x30 + digit else 0x57 + digit;
+        left = left / 16;
+    });
+    self
+}
+
+/// Its message, as the contract makes it.
+public fun message(self: &Command): RequestMessage {
+    message::request(
+        self.request_id,
+        self.method,
+        self.path,
+        message::content(self.query_kind, self.query_bytes, self.query_hash, self.query_length),
+        self.header_names,
+        self.header_values,
+        message::content(
+            self.payload_kind,
+            self.payload_bytes,
+            self.payload_hash,
+            self.payload_length,
+        ),
+        self.reply_key,
+        self.priority,
+        self.deadline_ms,
+        self.credential_id,
+    )
+}
+
+public fun digest(self: &Command): vector<u8> { self.digest }
+
+public fun signature(self: &Command): vector<u8> { self.signature }
+
+public fun session_signature(self: &Command): vector<u8> { self.session_signature }
 
 public fun id(self: &Command): vector<u8> { self.request_id }
 

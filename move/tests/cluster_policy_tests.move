@@ -33,7 +33,11 @@ fun the_longest_time_is_not_always_the_last() {
 #[test]
 fun bounds_are_within() {
     world::policy_of_stakes(MILLION_SUI, MILLION_SUI).check();
-    world::policy_of_times(MONTH_MS, 600_000, vector[MONTH_MS, MONTH_MS, MONTH_MS, MONTH_MS]).check();
+    world::policy_of_times(
+        MONTH_MS,
+        600_000,
+        vector[MONTH_MS, MONTH_MS, MONTH_MS, MONTH_MS],
+    ).check();
     world::policy_of_times(0, 1_000, vector[0, 0, 0, 0]).check();
     world::policy_of_pcrs(true).check();
     world::policy_of_pcrs(false).check();

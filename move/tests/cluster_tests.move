@@ -8,7 +8,6 @@ use k3s_daas::fixtures;
 use k3s_daas::people;
 use k3s_daas::world;
 use std::unit_test::assert_eq;
-use sui::event;
 
 // === create_cluster ===
 
@@ -373,11 +372,6 @@ fun eligible_is_who_is_attested_as_the_policy_wants() {
         cluster.set_policy(cap, world::policy_of_pcrs(true));
         assert!(cluster.assign(fixtures::token(), &id, 0, option::none()).is_none());
     })
-}
-
-#[test]
-fun nothing_is_told_of_what_does_not_happen() {
-    world::with_cluster!(|_, _| assert_eq!(event::num_events(), 5));
 }
 
 // === Helpers ===
