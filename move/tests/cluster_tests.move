@@ -302,7 +302,8 @@ fun requests_spread_over_the_executors_and_epochs_change_who() {
         let beta = world::add_beta(cluster, cap);
         let mut of_alpha = 0;
         200u64.do!(|n| {
-            let id = sui::bcs::to_bytes(&n);
+            let mut id = sui::bcs::to_bytes(&(n as u256));
+            id.append(b"tail");
             let chosen = cluster.assign(fixtures::token(), &id, 0, option::none()).destroy_some();
             if (chosen == fixtures::alpha()) of_alpha = of_alpha + 1;
             // Without it, it is the other one; and always the same.
