@@ -1326,6 +1326,21 @@ public fun other_digest(): Answer {
     )
 }
 
+public fun other_id(): Answer {
+    calls::answer(
+        b"01890000-0000-7000-8000-000000000002",
+        x"1aaa6309b56aa47329e27eec898e8996ccc8ee6877a0f51c1cec366abf4cfcf0",
+        @0x75c3360eb19fd2c20fbba5e2da8cf1a39cdb1ee913af3802ba330b852e459e05,
+        0,
+        404,
+        x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
+        60,
+        b"",
+        1800000000000,
+        x"fd0a22356a61f15a543d4f436db903e5bf32e02090a6e876e60fb730d3717ccd61ce4c9b946733bbddfc18bc1fbd6c55aa734815c82b8b21805425f24be0c104",
+    )
+}
+
 public fun by_beta(): Answer {
     calls::answer(
         b"01890000-0000-7000-8000-000000000001",
