@@ -121,7 +121,7 @@ public fun create_cluster(
 }
 
 /// Shares a cluster that was just created. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(cluster: Cluster) {
     transfer::share_object(cluster)
 }
@@ -145,17 +145,6 @@ public fun withdraw_insurance(
     events::insurance_withdrawn(cluster.id(), amount, ctx.sender());
     cluster.insurance.split(amount)
 }
-
-// === View functions ===
-
-/// The policy. Never aborts.
-public fun policy(cluster: &Cluster): &ClusterPolicy { &cluster.policy }
-
-/// How many executors were ever registered: what the nonce of the next attestation is made of. Never aborts.
-public fun registrations(cluster: &Cluster): u64 { cluster.registrations }
-
-/// MIST of insurance. Never aborts.
-public fun insurance(cluster: &Cluster): u64 { cluster.insurance.value() }
 
 // === Admin functions ===
 
@@ -233,6 +222,11 @@ public fun remove_executor(cluster: &mut Cluster, cap: &ClusterAdminCap, executo
 // === Package functions ===
 
 public(package) fun id(cluster: &Cluster): address { cluster.id.to_address() }
+
+public(package) fun policy(cluster: &Cluster): &ClusterPolicy { &cluster.policy }
+
+/// How many executors were ever registered: what the nonce of the next attestation is made of.
+public(package) fun registrations(cluster: &Cluster): u64 { cluster.registrations }
 
 public(package) fun chain(cluster: &Cluster): address { cluster.chain }
 
@@ -386,6 +380,9 @@ fun index_of(cluster: &Cluster, executor: address): u64 {
 public fun set_version_for_testing(cluster: &mut Cluster, version: u64) {
     cluster.version = version;
 }
+
+#[test_only]
+public fun insurance(cluster: &Cluster): u64 { cluster.insurance.value() }
 
 #[test_only]
 public fun insure_for_testing(cluster: &mut Cluster, amount: u64) {

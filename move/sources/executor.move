@@ -46,7 +46,7 @@ public struct ExecutorState has key {
 // === Public functions ===
 
 /// Shares an executor that was just registered. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(executor: ExecutorState) {
     transfer::share_object(executor)
 }

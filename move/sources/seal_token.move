@@ -65,7 +65,7 @@ public struct RulesKey() has copy, drop, store;
 // === Public functions ===
 
 /// Shares a token that was just issued. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(token: SealToken) {
     transfer::share_object(token)
 }
