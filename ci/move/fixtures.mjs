@@ -207,6 +207,7 @@ const ANSWERS = {
   of_claimed_read: { ...ANSWER, epoch: 1 },
   of_claimed_write: { ...ANSWER, of: "write", epoch: 1, status: 504 },
   of_claimed_write_done: { ...ANSWER, of: "write", epoch: 1, status: 200 },
+  of_claimed_write_malformed: { ...ANSWER, of: "write", epoch: 1, status: 199 },
   of_session: { ...ANSWER, of: "exec", session: true, status: 404 },
 };
 

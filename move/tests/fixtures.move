@@ -1566,6 +1566,21 @@ public fun of_claimed_write_done(): Answer {
     )
 }
 
+public fun of_claimed_write_malformed(): Answer {
+    calls::answer(
+        b"01890000-0000-7000-8000-000000000002",
+        x"0571c1c6adde666a98f6e8a49151b238525cb8e584a0db27b5abfa4267b708cb",
+        @0x75c3360eb19fd2c20fbba5e2da8cf1a39cdb1ee913af3802ba330b852e459e05,
+        1,
+        199,
+        x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
+        60,
+        b"",
+        1800000000000,
+        x"1848dda19d25ed42e15245ad999febb5d7cf924dd833de568664830cf6895dd98afe9b5c20db31e4450f4aff5ce73451e56ab06f3525af79363b957650eee003",
+    )
+}
+
 public fun of_session(): Answer {
     calls::answer(
         b"01890000-0000-7000-8000-000000000004",
