@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use k3s_daas::blob::{BlobStore, DirectoryBlobStore};
+use k3s_daas::blob::{self, BlobStore, DirectoryBlobStore};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::env_vars as env;
 use crate::exit::{Advise as _, Exit, Failure};
+use crate::journal;
 use crate::layout::{Layout, create_private_dir};
 
 /// Services that run in this process, in the order in which they were begun.
@@ -113,7 +114,19 @@ impl Services {
 pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     create_private_dir(layout.root())?;
     let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key()).open();
-    Ok(Arc::new(store.context("cannot open the blob store")?))
+    let store = store.map_err(|error| match error {
+        blob::Error::WrongKey { .. } => {
+            let message = format!("cannot open the blob store: {error}");
+            let next = format!(
+                "restore {}; if it is lost so are the bodies on their way, so remove {} as well",
+                layout.blob_key().display(),
+                layout.blobs().display()
+            );
+            Failure::new(Exit::Key, message).with_next(next).into()
+        }
+        error => anyhow::Error::from(error).context("cannot open the blob store"),
+    })?;
+    Ok(Arc::new(store))
 }
 
 /// What a gateway is made of.
@@ -208,6 +221,8 @@ pub struct NautilusParts {
     pub executor: ExecutorId,
     /// The cluster.
     pub kube: KubeExecutor,
+    /// How it behaves.
+    pub config: nautilus::Config,
 }
 
 impl NautilusParts {
@@ -215,9 +230,7 @@ impl NautilusParts {
     ///
     /// # Errors
     /// If its journal cannot be opened.
-    pub fn begin(self, services: &mut Services, layout: &Layout) -> anyhow::Result<()> {
-        create_private_dir(&layout.nautilus())?;
-        let config = nautilus::Config::new(layout.nautilus().join("journal.db"));
+    pub fn begin(self, services: &mut Services) -> anyhow::Result<()> {
         let signer = Arc::new(self.signer);
         let heads = self.ledger.with_signer(signer.clone());
         let executor: Arc<dyn Executor> = Arc::new(self.kube);
@@ -228,12 +241,9 @@ impl NautilusParts {
             signer,
             self.executor,
         )
-        .with_config(config)
+        .with_config(self.config)
         .build()
-        .advise(
-            "cannot make Nautilus",
-            "another process may run it over this directory; stop that one",
-        )?;
+        .map_err(journal::explained)?;
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
@@ -242,7 +252,7 @@ impl NautilusParts {
             if let Err(error) = heads.sign_head().await {
                 tracing::warn!(%error, "the last head was not signed");
             }
-            Ok(result?)
+            result.map_err(journal::explained)
         });
         Ok(())
     }
