@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 
+use k3s_daas::blob;
 use k3s_daas::crypto::PrivateFileError;
 use k3s_daas::crypto::keystore::KeystoreError;
+use k3s_daas::gateway::TlsError;
 use k3s_daas::ledger;
 
 use crate::settings;
@@ -24,7 +26,7 @@ pub enum Exit {
     Refused = 3,
     /// What was asked for is not there.
     NotFound = 4,
-    /// Ledger, gateway or cluster cannot be reached now; try again.
+    /// Ledger, gateway or cluster cannot be reached or is in use now; try again.
     Unavailable = 5,
     /// The trail or the ledger is not what it should be.
     Unverified = 6,
@@ -61,6 +63,16 @@ impl Exit {
         }
         if cause.is::<KeystoreError>() || cause.is::<PrivateFileError>() {
             return Some(Self::Key);
+        }
+        if let Some(error) = cause.downcast_ref::<TlsError>() {
+            return matches!(
+                error,
+                TlsError::Unusable { .. } | TlsError::Pem(_) | TlsError::Config(_)
+            )
+            .then_some(Self::Key);
+        }
+        if let Some(error) = cause.downcast_ref::<blob::Error>() {
+            return matches!(error, blob::Error::Key { .. }).then_some(Self::Key);
         }
         // Whoever reads our output has seen enough.
         let broken = cause.downcast_ref::<io::Error>()?.kind() == io::ErrorKind::BrokenPipe;
@@ -169,7 +181,7 @@ Exit codes:
   2  the command line is not understood
   3  refused by the contract or by Kubernetes
   4  what was asked for is not there
-  5  ledger, gateway or cluster cannot be reached now; try again
+  5  ledger, gateway or cluster cannot be reached or is in use now; try again
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
   8  a key is missing, locked, or not allowed here";

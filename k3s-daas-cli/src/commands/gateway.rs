@@ -158,7 +158,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 const EXAMPLES: &str = "\
-The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token
+The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token \
 delegate`. SIGINT and SIGTERM let what is under way finish.
 
 Examples:

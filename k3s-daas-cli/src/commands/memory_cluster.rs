@@ -17,8 +17,8 @@ use crate::settings::Flags;
 /// How to run it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Objects are kept and served as kube-apiserver does; nothing is scheduled, so Pods stay Pending. The
-kubeconfig it writes holds the administrator's token, so it is readable for you alone. In the
+Objects are kept and served as kube-apiserver does; nothing is scheduled, so Pods stay Pending. The \
+kubeconfig it writes holds the administrator's token, so it is readable for you alone. In the \
 background, wait for that file: it is written when the server answers.
 
 Examples:

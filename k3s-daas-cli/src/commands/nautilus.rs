@@ -115,8 +115,8 @@ async fn memory_kubeconfig(
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
-The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
-userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
+The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and \
+userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used, \
 if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
 
 Examples:

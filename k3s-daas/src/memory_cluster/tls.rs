@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Identity {
     /// As kept in `directory`; made on the first start. A certificate for other names than
     /// `names` is renewed under the same authority.
     pub(super) fn kept(directory: &Path, names: &[String]) -> Result<Self, Error> {
-        let read = |file: &str| fs::read_to_string(directory.join(file)).map(Zeroizing::new);
+        let read = |file: &str| read_private(&directory.join(file));
         let material = match (read(CA), read(CA_KEY), read(TOKEN)) {
             (Ok(ca), Ok(ca_key), Ok(token)) => {
                 let wanted = names.join("\n");
@@ -180,7 +180,8 @@ fn authority() -> CertificateParams {
     params
 }
 
-/// Creates the directory of a durable cluster, for its owner alone.
+/// Creates the directory of a durable cluster, for its owner alone; one that is there stays as it is, and
+/// what is put into it is private all the same.
 pub(super) fn private_directory(path: &Path) -> Result<(), Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -192,13 +193,35 @@ pub(super) fn private_directory(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Makes sure that `path` exists; what it holds stays.
+/// Makes sure that `path` exists and is its owner's alone; what it holds stays.
 pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    close(&options.open(path)?)
+}
+
+/// Takes from others what they may do with a file that was there before, say restored from a copy.
+fn close(file: &fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut file = fs::File::open(path)?;
+    close(&file)?;
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -209,6 +232,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&fresh)?;
+    close(&file)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)
