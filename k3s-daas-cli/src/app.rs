@@ -14,7 +14,7 @@ use k3s_daas::types::{Address, ChainId};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Output};
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::Layout;
 use crate::logging;
 use crate::printer::Printer;
@@ -326,31 +326,30 @@ pub(crate) fn check_directory_of(key: &Path) -> anyhow::Result<()> {
 }
 
 /// The error of a key that cannot be loaded, with advice.
-fn no_key(error: KeystoreError, path: &Path, what: &str) -> anyhow::Error {
-    let is_missing = matches!(&error, KeystoreError::File(error) if error.is_not_found());
-    let (message, next) = if is_missing {
-        (
-            format!("there is no {what} key in {}", path.display()),
-            format!(
-                "restore the file if there was one; else make one with `daas key new {}`, or start with \
-                 `daas dev`",
-                path.display()
-            ),
-        )
-    } else if matches!(error, KeystoreError::DevelopmentKey { .. }) {
+pub(crate) fn no_key(error: KeystoreError, path: &Path, what: &str) -> anyhow::Error {
+    if matches!(&error, KeystoreError::File(error) if error.is_not_found()) {
+        let path = path.display();
+        return Failure::new(Exit::Key, format!("there is no {what} key in {path}"))
+            .with_next(format!(
+                "restore the file if there was one; else make one with `daas key new {path}`, or start with \
+                 `daas dev`"
+            ))
+            .into();
+    }
+    let (message, next) = if matches!(error, KeystoreError::DevelopmentKey { .. }) {
         (
             format!(
                 "the {what} key is a development key, which nothing but a development directory accepts"
             ),
-            "make a key of your own with `daas key new FILE`".to_owned(),
+            "make a key of your own with `daas key new FILE`",
         )
     } else {
         (
             format!("the {what} key in {} cannot be used", path.display()),
-            "make the file private and whole again, or name another one in the settings".to_owned(),
+            "make the file private and whole again, or name another one in the settings",
         )
     };
-    anyhow::Error::from(error).context(Failure::new(Exit::Key, message).with_next(next))
+    exit::advised(error, message, next)
 }
 
 fn first_line(from: impl io::Read) -> io::Result<Passphrase> {

@@ -7,7 +7,7 @@ use k3s_daas::blob;
 use k3s_daas::crypto::PrivateFileError;
 use k3s_daas::crypto::keystore::KeystoreError;
 use k3s_daas::gateway::TlsError;
-use k3s_daas::ledger;
+use k3s_daas::{ledger, memory_cluster, nautilus};
 
 use crate::settings;
 
@@ -67,9 +67,26 @@ impl Exit {
         if let Some(error) = cause.downcast_ref::<TlsError>() {
             return matches!(
                 error,
-                TlsError::Unusable { .. } | TlsError::Pem(_) | TlsError::Config(_)
+                TlsError::File(_)
+                    | TlsError::Unusable { .. }
+                    | TlsError::Pem(_)
+                    | TlsError::Config(_)
             )
             .then_some(Self::Key);
+        }
+        if let Some(error) = cause.downcast_ref::<nautilus::Error>() {
+            return match error {
+                nautilus::Error::WrongKey => Some(Self::Key),
+                nautilus::Error::Journal(nautilus::JournalError::InUse) => Some(Self::Unavailable),
+                _ => None,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<memory_cluster::Error>() {
+            return match error {
+                memory_cluster::Error::Identity(_) => Some(Self::Key),
+                error if is_in_use(error) => Some(Self::Unavailable),
+                _ => None,
+            };
         }
         if let Some(error) = cause.downcast_ref::<blob::Error>() {
             return matches!(error, blob::Error::Key { .. }).then_some(Self::Key);
@@ -126,6 +143,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// `error` with what was attempted and what the user can do, without changing its exit code.
+pub fn advised(
+    error: impl Into<anyhow::Error>,
+    message: impl Into<String>,
+    next: impl Into<String>,
+) -> anyhow::Error {
+    let advice = Failure {
+        exit: None,
+        message: message.into(),
+        next: Some(next.into()),
+    };
+    error.into().context(advice)
+}
+
 /// Adds advice to an error without changing its exit code.
 pub trait Advise<T> {
     /// Says what was attempted, and what the user can do about its failure.
@@ -145,15 +176,19 @@ impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
         message: impl Into<String>,
         next: impl Into<String>,
     ) -> Result<T, anyhow::Error> {
-        self.map_err(|error| {
-            let advice = Failure {
-                exit: None,
-                message: message.into(),
-                next: Some(next.into()),
-            };
-            error.into().context(advice)
-        })
+        self.map_err(|error| advised(error, message, next))
     }
+}
+
+/// Whether another process runs over the memory cluster's directory.
+#[must_use]
+pub fn is_in_use(error: &memory_cluster::Error) -> bool {
+    let memory_cluster::Error::Journal(error) = error else {
+        return false;
+    };
+    let code = error.sqlite_error_code();
+    code == Some(rusqlite::ErrorCode::DatabaseBusy)
+        || code == Some(rusqlite::ErrorCode::DatabaseLocked)
 }
 
 /// What to do about `error`: the advice nearest to the user.

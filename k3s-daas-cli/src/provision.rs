@@ -20,7 +20,7 @@ use k3s_daas::wire::Delegate;
 
 use crate::app::{Role, check_directory_of};
 use crate::commands::{cluster, executor, token};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::keys::encryption_public_key;
 use crate::layout::{Layout, create_private_dir};
 use crate::settings::{self, Key, Settings};
@@ -247,18 +247,22 @@ fn key_of(layout: &Layout, role: Role, may_create: bool) -> anyhow::Result<Ed255
     } else {
         load_development(&path)
     };
-    key.map_err(|error| {
-        let is_missing = matches!(&error, KeystoreError::File(error) if error.is_not_found());
-        let (what, next) = if is_missing {
-            ("is gone, and the ledger knows no other", RESTORE)
-        } else {
-            (
-                "cannot be used",
-                "make the file private and whole again, or begin anew with another --dir",
-            )
-        };
-        let message = format!("the {} key in {} {what}", role.name(), path.display());
-        anyhow::Error::from(error).context(Failure::new(Exit::Key, message).with_next(next))
+    let name = role.name();
+    key.map_err(|error| match error {
+        KeystoreError::File(error) if error.is_not_found() => Failure::new(
+            Exit::Key,
+            format!(
+                "the {name} key in {} is gone, and the ledger knows no other",
+                path.display()
+            ),
+        )
+        .with_next(RESTORE)
+        .into(),
+        error => exit::advised(
+            error,
+            format!("the {name} key in {} cannot be used", path.display()),
+            "make the file private and whole again, or begin anew with another --dir",
+        ),
     })
 }
 

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 
 /// Services that run in this process, in the order in which they were begun.
@@ -154,6 +154,18 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
+    let (key, certificate) = (layout.gateway().join("ca.key"), layout.gateway().join("ca.crt"));
+    // A new key would go with no kubeconfig that anybody has.
+    if certificate.exists() && !key.exists() {
+        let message = format!("the key of the gateway's authority in {} is gone", key.display());
+        return Err(Failure::new(Exit::Key, message)
+            .with_next(format!(
+                "restore it from a copy; or remove {} too to have a new authority, for which every kubeconfig \
+                 must be written anew",
+                certificate.display()
+            ))
+            .into());
+    }
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
@@ -229,10 +241,7 @@ impl NautilusParts {
         )
         .with_config(config)
         .build()
-        .advise(
-            "cannot make Nautilus",
-            "another process may run it over this directory; stop that one",
-        )?;
+        .map_err(no_nautilus)?;
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
@@ -245,6 +254,19 @@ impl NautilusParts {
         });
         Ok(())
     }
+}
+
+fn no_nautilus(error: nautilus::Error) -> anyhow::Error {
+    let next = match &error {
+        nautilus::Error::Journal(nautilus::JournalError::InUse) => {
+            "another process runs it over this directory; stop that one"
+        }
+        nautilus::Error::WrongKey => {
+            "restore the right key file, or name it in the settings as `keys.executor`"
+        }
+        _ => "see that the directory is whole and its settings name the right executor",
+    };
+    exit::advised(error, "cannot make Nautilus", next)
 }
 
 /// The executor of a kubeconfig: that file, or kubectl's own if there is none.

@@ -10,6 +10,7 @@ use k3s_daas::memory_cluster::MemoryCluster;
 use k3s_daas::types::TokenId;
 
 use super::kubeconfig;
+use super::memory_cluster::not_opened;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::binding;
@@ -314,10 +315,7 @@ pub(crate) async fn begin_memory(
     let cluster = MemoryCluster::builder()
         .with_directory(dir.to_owned())
         .build()
-        .advise(
-            "cannot open the memory cluster",
-            "`daas memory-cluster` may run over this directory; stop it, or choose another --dir",
-        )?;
+        .map_err(not_opened)?;
     let (listener, address) = services::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let text = cluster.kubeconfig(&format!("https://{address}"));
     write_private(kubeconfig, text.as_bytes())?;

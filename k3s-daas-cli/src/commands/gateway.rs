@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use k3s_daas::crypto::write_private;
 use k3s_daas::gateway::Tls;
-use k3s_daas::types::ClusterId;
+use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
+use k3s_daas::types::{ClusterId, TokenId};
 
 use super::kubeconfig;
 use crate::app::{App, Role};
@@ -83,6 +85,7 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let layout = app.layout();
     let cluster: ClusterId = app.settings.required(Key::Cluster)?;
     let ledger = app.ledger(Role::Gateway).await?;
+    check_key(app, &ledger)?;
     let (listener, address) = services::listen(app.settings.required(Key::GatewayListen)?).await?;
     // Port 0 is a port now.
     let mut flags = cli.flags();
@@ -118,6 +121,31 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     app.printer
         .note(&format!("serving {}", session::server(&settled.settings)));
     services.run(shutdown).await
+}
+
+/// Refuses a key with which nothing would be accepted, as far as the gateway's own token shows that.
+fn check_key(app: &App, ledger: &LocalLedger) -> anyhow::Result<()> {
+    let Some(token) = app.settings.value::<TokenId>(Key::GatewayToken) else {
+        return Ok(());
+    };
+    let account = ledger.account();
+    let is_holder = ledger.view(|now| {
+        let token = now.state.token(token)?;
+        Some(token.is_holder(account, now.now_ms))
+    });
+    if is_holder != Some(false) {
+        return Ok(());
+    }
+    let file: PathBuf = app.settings.required(Key::GatewayKey)?;
+    Err(Failure::new(
+        Exit::Key,
+        format!(
+            "the gateway key in {} may not submit for the gateway's own token {token}",
+            file.display()
+        ),
+    )
+    .with_next("restore the right key, or set `gateway.token` to a token of this one")
+    .into())
 }
 
 fn certificate(

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use k3s_daas::crypto::write_private;
-use k3s_daas::memory_cluster::MemoryCluster;
+use k3s_daas::memory_cluster::{self, MemoryCluster};
 
 use crate::app::App;
 use crate::args::{Global, Output};
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::layout::create_private_dir;
 use crate::services;
 use crate::settings::Flags;
@@ -82,10 +82,17 @@ fn build(args: &Args) -> anyhow::Result<MemoryCluster> {
         create_private_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         builder = builder.with_directory(absolute(dir)?);
     }
-    builder.build().advise(
-        "cannot open the memory cluster",
-        "another process may hold the directory; stop it, or choose another --dir",
-    )
+    builder.build().map_err(not_opened)
+}
+
+/// The error of a memory cluster that cannot be opened, with advice.
+pub(crate) fn not_opened(error: memory_cluster::Error) -> anyhow::Error {
+    let next = if exit::is_in_use(&error) {
+        "another process runs over its directory: stop that one, or choose another --dir"
+    } else {
+        "restore its directory from a copy, or choose another --dir"
+    };
+    exit::advised(error, "cannot open the memory cluster", next)
 }
 
 fn names(args: &Args) -> Vec<String> {

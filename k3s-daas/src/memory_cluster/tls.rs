@@ -34,14 +34,14 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// Made anew, kept nowhere.
     pub(super) fn ephemeral(names: &[String]) -> Result<Self, Error> {
-        Material::generate(names)?.into_identity()
+        Material::generate(names)?.to_identity()
     }
 
     /// As kept in `directory`; made on the first start. A certificate for other names than
     /// `names` is renewed under the same authority.
     pub(super) fn kept(directory: &Path, names: &[String]) -> Result<Self, Error> {
         let read = |file: &str| read_private(&directory.join(file));
-        let material = match (read(CA), read(CA_KEY), read(TOKEN)) {
+        let mut material = match (read(CA), read(CA_KEY), read(TOKEN)) {
             (Ok(ca), Ok(ca_key), Ok(token)) => {
                 let wanted = names.join("\n");
                 let kept = (read(CERTIFICATE), read(KEY), read(NAMES));
@@ -81,7 +81,16 @@ impl Identity {
                 ));
             }
         };
-        material.into_identity()
+        material.check(directory)?;
+        match material.to_identity() {
+            Ok(identity) => Ok(identity),
+            // Certificate and key of the server are only what the authority can make again.
+            Err(_) => {
+                material.issue(names)?;
+                material.save(directory, names)?;
+                material.to_identity()
+            }
+        }
     }
 }
 
@@ -98,7 +107,7 @@ impl Material {
     fn generate(names: &[String]) -> Result<Self, Error> {
         let key = KeyPair::generate().map_err(identity)?;
         let ca = authority().self_signed(&key).map_err(identity)?;
-        let mut random = Zeroizing::new([0_u8; 32]);
+        let mut random = Zeroizing::new([0_u8; TOKEN_BYTES]);
         getrandom::fill(random.as_mut_slice()).map_err(|e| Error::Identity(e.to_string()))?;
         let mut material = Self {
             ca: Zeroizing::new(ca.pem()),
@@ -146,7 +155,20 @@ impl Material {
         Ok(())
     }
 
-    fn into_identity(self) -> Result<Identity, Error> {
+    /// Whether what cannot be made again is whole.
+    fn check(&self, directory: &Path) -> Result<(), Error> {
+        let damaged = |file: &str| {
+            let path = directory.join(file);
+            Error::Identity(format!("{} is not what was written", path.display()))
+        };
+        CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|_| damaged(CA))?;
+        KeyPair::from_pem(&self.ca_key).map_err(|_| damaged(CA_KEY))?;
+        let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(self.token.as_bytes());
+        let is_token = token.is_ok_and(|bytes| Zeroizing::new(bytes).len() == TOKEN_BYTES);
+        is_token.then_some(()).ok_or_else(|| damaged(TOKEN))
+    }
+
+    fn to_identity(&self) -> Result<Identity, Error> {
         let pem = |e: rustls::pki_types::pem::Error| Error::Identity(e.to_string());
         let certificate =
             CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(pem)?;
@@ -162,7 +184,7 @@ impl Material {
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Identity {
             ca_pem: self.ca.to_string(),
-            admin_token: self.token,
+            admin_token: self.token.clone(),
             server: Arc::new(server),
         })
     }
@@ -219,7 +241,8 @@ fn close(file: &fs::File) -> std::io::Result<()> {
 fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
     let mut file = fs::File::open(path)?;
     close(&file)?;
-    let mut text = Zeroizing::new(String::new());
+    // Room enough that it does not grow and leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(16 << 10));
     file.read_to_string(&mut text)?;
     Ok(text)
 }
@@ -241,6 +264,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn identity(error: rcgen::Error) -> Error {
     Error::Identity(error.to_string())
 }
+
+const TOKEN_BYTES: usize = 32;
 
 const CA: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
