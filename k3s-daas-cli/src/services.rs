@@ -154,10 +154,16 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
-    let (key, certificate) = (layout.gateway().join("ca.key"), layout.gateway().join("ca.crt"));
+    let (key, certificate) = (
+        layout.gateway().join("ca.key"),
+        layout.gateway().join("ca.crt"),
+    );
     // A new key would go with no kubeconfig that anybody has.
     if certificate.exists() && !key.exists() {
-        let message = format!("the key of the gateway's authority in {} is gone", key.display());
+        let message = format!(
+            "the key of the gateway's authority in {} is gone",
+            key.display()
+        );
         return Err(Failure::new(Exit::Key, message)
             .with_next(format!(
                 "restore it from a copy; or remove {} too to have a new authority, for which every kubeconfig \
