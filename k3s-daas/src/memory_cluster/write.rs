@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use change::Change;
+use change::{Change, Written};
 use options::{Options, decode_object, options_refusal, read_dry_run};
 
 use super::cluster::Cluster;
@@ -23,6 +23,7 @@ use super::request::{Request, ResourceTarget};
 use super::schema::Field;
 use super::server::Reply;
 use super::status::{Cause, Refusal};
+use super::store::Transaction;
 use super::{clock, crd, rbac};
 
 impl Cluster {
@@ -32,32 +33,13 @@ impl Cluster {
         resource: Arc<Resource>,
         target: ResourceTarget,
     ) -> Result<Reply, Refusal> {
-        let options = Options::read(&request, &resource, &target)?;
-        let mut warnings = Vec::new();
-        let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(
-            self,
-            &request.user,
-            &resource,
-            target.namespace.as_deref(),
-            &object,
-        )?;
-        let change = Change {
-            resource: Arc::clone(&resource),
-            target,
-            options,
-            user: request.user.name.clone(),
-        };
+        let (change, object, warnings) = self.decoded(&request, &resource, target)?;
         let dry_run = change.options.dry_run;
-        let stored = self
-            .store
-            .write(dry_run, move |t| change.create(t, object))
-            .await?;
-        self.after_write(&resource, dry_run);
-        with_warnings(
-            render(&request, &resource, StatusCode::CREATED, Ok(stored)),
-            warnings,
-        )
+        let work = move |t: &mut Transaction<'_>| {
+            let stored = change.create(t, object)?;
+            Ok(Written::new(true, stored, warnings))
+        };
+        self.written(&request, &resource, dry_run, work).await
     }
 
     pub(super) async fn update(
@@ -67,46 +49,19 @@ impl Cluster {
         target: ResourceTarget,
         name: String,
     ) -> Result<Reply, Refusal> {
-        let options = Options::read(&request, &resource, &target)?;
-        let mut warnings = Vec::new();
-        let object = decode_object(&request, &resource, &options, &mut warnings)?;
-        rbac::check_escalation(
-            self,
-            &request.user,
-            &resource,
-            target.namespace.as_deref(),
-            &object,
-        )?;
-        check_url_name(&object, &name)?;
-        let change = Change {
-            resource: Arc::clone(&resource),
-            target,
-            options,
-            user: request.user.name.clone(),
-        };
+        let (change, object, warnings) = self.decoded(&request, &resource, target)?;
         let dry_run = change.options.dry_run;
-        let (created, stored) = self
-            .store
-            .write(dry_run, move |t| {
-                let place = object_key(&change.resource, &change.target, &name);
-                match t.get(&change.resource.storage, &place) {
-                    Some(live) => change
-                        .finish(t, &live, object)
-                        .map(|stored| (false, stored)),
-                    None if change.may_create_by_update() => {
-                        change.create(t, object).map(|stored| (true, stored))
-                    }
-                    None => Err(Refusal::not_found(&change.resource, &name)),
-                }
-            })
-            .await?;
-        self.after_write(&resource, dry_run);
-        let status = if created {
-            StatusCode::CREATED
-        } else {
-            StatusCode::OK
+        check_url_name(&object, &name)?;
+        let work = move |t: &mut Transaction<'_>| {
+            let place = object_key(&change.resource, &change.target, &name);
+            let (created, stored) = match t.get(&change.resource.storage, &place) {
+                Some(live) => (false, change.finish(t, &live, object)?),
+                None if change.may_create_by_update() => (true, change.create(t, object)?),
+                None => return Err(Refusal::not_found(&change.resource, &name)),
+            };
+            Ok(Written::new(created, stored, warnings))
         };
-        with_warnings(render(&request, &resource, status, Ok(stored)), warnings)
+        self.written(&request, &resource, dry_run, work).await
     }
 
     pub(super) async fn patch(
@@ -116,7 +71,8 @@ impl Cluster {
         target: ResourceTarget,
         name: String,
     ) -> Result<Reply, Refusal> {
-        let options = Options::read(&request, &resource, &target)?;
+        let change = Change::new(&request, &resource, target)?;
+        let dry_run = change.options.dry_run;
         let patch = Patch::parse(
             &request.content_type(),
             &request.body,
@@ -125,31 +81,49 @@ impl Cluster {
         if let Patch::Apply(configuration) = &patch {
             check_configuration(&request, &resource, configuration, &name)?;
         }
-        let change = Change {
-            resource: Arc::clone(&resource),
-            target,
-            options,
-            user: request.user.name.clone(),
-        };
-        let dry_run = change.options.dry_run;
         let (cluster, user) = (Arc::clone(self), request.user.clone());
-        let (created, stored, warnings) = self
-            .store
-            .write(dry_run, move |t| {
-                let namespace = change.target.namespace.as_deref();
-                let check = |object: &Value| {
-                    rbac::check_escalation(&cluster, &user, &change.resource, namespace, object)
-                };
-                change.patch(t, &patch, &name, &check)
-            })
-            .await?;
-        self.after_write(&resource, dry_run);
-        let status = if created {
-            StatusCode::CREATED
-        } else {
-            StatusCode::OK
+        let work = move |t: &mut Transaction<'_>| {
+            let namespace = change.target.namespace.as_deref();
+            let check = |object: &Value| {
+                rbac::check_escalation(&cluster, &user, &change.resource, namespace, object)
+            };
+            change.patch(t, &patch, &name, &check)
         };
-        with_warnings(render(&request, &resource, status, Ok(stored)), warnings)
+        self.written(&request, &resource, dry_run, work).await
+    }
+
+    /// The object in the body, which the user may write, and the change that it is.
+    fn decoded(
+        self: &Arc<Self>,
+        request: &Request,
+        resource: &Arc<Resource>,
+        target: ResourceTarget,
+    ) -> Result<(Change, Value, Vec<String>), Refusal> {
+        let change = Change::new(request, resource, target)?;
+        let mut warnings = Vec::new();
+        let object = decode_object(request, resource, &change.options, &mut warnings)?;
+        let namespace = change.target.namespace.as_deref();
+        rbac::check_escalation(self, &request.user, resource, namespace, &object)?;
+        Ok((change, object, warnings))
+    }
+
+    /// Does the work and answers with the object that it left.
+    async fn written(
+        &self,
+        request: &Request,
+        resource: &Resource,
+        dry_run: bool,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<Written, Refusal> + Send + 'static,
+    ) -> Result<Reply, Refusal> {
+        let written = self.store.write(dry_run, work).await?;
+        self.after_write(resource, dry_run);
+        let status = match written.created {
+            true => StatusCode::CREATED,
+            false => StatusCode::OK,
+        };
+        let mut reply = render(request, resource, status, Ok(written.stored))?;
+        reply.warnings = written.warnings;
+        Ok(reply)
     }
 
     pub(super) async fn bind(
@@ -245,12 +219,6 @@ fn success(details: Option<Value>) -> Value {
         status["code"] = 201.into();
     }
     status
-}
-
-fn with_warnings(reply: Result<Reply, Refusal>, warnings: Vec<String>) -> Result<Reply, Refusal> {
-    let mut reply = reply?;
-    reply.warnings = warnings;
-    Ok(reply)
 }
 
 fn check_url_name(object: &Value, name: &str) -> Result<(), Refusal> {

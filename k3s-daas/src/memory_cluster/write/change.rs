@@ -6,13 +6,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::allocate::{allocate, keep_allocated};
-use super::options::{FieldValidation, Options, cannot_be_handled};
+use super::options::{FieldValidation, Options, cannot_be_handled, check_types};
 use super::{delete, random_bytes, schema_of, stamp_new};
 use crate::memory_cluster::kinds::Resource;
 use crate::memory_cluster::patch::{Patch, apply};
 use crate::memory_cluster::read::object_key;
-use crate::memory_cluster::request::ResourceTarget;
-use crate::memory_cluster::schema::Field;
+use crate::memory_cluster::request::{Request, ResourceTarget};
+use crate::memory_cluster::schema::{Field, WrongType};
 use crate::memory_cluster::status::{Cause, Refusal};
 use crate::memory_cluster::store::{self, Stored, Transaction};
 use crate::memory_cluster::{clock, convert, crd, defaults, validation};
@@ -25,7 +25,38 @@ pub(super) struct Change {
     pub(super) user: String,
 }
 
+/// What a write left.
+pub(super) struct Written {
+    pub(super) created: bool,
+    pub(super) stored: Arc<Stored>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Written {
+    pub(super) fn new(created: bool, stored: Arc<Stored>, warnings: Vec<String>) -> Self {
+        Self {
+            created,
+            stored,
+            warnings,
+        }
+    }
+}
+
 impl Change {
+    /// As a request asks for it.
+    pub(super) fn new(
+        request: &Request,
+        resource: &Arc<Resource>,
+        target: ResourceTarget,
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            options: Options::read(request, resource, &target)?,
+            resource: Arc::clone(resource),
+            target,
+            user: request.user.name.clone(),
+        })
+    }
+
     /// Stores a new object, given in the served shape.
     pub(super) fn create(
         &self,
@@ -122,7 +153,7 @@ impl Change {
         patch: &Patch,
         name: &str,
         check: &dyn Fn(&Value) -> Result<(), Refusal>,
-    ) -> Result<(bool, Arc<Stored>, Vec<String>), Refusal> {
+    ) -> Result<Written, Refusal> {
         let resource = &*self.resource;
         let mut warnings = Vec::new();
         let place = object_key(resource, &self.target, name);
@@ -143,7 +174,7 @@ impl Change {
         }
         check(&object)?;
         self.finish(t, &live, object)
-            .map(|stored| (false, stored, warnings))
+            .map(|stored| Written::new(false, stored, warnings))
     }
 
     fn apply(
@@ -153,7 +184,7 @@ impl Change {
         configuration: &Value,
         name: &str,
         check: &dyn Fn(&Value) -> Result<(), Refusal>,
-    ) -> Result<(bool, Arc<Stored>, Vec<String>), Refusal> {
+    ) -> Result<Written, Refusal> {
         let resource = &*self.resource;
         let schema = self.schema();
         let mut configuration = configuration.clone();
@@ -166,20 +197,18 @@ impl Change {
         }
         let findings = schema.prune(&mut configuration);
         if let Some(unknown) = findings.unknown.first() {
-            let namespace = self
-                .target
-                .namespace
-                .as_deref()
-                .map_or(String::new(), |n| format!("{n}/"));
-            return Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "",
-                format!(
-                    "failed to create typed patch object ({namespace}{name}; {}, Kind={}): .{unknown}: field not declared in schema",
-                    gvk_version(resource),
-                    resource.kind
-                ),
-            ));
+            let why = format!(".{unknown}: field not declared in schema");
+            return Err(self.untyped(name, &why));
+        }
+        let is_custom = resource.custom.is_some();
+        if let Some(wrong) = findings.wrong.first().filter(|_| is_custom) {
+            let WrongType {
+                path,
+                wanted,
+                found,
+            } = wrong;
+            let why = format!(".{path}: expected {wanted}, got {found}");
+            return Err(self.untyped(name, &why));
         }
         if let Some(mismatch) = findings.mismatch {
             return Err(cannot_be_handled(resource, &mismatch));
@@ -203,7 +232,7 @@ impl Change {
                     merged["metadata"]["uid"] = uid.clone();
                 }
                 self.finish_tracked(t, &live, merged, true)
-                    .map(|stored| (false, stored, Vec::new()))
+                    .map(|stored| Written::new(false, stored, Vec::new()))
             }
             None if !self.options.writer.subresource.is_empty() => {
                 Err(Refusal::not_found(resource, name))
@@ -225,9 +254,24 @@ impl Change {
                 }
                 creation
                     .create(t, merged)
-                    .map(|stored| (true, stored, Vec::new()))
+                    .map(|stored| Written::new(true, stored, Vec::new()))
             }
         }
+    }
+
+    /// What server-side apply says of a configuration that does not fit the schema.
+    fn untyped(&self, name: &str, why: &str) -> Refusal {
+        let namespace = self.target.namespace.as_deref();
+        let namespace = namespace.map_or(String::new(), |n| format!("{n}/"));
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "",
+            format!(
+                "failed to create typed patch object ({namespace}{name}; {}, Kind={}): {why}",
+                gvk_version(&self.resource),
+                self.resource.kind
+            ),
+        )
     }
 
     /// Replaces `live` by `object`, given in the served shape.
@@ -435,11 +479,9 @@ impl Change {
 
     fn check_decoded(&self, object: &mut Value, warnings: &mut Vec<String>) -> Result<(), Refusal> {
         let findings = self.schema().prune(object);
-        if let Some(mismatch) = findings.mismatch {
-            return Err(Refusal::bad_request(format!(
-                "error decoding patch: {mismatch}"
-            )));
-        }
+        check_types(&self.resource, object, &findings, |mismatch| {
+            Refusal::bad_request(format!("error decoding patch: {mismatch}"))
+        })?;
         let unknown: Vec<String> = findings
             .unknown
             .iter()
