@@ -55,9 +55,9 @@ pub fn strip<'a>(kind: &str, text: &'a str) -> Result<&'a str, String> {
     match text.split_once('/') {
         Some((given, id)) if given == kind => Ok(id),
         // Anything else with a slash is for the parser to complain of.
-        Some((given, _)) if KINDS.contains(&given) => Err(format!(
-            "`{text}` names another kind of thing than a {kind}"
-        )),
+        Some((given, _)) if KINDS.contains(&given) => {
+            Err(format!("`{text}` is neither {kind}/ID nor an ID alone"))
+        }
         _ => Ok(text),
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_names_something_else_is_refused() {
         for (text, says) in [
-            ("executor/0x7", "another kind of thing than a token"),
+            ("executor/0x7", "neither token/ID nor"),
             ("token/token/0x7", "0x"),
             ("token/", "0x"),
             ("tokens/0x7", "0x"),

@@ -278,7 +278,7 @@ impl Settings {
                     key: key.name(),
                     origin: origin.clone(),
                     value: value.chars().take(80).collect(),
-                    why: format!("names another kind of thing than a {kind}"),
+                    why: format!("is neither {kind}/ID nor an ID alone"),
                 });
             }
         }
