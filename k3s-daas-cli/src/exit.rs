@@ -191,6 +191,19 @@ pub fn is_in_use(error: &memory_cluster::Error) -> bool {
         || code == Some(rusqlite::ErrorCode::DatabaseLocked)
 }
 
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// What to do about `error`: the advice nearest to the user.
 #[must_use]
 pub fn advice(error: &anyhow::Error) -> Option<String> {

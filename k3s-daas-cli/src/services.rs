@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use k3s_daas::blob::{BlobStore, DirectoryBlobStore};
+use k3s_daas::blob::{self, BlobStore, DirectoryBlobStore};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::env_vars as env;
 use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 
@@ -112,7 +113,28 @@ impl Services {
 pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     create_private_dir(layout.root())?;
     let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key()).open();
-    Ok(Arc::new(store.context("cannot open the blob store")?))
+    Ok(Arc::new(store.map_err(|error| no_blobs(error, layout))?))
+}
+
+fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
+    let (key, blobs) = (layout.blob_key(), layout.blobs());
+    // What is wrong with the key is said with its file; nothing else that is unusable is.
+    let is_key = matches!(&error, blob::Error::Key { .. })
+        || matches!(&error, blob::Error::Unusable { reason } if reason.contains(&*key.to_string_lossy()));
+    if !is_key {
+        return anyhow::Error::from(error).context("cannot open the blob store");
+    }
+    let next = format!(
+        "make {} private and whole again; or, if no copy is left, remove {} with the bodies in it",
+        key.display(),
+        blobs.display()
+    );
+    Failure::new(
+        Exit::Key,
+        format!("cannot open the blob store: {}", exit::chain(&error)),
+    )
+    .with_next(next)
+    .into()
 }
 
 /// What a gateway is made of.
@@ -275,7 +297,8 @@ fn no_nautilus(error: nautilus::Error) -> anyhow::Error {
     exit::advised(error, "cannot make Nautilus", next)
 }
 
-/// The executor of a kubeconfig: that file, or kubectl's own if there is none.
+/// The executor of a kubeconfig: that file; without one the service account of the pod that this runs in,
+/// or kubectl's own file.
 ///
 /// # Errors
 /// If it cannot be used.
@@ -283,11 +306,23 @@ pub async fn kube(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> anyhow::Result<KubeExecutor> {
+    if kubeconfig.is_none() && context.is_none() && is_in_pod() {
+        return KubeExecutor::in_cluster().advise(
+            "cannot use the pod's service account",
+            "mount its token (`automountServiceAccountToken`), or name a kubeconfig with --kubeconfig",
+        );
+    }
     let executor = KubeExecutor::from_kubeconfig(kubeconfig, context).await;
     executor.advise(
         "cannot use the cluster's kubeconfig",
         "name another one with --kubeconfig and --context, or in `nautilus.kubeconfig` and `nautilus.context`",
     )
+}
+
+/// Whether Kubernetes runs this process, and nobody named a kubeconfig in `$KUBECONFIG`.
+fn is_in_pod() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set(env::KUBERNETES_SERVICE_HOST) && !is_set(env::KUBECONFIG)
 }
 
 /// Listens, and tells where.
