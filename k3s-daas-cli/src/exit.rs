@@ -233,3 +233,20 @@ Exit codes:
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
   8  a key is missing, locked, or not allowed here";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_same_exit_codes() {
+        let readme = include_str!("../../README.md");
+        for line in HELP.lines().skip(1) {
+            let (code, meaning) = line.trim().split_once("  ").unwrap_or_default();
+            assert!(
+                readme.contains(&format!("| {code} | {meaning} |")),
+                "{line}"
+            );
+        }
+    }
+}

@@ -90,7 +90,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (
             &["events", "--from", "request/1"],
             2,
-            "another kind of thing",
+            "neither event/ID nor",
         ),
         (
             &["token", "issue", "--dry-run"],
@@ -103,6 +103,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
             "--role",
         ),
         (&["request", "FETCH", "/api"], 2, "GET"),
+        (&["dev", "--listen", "7443"], 2, "such as 127.0.0.1:7443"),
         (&["events", "--from", "yesterday"], 2, "no cursor"),
         (&["audit", "verify", "--head", "17"], 2, "no head"),
         (&["token", "list"], 4, "there is no ledger"),
@@ -426,8 +427,16 @@ fn requests_without_kubectl() {
     ]));
     assert_eq!(refused.code, 3, "{refused:?}");
     let name = format!("request/{id}");
-    let both: Value =
-        serde_json::from_str(&daas(&dir, &["request", "show", &name, "-o", "json"]).ok()).unwrap();
+    // A refusal is recorded behind its answer.
+    let begun = std::time::Instant::now();
+    let both = loop {
+        let shown = daas(&dir, &["request", "show", &name, "-o", "json"]).ok();
+        let both: Value = serde_json::from_str(&shown).unwrap();
+        if both.as_array().unwrap().len() == 2 || begun.elapsed().as_secs() > 20 {
+            break both;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
     let told: Vec<_> = both
         .as_array()
         .unwrap()

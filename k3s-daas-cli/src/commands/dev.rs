@@ -21,6 +21,7 @@ use crate::running::Running;
 use crate::services::{self, GatewayParts, NautilusParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key, Origin};
+use crate::units;
 
 /// How to run it.
 #[derive(clap::Args, Debug)]
@@ -48,7 +49,7 @@ pub struct Args {
     bind: Option<String>,
     /// Address and port for the gateway; port 0 takes a free one [env: DAAS_GATEWAY_LISTEN] [default: as
     /// before, else 127.0.0.1:7443 or a free port].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
     listen: Option<SocketAddr>,
     /// Only make the directory, for `daas-gateway` and `daas-nautilus` to run over.
     #[arg(long)]

@@ -18,6 +18,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::services::{self, GatewayParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key};
+use crate::units;
 
 /// The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
 #[derive(Debug, Parser)]
@@ -31,7 +32,7 @@ pub struct Cli {
     #[command(flatten)]
     global: Global,
     /// Address and port to listen on; port 0 takes a free one [env: DAAS_GATEWAY_LISTEN].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
     listen: Option<SocketAddr>,
     /// URL under which clients reach it [env: DAAS_GATEWAY_SERVER] [default: that of the address].
     #[arg(long, value_name = "URL")]

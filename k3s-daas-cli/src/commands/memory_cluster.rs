@@ -13,6 +13,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::layout::create_private_dir;
 use crate::services;
 use crate::settings::Flags;
+use crate::units;
 
 /// How to run it.
 #[derive(clap::Args, Debug)]
@@ -26,7 +27,7 @@ Examples:
   daas memory-cluster --listen 127.0.0.1:0 --kubeconfig ./memory.kubeconfig")]
 pub struct Args {
     /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS", value_parser = units::socket)]
     listen: SocketAddr,
     /// Keep everything in this directory; without it nothing is kept.
     #[arg(long, value_name = "DIR")]
