@@ -445,17 +445,13 @@ async fn custom_objects_of_a_wrong_type_are_invalid() {
         .expect(StatusCode::CREATED);
     let path = format!("{WIDGETS}/w");
     client
-        .patch(
-            &path,
-            "application/merge-patch+json",
-            &json!({"spec": {"size": "big"}}),
-        )
+        .patch(&path, "merge-patch+json", &json!({"spec": {"size": "big"}}))
         .await
         .refused(422, "Invalid", size);
     let applied = client
         .patch(
             &format!("{path}?fieldManager=me"),
-            "application/apply-patch+yaml",
+            "apply-patch+yaml",
             &widget(json!({"size": "big"})),
         )
         .await;
