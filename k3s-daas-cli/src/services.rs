@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use k3s_daas::blob::{BlobStore, DirectoryBlobStore};
+use k3s_daas::blob::{self, BlobStore, DirectoryBlobStore};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::env_vars as env;
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 
 /// Services that run in this process, in the order in which they were begun.
@@ -113,7 +113,28 @@ impl Services {
 pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     create_private_dir(layout.root())?;
     let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key()).open();
-    Ok(Arc::new(store.context("cannot open the blob store")?))
+    Ok(Arc::new(store.map_err(|error| no_blobs(error, layout))?))
+}
+
+fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
+    let (key, blobs) = (layout.blob_key(), layout.blobs());
+    // What is wrong with the key is said with its file; nothing else that is unusable is.
+    let is_key = matches!(&error, blob::Error::Key { .. })
+        || matches!(&error, blob::Error::Unusable { reason } if reason.contains(&*key.to_string_lossy()));
+    if !is_key {
+        return anyhow::Error::from(error).context("cannot open the blob store");
+    }
+    let next = format!(
+        "make {} private and whole again; or, if no copy is left, remove {} with the bodies in it",
+        key.display(),
+        blobs.display()
+    );
+    Failure::new(
+        Exit::Key,
+        format!("cannot open the blob store: {}", exit::chain(&error)),
+    )
+    .with_next(next)
+    .into()
 }
 
 /// What a gateway is made of.
@@ -155,6 +176,24 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
+    let (key, certificate) = (
+        layout.gateway().join("ca.key"),
+        layout.gateway().join("ca.crt"),
+    );
+    // A new key would go with no kubeconfig that anybody has.
+    if certificate.exists() && !key.exists() {
+        let message = format!(
+            "the key of the gateway's authority in {} is gone",
+            key.display()
+        );
+        return Err(Failure::new(Exit::Key, message)
+            .with_next(format!(
+                "restore it from a copy; or remove {} too to have a new authority, for which every kubeconfig \
+                 must be written anew",
+                certificate.display()
+            ))
+            .into());
+    }
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
@@ -230,10 +269,7 @@ impl NautilusParts {
         )
         .with_config(config)
         .build()
-        .advise(
-            "cannot make Nautilus",
-            "another process may run it over this directory; stop that one",
-        )?;
+        .map_err(no_nautilus)?;
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
@@ -246,6 +282,19 @@ impl NautilusParts {
         });
         Ok(())
     }
+}
+
+fn no_nautilus(error: nautilus::Error) -> anyhow::Error {
+    let next = match &error {
+        nautilus::Error::Journal(nautilus::JournalError::InUse) => {
+            "another process runs it over this directory; stop that one"
+        }
+        nautilus::Error::WrongKey => {
+            "restore the right key file, or name it in the settings as `keys.executor`"
+        }
+        _ => "see that the directory is whole and its settings name the right executor",
+    };
+    exit::advised(error, "cannot make Nautilus", next)
 }
 
 /// The executor of a kubeconfig: that file; without one the service account of the pod that this runs in,
