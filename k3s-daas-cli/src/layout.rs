@@ -10,6 +10,7 @@
 //! DIR/cluster/             the memory cluster and its administrator's kubeconfig
 //! DIR/sessions/            session keys of `daas login`, credentials in use
 //! DIR/kubeconfig           for kubectl
+//! DIR/dev.lock             held by `daas dev` while it runs
 //! ```
 //!
 //! All of it is readable for its owner alone.
@@ -100,6 +101,12 @@ impl Layout {
     #[must_use]
     pub fn sessions(&self) -> PathBuf {
         self.root.join("sessions")
+    }
+
+    /// What `daas dev` holds while it runs.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.root.join("dev.lock")
     }
 
     /// What kubectl is to use.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::env_vars as env;
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::journal;
 use crate::layout::{Layout, create_private_dir};
 
@@ -114,19 +114,29 @@ impl Services {
 pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     create_private_dir(layout.root())?;
     let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key()).open();
-    let store = store.map_err(|error| match error {
-        blob::Error::WrongKey { .. } => {
-            let message = format!("cannot open the blob store: {error}");
-            let next = format!(
-                "restore {}; if it is lost so are the bodies on their way, so remove {} as well",
-                layout.blob_key().display(),
-                layout.blobs().display()
-            );
-            Failure::new(Exit::Key, message).with_next(next).into()
-        }
-        error => anyhow::Error::from(error).context("cannot open the blob store"),
-    })?;
-    Ok(Arc::new(store))
+    Ok(Arc::new(store.map_err(|error| no_blobs(error, layout))?))
+}
+
+fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
+    let (key, blobs) = (layout.blob_key(), layout.blobs());
+    let is_key = matches!(
+        &error,
+        blob::Error::Key { .. } | blob::Error::WrongKey { .. }
+    );
+    if !is_key {
+        return anyhow::Error::from(error).context("cannot open the blob store");
+    }
+    let next = format!(
+        "make {} private and whole again; or, if no copy is left, remove {} with the bodies in it",
+        key.display(),
+        blobs.display()
+    );
+    Failure::new(
+        Exit::Key,
+        format!("cannot open the blob store: {}", exit::chain(&error)),
+    )
+    .with_next(next)
+    .into()
 }
 
 /// What a gateway is made of.
@@ -168,6 +178,24 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
+    let (key, certificate) = (
+        layout.gateway().join("ca.key"),
+        layout.gateway().join("ca.crt"),
+    );
+    // A new key would go with no kubeconfig that anybody has.
+    if certificate.exists() && !key.exists() {
+        let message = format!(
+            "the key of the gateway's authority in {} is gone",
+            key.display()
+        );
+        return Err(Failure::new(Exit::Key, message)
+            .with_next(format!(
+                "restore it from a copy; or remove {} too to have a new authority, for which every kubeconfig \
+                 must be written anew",
+                certificate.display()
+            ))
+            .into());
+    }
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
+use k3s_daas::crypto::keystore::{KeystoreError, load_development};
 use k3s_daas::crypto::{Ed25519Signer, PublicKey, read_private, write_private};
 use k3s_daas::ledger::local::PACKAGE;
 use k3s_daas::types::{ChainId, ClusterId, TokenId};
@@ -17,7 +18,7 @@ use k3s_daas::wire::{Deployment, SignedCredential};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::app::{App, Role};
+use crate::app::{App, Role, check_directory_of, no_key};
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 use crate::settings::{Key, Origin, Settings};
@@ -173,14 +174,19 @@ pub fn holder(app: &App, token: TokenId) -> anyhow::Result<Holder> {
     }
     if app.settings.is_development() {
         let path: PathBuf = app.settings.required(Key::OwnerKey)?;
+        check_directory_of(&path)?;
         // Not `signer`, which would ask for a passphrase if the key were an encrypted one.
-        let signer = k3s_daas::crypto::keystore::load_development(&path);
-        if let Ok(signer) = signer {
-            return Ok(Holder {
-                signer,
-                kind: "development key",
-                expires_at_ms: None,
-            });
+        match load_development(&path) {
+            Ok(signer) => {
+                return Ok(Holder {
+                    signer,
+                    kind: "development key",
+                    expires_at_ms: None,
+                });
+            }
+            // Its owner logs in, then.
+            Err(KeystoreError::NotDevelopmentKey { .. }) => {}
+            Err(error) => return Err(no_key(error, &path, Role::Owner.name())),
         }
     }
     let message = if is_over {

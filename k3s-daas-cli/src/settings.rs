@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use k3s_daas::nautilus;
+use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use serde::Serialize;
 
 use crate::env_vars as env;
 use crate::layout::Layout;
+use crate::names::{self, Named as _};
 use crate::printer::Show;
 
 /// Declares the settings: their keys in the file, variables, defaults and meanings.
@@ -129,8 +131,8 @@ settings! {
     NautilusUpkeepInterval = "nautilus.upkeep_interval", "", Nautilus, Some(Fallback::Text("15s"));
     /// How long what has begun may take after a shutdown was asked for.
     NautilusDrain = "nautilus.drain", "", Nautilus, Some(Fallback::Text("30s"));
-    /// What is logged: a filter such as `info` or `k3s_daas=debug`.
-    Log = "log", env::LOG, Text, Some(Fallback::Text("warn"));
+    /// What is logged: a filter such as `info` or `k3s_daas=debug`; unless set, info by daas-gateway and daas-nautilus, else warn.
+    Log = "log", env::LOG, Text, None;
     /// How it is logged: `text` or `json`.
     LogFormat = "log_format", env::LOG_FORMAT, LogFormat, Some(Fallback::Text("text"));
 }
@@ -272,6 +274,7 @@ impl Settings {
         let mut settings = Self { file, values };
         for &key in Key::ALL {
             settings.fill(key);
+            settings.strip_kind(key)?;
             settings.check(key)?;
         }
         Ok(settings)
@@ -287,6 +290,31 @@ impl Settings {
             None => return,
         };
         self.values.insert(key, (value, Origin::Default));
+    }
+
+    /// Takes the name that `-o name` prints for the ID that is in it.
+    fn strip_kind(&mut self, key: Key) -> Result<(), Error> {
+        let kind = match key {
+            Key::Cluster => ClusterId::KIND,
+            Key::Token | Key::GatewayToken => TokenId::KIND,
+            Key::Executor => ExecutorId::KIND,
+            _ => return Ok(()),
+        };
+        let Some((value, origin)) = self.values.get_mut(&key) else {
+            return Ok(());
+        };
+        match names::strip(kind, value) {
+            Ok(id) => *value = id.to_owned(),
+            Err(_) => {
+                return Err(Error::Value {
+                    key: key.name(),
+                    origin: origin.clone(),
+                    value: value.chars().take(80).collect(),
+                    why: format!("is neither {kind}/ID nor an ID alone"),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, key: Key) -> Result<(), Error> {

@@ -32,7 +32,7 @@ use crate::units::Moment;
 /// How to show it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Everything runs in this process and a temporary directory: a small Kubernetes API server, a ledger,
+Everything runs in this process and a temporary directory: a small Kubernetes API server, a ledger, \
 Nautilus, the gateway. The requests are real HTTPS requests. Exit code 0 only if all is as it should be.
 
 Examples:

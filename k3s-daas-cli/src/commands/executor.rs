@@ -15,6 +15,7 @@ use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::journal;
 use crate::keys;
+use crate::names;
 use crate::printer::Show;
 use crate::settings::{self, Flags, Key};
 use crate::units::Amount;
@@ -39,7 +40,7 @@ Examples:
   daas executor register --operator 0x0b5e… --signing-key 9b3f…64 --encryption-key 41d0…64")]
     Register {
         /// Who owns its stake.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = names::parse::<Address>)]
         operator: Option<Address>,
         /// Ed25519 key of its answers, 64 hexadecimal digits.
         #[arg(long, value_name = "KEY")]
@@ -64,11 +65,12 @@ Examples:
     #[command(after_help = "Examples:\n  daas executor deactivate 0xe8ec…")]
     Deactivate {
         /// Which.
+        #[arg(value_parser = names::parse::<ExecutorId>)]
         executor: ExecutorId,
     },
     /// Take the stake of an executor that answered one request in two ways.
     #[command(after_help = "\
-The evidence is JSON: {\"executor\": ID, \"token\": ID, \"first\": ANSWER, \"second\": ANSWER}, each answer
+The evidence is JSON: {\"executor\": ID, \"token\": ID, \"first\": ANSWER, \"second\": ANSWER}, each answer \
 {\"message\": {…}, \"signature\": HEX} as in docs/message-formats.md. A tenth goes to whoever presents it.
 
 Examples:

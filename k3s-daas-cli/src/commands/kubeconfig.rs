@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::args::{Global, Output};
 use crate::env_vars;
 use crate::exit::{Exit, Failure};
+use crate::layout::Layout;
 use crate::session;
 use crate::settings::Flags;
 
@@ -23,7 +24,8 @@ Examples:
   daas kubeconfig > ~/.kube/daas && export KUBECONFIG=~/.kube/daas
   daas kubeconfig --merge --name shop && kubectl --context shop get pods")]
 pub struct Args {
-    /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it.
+    /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it; a file that daas itself
+    /// wrote is passed over.
     #[arg(long)]
     merge: bool,
     /// Name of cluster, user and context.
@@ -44,7 +46,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             .printer
             .raw(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?);
     }
-    let file = kubectls_own()?;
+    let Some(file) = kubectls_own()? else {
+        return only_ours(&app, args);
+    };
     let current = match std::fs::read_to_string(&file) {
         Ok(text) => serde_yaml_ng::from_str(&text)
             .with_context(|| format!("{} is no kubeconfig", file.display()))?,
@@ -175,11 +179,55 @@ fn merge(current: Value, new: Value) -> anyhow::Result<Value> {
     Ok(Value::Mapping(current))
 }
 
-/// The file that kubectl itself would change.
-fn kubectls_own() -> anyhow::Result<PathBuf> {
+/// When KUBECONFIG names nothing but what daas wrote, and would write anew at the next start.
+fn only_ours(app: &App, args: &Args) -> anyhow::Result<()> {
+    let next = "to merge it into ~/.kube/config, run `KUBECONFIG= daas kubeconfig --merge`";
+    let is_this_one = std::env::var_os(env_vars::KUBECONFIG)
+        .into_iter()
+        .flat_map(|files| std::env::split_paths(&files).collect::<Vec<_>>())
+        .any(|file| is_same(&file, &app.layout().kubeconfig()));
+    if is_this_one && args.name == NAME {
+        app.printer.note(&format!(
+            "KUBECONFIG names {} already, which daas keeps up to date: nothing to merge",
+            app.layout().kubeconfig().display()
+        ));
+        app.printer.note(next);
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Settings,
+        "KUBECONFIG names a file that daas itself writes, where nothing merged would stay",
+    )
+    .with_next(next)
+    .into())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Whether a file is `DIR/kubeconfig` of a directory of ours, which every `daas dev` writes anew.
+fn is_generated(file: &Path) -> bool {
+    let Some(dir) = std::fs::canonicalize(file)
+        .ok()
+        .and_then(|file| file.parent().map(Layout::new))
+    else {
+        return false;
+    };
+    dir.settings().exists() && is_same(file, &dir.kubeconfig())
+}
+
+/// The file that kubectl itself would change; none if all that it would are generated.
+fn kubectls_own() -> anyhow::Result<Option<PathBuf>> {
     let files = std::env::var_os(env_vars::KUBECONFIG).unwrap_or_default();
-    if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty()) {
-        return Ok(file);
+    let files: Vec<PathBuf> = std::env::split_paths(&files)
+        .filter(|file| !file.as_os_str().is_empty())
+        .collect();
+    if !files.is_empty() {
+        return Ok(files.into_iter().find(|file| !is_generated(file)));
     }
     let home = std::env::var_os(env_vars::HOME).ok_or_else(|| {
         Failure::new(
@@ -187,7 +235,7 @@ fn kubectls_own() -> anyhow::Result<PathBuf> {
             "neither KUBECONFIG nor HOME says where kubectl's file is",
         )
     })?;
-    Ok(Path::new(&home).join(".kube/config"))
+    Ok(Some(Path::new(&home).join(".kube/config")))
 }
 
 /// Name of cluster, user and context unless another is wanted.
