@@ -73,10 +73,16 @@ impl Layout {
         self.root.join("gateway")
     }
 
-    /// The executor's journal.
+    /// Where the executor's journal is.
     #[must_use]
     pub fn nautilus(&self) -> PathBuf {
         self.root.join("nautilus")
+    }
+
+    /// The executor's journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.nautilus().join("journal.db")
     }
 
     /// The memory cluster.

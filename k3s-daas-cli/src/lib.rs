@@ -7,6 +7,7 @@ pub mod client;
 pub mod commands;
 pub mod env_vars;
 pub mod exit;
+pub mod journal;
 pub mod keys;
 pub mod layout;
 pub mod logging;

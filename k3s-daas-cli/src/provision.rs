@@ -21,6 +21,7 @@ use k3s_daas::wire::Delegate;
 use crate::app::{Role, check_directory_of};
 use crate::commands::{cluster, executor, token};
 use crate::exit::{self, Exit, Failure};
+use crate::journal;
 use crate::keys::encryption_public_key;
 use crate::layout::{Layout, create_private_dir};
 use crate::settings::{self, Key, Settings};
@@ -73,6 +74,7 @@ impl Ground {
         let (cluster, cap) = ensure_cluster(&ledger).await?;
         cluster::remember(&layout.settings(), ledger.deployment().chain, cluster, cap)?;
         let executor = ensure_executor(&ledger, cluster, cap, &key).await?;
+        journal::ensure(layout, &ledger, executor).await?;
         let mut ground = Self {
             gateway_token: TokenId::ZERO,
             ledger,

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::env_vars as env;
 use crate::exit::{self, Advise as _, Exit, Failure};
+use crate::journal;
 use crate::layout::{Layout, create_private_dir};
 
 /// Services that run in this process, in the order in which they were begun.
@@ -118,9 +119,10 @@ pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
 
 fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
     let (key, blobs) = (layout.blob_key(), layout.blobs());
-    // What is wrong with the key is said with its file; nothing else that is unusable is.
-    let is_key = matches!(&error, blob::Error::Key { .. })
-        || matches!(&error, blob::Error::Unusable { reason } if reason.contains(&*key.to_string_lossy()));
+    let is_key = matches!(
+        &error,
+        blob::Error::Key { .. } | blob::Error::WrongKey { .. }
+    );
     if !is_key {
         return anyhow::Error::from(error).context("cannot open the blob store");
     }
@@ -247,6 +249,8 @@ pub struct NautilusParts {
     pub executor: ExecutorId,
     /// The cluster.
     pub kube: KubeExecutor,
+    /// How it behaves.
+    pub config: nautilus::Config,
 }
 
 impl NautilusParts {
@@ -254,9 +258,7 @@ impl NautilusParts {
     ///
     /// # Errors
     /// If its journal cannot be opened.
-    pub fn begin(self, services: &mut Services, layout: &Layout) -> anyhow::Result<()> {
-        create_private_dir(&layout.nautilus())?;
-        let config = nautilus::Config::new(layout.nautilus().join("journal.db"));
+    pub fn begin(self, services: &mut Services) -> anyhow::Result<()> {
         let signer = Arc::new(self.signer);
         let heads = self.ledger.with_signer(signer.clone());
         let executor: Arc<dyn Executor> = Arc::new(self.kube);
@@ -267,9 +269,9 @@ impl NautilusParts {
             signer,
             self.executor,
         )
-        .with_config(config)
+        .with_config(self.config)
         .build()
-        .map_err(no_nautilus)?;
+        .map_err(journal::explained)?;
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
@@ -278,23 +280,10 @@ impl NautilusParts {
             if let Err(error) = heads.sign_head().await {
                 tracing::warn!(%error, "the last head was not signed");
             }
-            Ok(result?)
+            result.map_err(journal::explained)
         });
         Ok(())
     }
-}
-
-fn no_nautilus(error: nautilus::Error) -> anyhow::Error {
-    let next = match &error {
-        nautilus::Error::Journal(nautilus::JournalError::InUse) => {
-            "another process runs it over this directory; stop that one"
-        }
-        nautilus::Error::WrongKey => {
-            "restore the right key file, or name it in the settings as `keys.executor`"
-        }
-        _ => "see that the directory is whole and its settings name the right executor",
-    };
-    exit::advised(error, "cannot make Nautilus", next)
 }
 
 /// The executor of a kubeconfig: that file; without one the service account of the pod that this runs in,

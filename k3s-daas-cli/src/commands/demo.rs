@@ -10,6 +10,7 @@ use http::Method;
 use k3s_daas::audit;
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{Cursor, Ledger as _};
+use k3s_daas::nautilus;
 use k3s_daas::types::{MIST_PER_SUI, PolicyRule, RequestId, TokenId};
 use k3s_daas::wire::{Event, SignedCredential};
 use serde::Serialize;
@@ -172,14 +173,15 @@ async fn begin(
             "Nautilus, and the gateway with a CA of its own",
             async {
                 let blobs = services::blobs(layout)?;
-                let nautilus = NautilusParts {
+                let parts = NautilusParts {
                     ledger: ground.ledger_as(Role::Operator),
                     blobs: blobs.clone(),
                     signer: ground.signer(Role::Executor),
                     executor: ground.executor,
                     kube: services::kube(Some(&kubeconfig), None).await?,
+                    config: nautilus::Config::new(layout.journal()),
                 };
-                nautilus.begin(services, layout)?;
+                parts.begin(services)?;
                 let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;
                 let tls = services::own_certificate(layout, address)?;
                 let ca = tls

@@ -167,8 +167,9 @@ async fn start(
         signer: ground.signer(Role::Executor),
         executor: ground.executor,
         kube,
+        config: app.settings.nautilus(layout)?,
     };
-    nautilus.begin(services, layout)?;
+    nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
     let ca = tls
         .ca_pem()

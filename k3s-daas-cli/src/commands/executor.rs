@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::journal;
 use crate::keys;
 use crate::names;
 use crate::printer::Show;
@@ -51,6 +52,15 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Make a new journal for this directory's executor in the place of a lost one.
+    #[command(after_help = "\
+The journal is what keeps a write from being executed twice across a crash. `daas executor register` and `daas
+dev` make it; this is for one that was lost. Writes that wait for an answer now may have begun under the lost
+one, so they are answered 504, outcome unknown; reads are executed.
+
+Examples:
+  daas executor journal")]
+    Journal,
     /// Assign an executor nothing any more.
     #[command(after_help = "Examples:\n  daas executor deactivate 0xe8ec…")]
     Deactivate {
@@ -118,6 +128,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     Some(operator) => *operator,
                     None => app.address(Role::Operator)?,
                 };
+                let is_ours = signing_key.is_none();
                 let signing_key = match signing_key {
                     Some(Key32(key)) => *key,
                     None => {
@@ -125,6 +136,8 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                         *app.public_key_in(&path, Role::Executor.name())?.as_bytes()
                     }
                 };
+                // One whose key is elsewhere runs elsewhere, and has its journal there.
+                let is_ours = is_ours && encryption_key.is_none();
                 let encryption_key = match encryption_key {
                     Some(Key32(key)) => *key,
                     None => keys::encryption_public_key(&app.signer(Role::Encryption)?),
@@ -146,12 +159,36 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     app.settings.file(),
                     &[(Key::Executor, executor.to_string().into())],
                 )?;
+                let layout = app.layout();
+                if is_ours && layout.journal().exists() {
+                    app.printer.note(&format!(
+                        "{} is of another executor: move it away and run `daas executor journal`",
+                        layout.journal().display()
+                    ));
+                } else if is_ours {
+                    journal::create(&layout, &ledger, executor).await?;
+                }
                 let shown = all(&app, &ledger)?
                     .into_iter()
                     .find(|shown| shown.id == executor);
                 Ok(app
                     .printer
                     .object(&shown.context("the ledger does not show the executor")?)?)
+            })
+        }
+        Command::Journal => {
+            let app = App::new(global, Output::default(), Flags::new())?;
+            app.block_on(async {
+                let executor: ExecutorId = app.settings.required(Key::Executor)?;
+                let ledger = app.reader().await?;
+                let layout = app.layout();
+                journal::create(&layout, &ledger, executor).await?;
+                let pending = journal::pending(&ledger, executor).unwrap_or_default();
+                app.printer.note(&format!(
+                    "{} is new; writes that are answered 504, outcome unknown: {pending}",
+                    layout.journal().display()
+                ));
+                Ok(())
             })
         }
         Command::Deactivate { executor } => {

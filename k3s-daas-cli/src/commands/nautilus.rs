@@ -72,9 +72,10 @@ async fn serve(app: &App) -> anyhow::Result<()> {
         signer: app.signer(Role::Executor)?,
         executor: app.settings.required(Key::Executor)?,
         kube,
+        config: app.settings.nautilus(&layout)?,
     };
     let mut services = Services::default();
-    parts.begin(&mut services, &layout)?;
+    parts.begin(&mut services)?;
     app.printer.note(&format!("executing on {server}"));
     services.run(shutdown).await
 }
