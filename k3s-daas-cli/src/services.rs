@@ -128,6 +128,8 @@ pub struct GatewayParts {
     pub discovery: Option<TokenId>,
     /// What credentials must name.
     pub audience: String,
+    /// Limits and times.
+    pub config: gateway::Config,
     /// Its certificate.
     pub tls: Tls,
 }
@@ -138,7 +140,8 @@ impl GatewayParts {
     /// # Errors
     /// If a setting is out of its bounds.
     pub fn build(self) -> anyhow::Result<Gateway> {
-        let mut config = gateway::Config::new(self.audience);
+        let mut config = self.config;
+        config.audience = self.audience;
         config.discovery_token = self.discovery;
         let gateway = Gateway::builder(Arc::new(self.ledger), self.blobs, self.cluster)
             .with_config(config)
