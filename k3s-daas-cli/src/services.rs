@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::env_vars as env;
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 
@@ -250,7 +251,8 @@ impl NautilusParts {
     }
 }
 
-/// The executor of a kubeconfig: that file, or kubectl's own if there is none.
+/// The executor of a kubeconfig: that file; without one the service account of the pod that this runs in,
+/// or kubectl's own file.
 ///
 /// # Errors
 /// If it cannot be used.
@@ -258,11 +260,23 @@ pub async fn kube(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> anyhow::Result<KubeExecutor> {
+    if kubeconfig.is_none() && context.is_none() && is_in_pod() {
+        return KubeExecutor::in_cluster().advise(
+            "cannot use the pod's service account",
+            "mount its token (`automountServiceAccountToken`), or name a kubeconfig with --kubeconfig",
+        );
+    }
     let executor = KubeExecutor::from_kubeconfig(kubeconfig, context).await;
     executor.advise(
         "cannot use the cluster's kubeconfig",
         "name another one with --kubeconfig and --context, or in `nautilus.kubeconfig` and `nautilus.context`",
     )
+}
+
+/// Whether Kubernetes runs this process, and nobody named a kubeconfig in `$KUBECONFIG`.
+fn is_in_pod() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set(env::KUBERNETES_SERVICE_HOST) && !is_set(env::KUBECONFIG)
 }
 
 /// Listens, and tells where.

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::app::{App, Role};
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
-use crate::settings::{Key, Settings};
+use crate::settings::{Key, Origin, Settings};
 use crate::units::{Moment, Span};
 
 /// A session key and what it may sign for.
@@ -288,19 +288,25 @@ pub fn server(settings: &Settings) -> String {
 /// # Errors
 /// If nobody is logged in, or the gateway's authority is not there.
 pub fn gateway_client(app: &App) -> anyhow::Result<crate::client::Client> {
-    let ca = ca(app)?;
+    let authority = authority(app)?;
     let bearer = bearer(app)?;
-    let client = crate::client::Client::new(&server(&app.settings), &ca)?;
+    let client = crate::client::Client::new(&server(&app.settings), authority.as_deref())?;
     Ok(client.with_bearer(bearer.text.as_str()))
 }
 
-/// The authority that the gateway's clients trust, PEM.
+/// The authority that the gateway's clients trust, PEM; `None` stands for those of the system, which are
+/// trusted if the gateway shows a certificate that was given to it and no authority is named.
 ///
 /// # Errors
 /// [`Exit::NotFound`] if there is none yet.
-pub fn ca(app: &App) -> anyhow::Result<Vec<u8>> {
+pub fn authority(app: &App) -> anyhow::Result<Option<Vec<u8>>> {
+    let is_named = app.settings.origin(Key::GatewayCa) != Some(&Origin::Default);
+    if !is_named && app.settings.path(Key::GatewayCertificate).is_some() {
+        return Ok(None);
+    }
     let path: PathBuf = app.settings.required(Key::GatewayCa)?;
     std::fs::read(&path)
+        .map(Some)
         .map_err(|error| {
             Failure::new(
                 Exit::NotFound,

@@ -185,7 +185,7 @@ async fn begin(
                 let ca = tls
                     .ca_pem()
                     .context("the gateway's own authority has a certificate")?;
-                let client = Client::new(&format!("https://{address}"), ca.as_bytes())?;
+                let client = Client::new(&format!("https://{address}"), Some(ca.as_bytes()))?;
                 let gateway = GatewayParts {
                     ledger: ground.ledger_as(Role::Gateway),
                     blobs,

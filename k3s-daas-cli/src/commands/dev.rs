@@ -177,7 +177,7 @@ async fn start(
     let gateway = gateway.build()?;
     services::begin_gateway(services, gateway.clone(), listener);
     services::wait_until_ready(&gateway).await?;
-    let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, ca.as_bytes())?;
+    let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, Some(ca.as_bytes()))?;
     write_private(
         &layout.kubeconfig(),
         serde_yaml_ng::to_string(&kubeconfig)?.as_bytes(),

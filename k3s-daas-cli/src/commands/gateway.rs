@@ -1,7 +1,7 @@
 //! `daas-gateway`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -43,6 +43,9 @@ pub struct Cli {
     /// Private key of that certificate, PEM [env: DAAS_GATEWAY_PRIVATE_KEY].
     #[arg(long, value_name = "FILE", requires = "certificate")]
     private_key: Option<PathBuf>,
+    /// Authority of that certificate, PEM, for kubeconfigs [env: DAAS_GATEWAY_CA] [default: those of the system].
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_authority: Option<PathBuf>,
     /// Write a kubeconfig for kubectl to this file when it is ready.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -60,6 +63,10 @@ impl Cli {
             (Key::GatewayAudience, self.audience.clone()),
             (Key::GatewayCertificate, self.certificate.as_ref().map(path)),
             (Key::GatewayPrivateKey, self.private_key.as_ref().map(path)),
+            (
+                Key::GatewayCa,
+                self.certificate_authority.as_ref().map(path),
+            ),
         ];
         let values = values
             .into_iter()
@@ -110,8 +117,11 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let mut services = Services::default();
     services::begin_gateway(&mut services, gateway.clone(), listener);
     if let Some(file) = &cli.kubeconfig {
-        let ca = authority(&settled, gateway.ca_pem())?;
-        let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, &ca)?;
+        let ca = match gateway.ca_pem() {
+            Some(pem) => Some(pem.as_bytes().to_vec()),
+            None => session::authority(&settled)?,
+        };
+        let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, ca.as_deref())?;
         write_private(file, serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
         app.printer
             .line(&services::export_line(&std::path::absolute(file)?))?;
@@ -142,20 +152,6 @@ fn certificate(
         .with_next("set both `gateway.certificate` and `gateway.private_key`, or neither")
         .into()),
     }
-}
-
-fn authority(app: &App, own: Option<&str>) -> anyhow::Result<Vec<u8>> {
-    match own {
-        Some(pem) => Ok(pem.as_bytes().to_vec()),
-        None => {
-            let file: PathBuf = app.settings.required(Key::GatewayCa)?;
-            read(&file)
-        }
-    }
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 const EXAMPLES: &str = "\

@@ -37,8 +37,8 @@ pub struct Args {
 /// If the gateway's authority is not there, or kubectl's file cannot be changed.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, Output::default(), Flags::new())?;
-    let ca = session::ca(&app)?;
-    let kubeconfig = of_app(&app, &args.name, &ca)?;
+    let ca = session::authority(&app)?;
+    let kubeconfig = of_app(&app, &args.name, ca.as_deref())?;
     if !args.merge {
         return Ok(app
             .printer
@@ -71,7 +71,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If this program cannot tell where it lies.
-pub(crate) fn of_app(app: &App, name: &str, ca_pem: &[u8]) -> anyhow::Result<Value> {
+pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Result<Value> {
     let settings = &app.settings;
     let mut args = vec![
         "credential".to_owned(),
@@ -101,14 +101,20 @@ fn program() -> anyhow::Result<PathBuf> {
     Ok(if daas.exists() { daas } else { me })
 }
 
-fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[String]) -> Value {
-    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+fn kubeconfig(
+    name: &str,
+    server: &str,
+    ca_pem: Option<&[u8]>,
+    program: &Path,
+    args: &[String],
+) -> Value {
     let named =
         |key: &str, value: Value| Value::Sequence(vec![map([("name", name.into()), (key, value)])]);
-    let cluster = map([
-        ("server", server.into()),
-        ("certificate-authority-data", ca.into()),
-    ]);
+    let mut cluster = map([("server", server.into())]);
+    if let (Value::Mapping(cluster), Some(ca_pem)) = (&mut cluster, ca_pem) {
+        let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+        cluster.insert("certificate-authority-data".into(), ca.into());
+    }
     let args: Vec<Value> = args.iter().map(|arg| arg.as_str().into()).collect();
     let exec = map([
         ("apiVersion", "client.authentication.k8s.io/v1".into()),
@@ -196,7 +202,7 @@ mod tests {
         kubeconfig(
             "daas",
             server,
-            b"pem",
+            Some(b"pem"),
             Path::new("/bin/daas"),
             &["credential".to_owned()],
         )

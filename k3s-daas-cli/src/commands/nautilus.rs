@@ -117,7 +117,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const EXAMPLES: &str = "\
 The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
 userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
-if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
+if there is one, else the service account of the pod it runs in, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
 
 Examples:
   daas-nautilus --dir /srv/daas --kubeconfig /etc/daas/kubeconfig --context production
