@@ -12,7 +12,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
 
-import { packageFiles, test } from "./builder.mjs";
+import { onlyTests, packageFiles, test } from "./builder.mjs";
 import { corpora, fixtures, onlyHelpers } from "./generate.mjs";
 
 // Mutants that are the same function, spelled otherwise: module, mutated text, why.
@@ -250,7 +250,8 @@ function serve() {
     const source = own[path];
     const mutated = source.slice(0, begin) + now + source.slice(end);
     const module = /(\w+)\.move$/.exec(path)[1];
-    const close = onlyTests(own, TESTED_IN[module] ?? [`${module}_tests`]);
+    const modules = TESTED_IN[module] ?? [`${module}_tests`];
+    const close = onlyTests(own, (name) => modules.some((one) => name.includes(`::${one}::`)));
     try {
       for (const files of [close, own, wide]) {
         const { tests } = await test({ ...files, [path]: mutated });
@@ -262,17 +263,6 @@ function serve() {
       parentPort.postMessage("unviable");
     }
   });
-}
-
-// `files` with the tests of these modules alone, and the helpers of all.
-function onlyTests(files, modules) {
-  const isWanted = (path) =>
-    !path.startsWith("tests/") || !isTest(files[path]) || modules.some((module) => path.endsWith(`/${module}.move`));
-  return Object.fromEntries(Object.entries(files).filter(([path]) => isWanted(path)));
-}
-
-function isTest(text) {
-  return /^#\[(test|random_test)\b/m.test(text);
 }
 
 if (isMainThread) await main(process.argv.slice(2));
