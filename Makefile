@@ -35,6 +35,7 @@ kubectl: ## The kubectl binaries that the tests use.
 .PHONY: move
 move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact, gas.
 	node ci/move.mjs format --check
+	node ci/move/fixtures.mjs --check
 	node ci/move.mjs build
 	node ci/move.mjs test
 	node ci/move.mjs corpus

@@ -409,3 +409,35 @@ public fun stake_for_testing(entry: &ExecutorEntry): u64 { entry.stake }
 
 #[test_only]
 public fun is_active_for_testing(entry: &ExecutorEntry): bool { entry.active }
+
+/// The BCS of this object as the Rust twin has it. A table cannot be walked, so `keys` are all that may have been slashed.
+#[test_only]
+public fun as_twin_for_testing(cluster: &Cluster, keys: vector<vector<u8>>): vector<u8> {
+    let mut bytes = bcs::to_bytes(&cluster.id());
+    bytes.append(bcs::to_bytes(&cluster.version));
+    bytes.append(bcs::to_bytes(&cluster.name));
+    bytes.append(bcs::to_bytes(&cluster.chain));
+    bytes.append(bcs::to_bytes(&cluster.admin_cap));
+    bytes.append(bcs::to_bytes(&cluster.registrations));
+    bytes.append(bcs::to_bytes(&cluster.policy));
+    bytes.push_back(cluster.executors.length() as u8);
+    cluster.executors.do_ref!(|entry| {
+        bytes.append(bcs::to_bytes(&entry.id));
+        bytes.append(bcs::to_bytes(&entry.operator));
+        bytes.append(entry.signing_key);
+        bytes.append(bcs::to_bytes(&entry.encryption_key));
+        bytes.append(bcs::to_bytes(&entry.pcrs));
+        bytes.append(bcs::to_bytes(&entry.stake));
+        bytes.append(bcs::to_bytes(&entry.active));
+    });
+    let mut slashed = vector[];
+    keys.do!(|key| if (cluster.slashed_keys.contains(key)) {
+        slashed.push_back(address::from_bytes(key).to_u256());
+    });
+    assert!(slashed.length() == cluster.slashed_keys.length());
+    slashed.insertion_sort_by!(|a, b| *a <= *b);
+    bytes.push_back(slashed.length() as u8);
+    slashed.do!(|key| bytes.append(bcs::to_bytes(&address::from_u256(key))));
+    bytes.append(bcs::to_bytes(&cluster.insurance.value()));
+    bytes
+}
