@@ -10,6 +10,7 @@ mod fields;
 mod model;
 mod oracle;
 mod order;
+mod policy;
 mod replay;
 mod requests;
 mod sessions;

@@ -121,11 +121,7 @@ fn code(
         return 5;
     }
     let path = String::from_utf8(request.path.0.clone()).unwrap();
-    let allowed = derived.free
-        || token
-            .rules
-            .iter()
-            .any(|rule| rule_allows(rule, &derived, &path));
+    let allowed = is_allowed(&token.rules, &derived, &path);
     let (is_read, staked) = (
         derived.is_read,
         token.bonded >= cluster.policy.min_write_stake,
@@ -407,6 +403,17 @@ fn fields_are_formed(request: &RequestMessage) -> bool {
         && payload
         && [0, 32].contains(&request.reply_key.len())
         && [0, 16].contains(&request.credential_id.len())
+}
+
+/// Whether `rules` allow a request that is well-formed, its query in the clear.
+pub(super) fn allows(rules: &[PolicyRule], request: &RequestMessage) -> bool {
+    let derived = derive(request).unwrap();
+    let path = std::str::from_utf8(&request.path).unwrap();
+    is_allowed(rules, &derived, path)
+}
+
+fn is_allowed(rules: &[PolicyRule], derived: &Derived, path: &str) -> bool {
+    derived.free || rules.iter().any(|rule| rule_allows(rule, derived, path))
 }
 
 /// What path, method and query mean; nothing if one of path and query is malformed.
