@@ -247,9 +247,18 @@ fn refusals(kubectl: &Path, dir: &Path) {
     }
     // What it says is what happens, above and here.
     for (args, says) in [
-        (&["auth", "can-i", "get", "secrets"][..], "no"),
-        (&["auth", "can-i", "get", "pods", "-n", "kube-system"], "no"),
-        (&["auth", "can-i", "create", "configmaps"], "no"),
+        (
+            &["auth", "can-i", "get", "secrets"][..],
+            "no - the seal token does not allow it: rule ",
+        ),
+        (
+            &["auth", "can-i", "get", "pods", "-n", "kube-system"],
+            "no - the seal token does not allow it: rule ",
+        ),
+        (
+            &["auth", "can-i", "create", "configmaps"],
+            "no - the seal token does not allow it: rule ",
+        ),
         (&["auth", "can-i", "get", "pods"], "yes"),
         (&["auth", "can-i", "get", "/version"], "yes"),
     ] {
