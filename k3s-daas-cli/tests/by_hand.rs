@@ -192,7 +192,7 @@ fn the_services_by_hand_with_encrypted_keys() {
         Some(&file.to_string_lossy()),
     );
     assert_eq!(poor.code, 3, "{poor:?}");
-    assert!(poor.err.contains("needs 1 SUI"), "{}", poor.err);
+    assert!(poor.out.contains("needs 1 SUI"), "{poor:?}");
     // The key is removed on the ledger, so a credential that somebody kept is worth nothing at once.
     let session = std::fs::read_dir(hand.path().join("sessions")).unwrap();
     let kept: Vec<(PathBuf, Vec<u8>)> = session
