@@ -200,7 +200,12 @@ fn refusals(kubectl: &Path, dir: &Path) {
     let token = token.trim().strip_prefix("token/").unwrap();
     let home = dir.with_extension("viewer");
     std::fs::create_dir_all(&home).unwrap();
-    let viewer = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
+    let kubeconfig_of = |token: &str| {
+        let file = home.join(format!("{token}.kubeconfig"));
+        std::fs::write(&file, daas(dir, &["kubeconfig", "--token", token]).ok()).unwrap();
+        file
+    };
+    let viewer = Kubectl::new(kubectl, &kubeconfig_of(token), &home);
     // The cluster has its own say, so it must know the token too.
     let user = format!("--user=seal:{token}");
     let admin = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
@@ -216,12 +221,7 @@ fn refusals(kubectl: &Path, dir: &Path) {
             "",
         )
         .ok();
-    let as_viewer = |args: &[&str]| {
-        let mut command = viewer.command(args);
-        // The plugin takes the token from here.
-        command.env("DAAS_TOKEN", token);
-        Run::of(&mut command)
-    };
+    let as_viewer = |args: &[&str]| viewer.run(args, "");
     for (args, says) in [
         (&["get", "secrets"][..], "it lacks resource secrets"),
         (
@@ -284,8 +284,8 @@ fn refusals(kubectl: &Path, dir: &Path) {
     )
     .ok();
     let poor = poor.trim().strip_prefix("token/").unwrap();
-    let mut write = viewer.command(&["create", "configmap", "x"]);
-    let write = Run::of(write.env("DAAS_TOKEN", poor));
+    let write = Kubectl::new(kubectl, &kubeconfig_of(poor), &home);
+    let write = write.run(&["create", "configmap", "x"], "");
     assert_eq!(write.code, 1);
     assert!(write.err.contains("needs 1 SUI"), "{}", write.err);
     daas(dir, &["token", "revoke", token]).ok();
