@@ -393,6 +393,28 @@ metadata: {name: applied, namespace: shop}
 data: {colour: blue}
 "#;
 
+const SHELF_KIND: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: shelves.shop.example}
+spec:
+  group: shop.example
+  scope: Namespaced
+  names: {plural: shelves, singular: shelf, kind: Shelf, listKind: ShelfList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object}}}}
+"#;
+
+const SHELF: &str = r#"
+apiVersion: shop.example/v1
+kind: Shelf
+metadata: {name: one, namespace: shop}
+spec: {}
+"#;
+
 const STEPS: &[Step] = &[
     step("version", "Server Version: v1.35"),
     step("api-resources", "deployments"),
@@ -503,4 +525,34 @@ const STEPS: &[Step] = &[
     ),
     step("get secret s -n shop -o jsonpath={.data.password}", "eA=="),
     step("delete secret --all -n shop", "secret \"s\" deleted"),
+    step("create namespace empty", "namespace/empty created"),
+    step(
+        "delete namespace empty --timeout=20s",
+        "namespace \"empty\" deleted",
+    ),
+    fed("apply -f -", SHELF_KIND, "created"),
+    step(
+        "wait crd/shelves.shop.example --for=condition=Established --timeout=20s",
+        "condition met",
+    ),
+    step(
+        "create configmap inside --from-literal=a=b -n shop",
+        "configmap/inside created",
+    ),
+    fed("create -f -", SHELF, "shelf.shop.example/one created"),
+    step(
+        "delete namespace shop --timeout=20s",
+        "namespace \"shop\" deleted",
+    ),
+    step("get namespace shop", "NotFound"),
+    step("create namespace shop", "namespace/shop created"),
+    step(
+        "get configmaps,shelves -n shop",
+        "No resources found in shop namespace",
+    ),
+    fed("create -f -", SHELF, "shelf.shop.example/one created"),
+    step(
+        "delete namespace shop --timeout=20s",
+        "namespace \"shop\" deleted",
+    ),
 ];
