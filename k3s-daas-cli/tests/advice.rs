@@ -38,18 +38,18 @@ fn advised_commands_work_as_they_are_printed() {
     };
     let pods = "/api/v1/namespaces/default/pods";
     let stranger = request("GET", pods, "");
-    assert!(stranger.err.contains("no delegate"), "{stranger:?}");
-    let advice = run_advised(&dir, &stranger.err);
+    assert!(said(&stranger).contains("no delegate"), "{stranger:?}");
+    let advice = run_advised(&dir, &said(&stranger));
     assert!(
         advice[0].starts_with("daas token delegate 0x"),
         "{advice:?}"
     );
     let lacks = request("GET", "/api/v1/namespaces/kube-system/pods", "");
     assert!(
-        lacks.err.contains("it lacks namespace kube-system"),
+        said(&lacks).contains("it lacks namespace kube-system"),
         "{lacks:?}"
     );
-    let advice = run_advised(&dir, &lacks.err);
+    let advice = run_advised(&dir, &said(&lacks));
     assert_eq!(advice[0], format!("daas token rules --token {token}"));
 
     // What `kubectl auth can-i` shows says the same, layer by layer.
@@ -71,7 +71,7 @@ fn advised_commands_work_as_they_are_printed() {
     let config_map = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
     let config_maps = "/api/v1/namespaces/default/configmaps";
     let poor = request("POST", config_maps, config_map);
-    assert!(poor.err.contains("needs 1 SUI"), "{poor:?}");
+    assert!(said(&poor).contains("needs 1 SUI"), "{poor:?}");
     daas(&dir, &["token", "stake", "0.25 SUI", "--token", token]).ok();
     let poor = can_i("create", "configmaps");
     assert!(poor.contains("has 0.25 SUI of stake"), "{poor}");
@@ -88,8 +88,8 @@ fn advised_commands_work_as_they_are_printed() {
 
     daas(&dir, &["token", "revoke", "--token", token]).ok();
     let revoked = request("GET", pods, "");
-    assert!(revoked.err.contains("is revoked"), "{revoked:?}");
-    run_advised(&dir, &revoked.err);
+    assert!(said(&revoked).contains("is revoked"), "{revoked:?}");
+    run_advised(&dir, &said(&revoked));
     let after: serde_json::Value =
         serde_json::from_str(&daas(&dir, &["token", "show", "-o", "json"]).ok()).unwrap();
     let before: serde_json::Value = serde_json::from_str(&own).unwrap();
@@ -142,6 +142,12 @@ fn a_token_is_named_the_same_way_everywhere() {
             .ok()
             .contains("revoked")
     );
+}
+
+/// The text of a refusal, which is the body that `daas request` prints.
+fn said(refused: &Run) -> String {
+    let status: serde_json::Value = serde_json::from_str(&refused.out).unwrap();
+    status["message"].as_str().unwrap().to_owned()
 }
 
 /// Runs the commands of `daas` between backticks, word by word as a shell would; there is at least one.
