@@ -140,11 +140,10 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     match started {
         Ok(Some(kubeconfig)) => {
             app.printer.line(&services::export_line(&kubeconfig))?;
-            let running = services.run(shutdown.clone());
-            let stopped = running.await;
+            services.run(shutdown.clone()).await?;
             app.printer
                 .note("stopped; the next `daas dev` goes on from here");
-            stopped
+            Ok(())
         }
         Ok(None) => services.stop().await,
         Err(error) => {
