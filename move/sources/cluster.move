@@ -402,3 +402,8 @@ public fun stake_for_testing(entry: &ExecutorEntry): u64 { entry.stake }
 
 #[test_only]
 public fun is_active_for_testing(entry: &ExecutorEntry): bool { entry.active }
+
+#[test_only]
+public fun is_slashed_key_for_testing(cluster: &Cluster, key: vector<u8>): bool {
+    cluster.slashed_keys.contains(key)
+}

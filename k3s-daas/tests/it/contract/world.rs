@@ -42,7 +42,7 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     pub(super) debits: u128,
     pub(super) credits: u128,
-    fresh: u64,
+    calls: u64,
 }
 
 /// Believes every document, and says of it what the test says.
@@ -77,7 +77,7 @@ impl World {
             events: Vec::new(),
             debits: 0,
             credits: 0,
-            fresh: 0,
+            calls: 0,
         }
     }
 
@@ -174,12 +174,19 @@ impl World {
         e.token
     }
 
+    /// The digest of the next call, of which the IDs of new objects are made.
+    pub(super) fn digest(&self) -> Digest {
+        blake2b256(&[b"call", &self.calls.to_le_bytes()])
+    }
+
     /// Applies a call and keeps the books.
     pub(super) fn call(&mut self, sender: Address, call: &Call) -> Result<Effects, Abort> {
-        let fresh = &mut self.fresh;
+        let digest = self.digest();
+        self.calls += 1;
+        let mut fresh = 0;
         let mut fresh_id = || {
-            *fresh += 1;
-            Address::new(*blake2b256(&[b"fresh", &fresh.to_le_bytes()]).as_bytes())
+            fresh += 1;
+            derive_id(digest, fresh - 1)
         };
         let mut context = Context {
             package: self.package,
@@ -545,6 +552,11 @@ fn seal(signer: &Ed25519Signer, bytes: &[u8]) -> HexBytes {
     HexBytes::from(signer.sign_now(bytes).as_ref())
 }
 
+/// The ID of the `nth` object that a transaction makes, as Sui derives it.
+pub(super) fn derive_id(digest: Digest, nth: u64) -> Address {
+    Address::new(*blake2b256(&[&[0xf1], digest.as_bytes(), &nth.to_le_bytes()]).as_bytes())
+}
+
 /// The signature field of a call that has one.
 pub(super) fn signature_of(call: &mut Call) -> Option<&mut HexBytes> {
     match call {
@@ -644,7 +656,7 @@ impl World {
         Self {
             state: self.state.clone(),
             now: self.now,
-            fresh: self.fresh,
+            calls: self.calls,
             ..Self::empty()
         }
     }

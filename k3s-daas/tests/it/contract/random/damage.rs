@@ -5,9 +5,9 @@ use k3s_daas::crypto::Signature;
 use k3s_daas::types::{Address, Digest, HexBytes, MIST_PER_SUI};
 
 use super::super::world::{address, signature_of};
-use super::{Focus, Model};
+use super::{Focus, Generator};
 
-impl Model {
+impl Generator {
     /// Something that an attacker, or a bug, would do to a call. Half of them are signed again.
     pub(super) fn damage(&mut self, sender: &mut Address, call: &mut Call) {
         match self.rng.below(10) {

@@ -1,0 +1,132 @@
+//! The Rust contract and the Move package, held against each other.
+//!
+//! Random sequences of calls, valid and hostile, run here on the Rust twin, with package 0x0 and the IDs that
+//! the VM gives. Each is written out as Move tests into the directory of `DAAS_TEST_TWIN_DIR`: one that makes
+//! every call that was admitted and compares events, payments and at the end all objects, and one for each
+//! call that was refused, which must abort with its code after the same calls. A refused call changes
+//! nothing, so those before it need not be made again. `node ci/move.mjs twin` does both halves.
+//!
+//! `DAAS_TEST_SEED` repeats a run, `DAAS_TEST_TWIN_SEQUENCES` makes it longer or shorter. A sequence that
+//! once failed is kept in `fixtures/twin-corpus/` and comes first from then on.
+
+mod mirror;
+mod sequence;
+mod write;
+
+use k3s_daas::contract::Call;
+use k3s_daas::types::Address;
+
+use super::random::{Generator, Opening, Player, Seen, number, report, seed};
+use super::world::{START, World};
+use sequence::{Deed, Sequence};
+
+const SEQUENCES: u64 = 300;
+/// Calls of a sequence, after those that open it.
+const CALLS: usize = 20;
+
+#[test]
+fn sequences_are_written_for_the_move_vm() {
+    let seed = seed();
+    let count = number("DAAS_TEST_TWIN_SEQUENCES").unwrap_or(SEQUENCES);
+    report(&format!(
+        "DAAS_TEST_SEED={seed} DAAS_TEST_TWIN_SEQUENCES={count}"
+    ));
+    let mut seen = Seen::default();
+    let mut sequences = Vec::new();
+    for n in 0..count {
+        let mut twin = Twin::new(seed.wrapping_add(n));
+        twin.play(CALLS);
+        seen.add(&twin.seen);
+        sequences.push((format!("seed_{}", seed.wrapping_add(n)), twin.sequence));
+    }
+    report(&seen.to_string());
+    if let Some(directory) = std::env::var_os("DAAS_TEST_TWIN_DIR") {
+        write::write(directory.as_ref(), &sequences);
+    }
+    if count >= SEQUENCES {
+        seen.assert_wide(&[], &[]);
+    }
+}
+
+/// Plays calls and records them.
+struct Twin {
+    g: Generator,
+    sequence: Sequence,
+    seen: Seen,
+}
+
+impl Twin {
+    fn new(seed: u64) -> Self {
+        let mut w = World::empty();
+        w.package = Address::ZERO;
+        let mut g = Generator::new(seed, w);
+        // Mostly today, now and then at an edge of 64 bits.
+        g.w.now = match g.rng.below(20) {
+            0 => 0,
+            1 => u64::MAX - g.rng.below(10_000),
+            2 => u64::MAX - g.rng.below(40 * 24 * 3_600_000),
+            _ => START,
+        };
+        g.hostility = *g.rng.pick(&[10, 25, 50]);
+        Self {
+            g,
+            sequence: Sequence::default(),
+            seen: Seen::default(),
+        }
+    }
+
+    fn play(&mut self, calls: usize) {
+        let clusters = if self.g.rng.chance(30) { 2 } else { 1 };
+        self.open(&Opening {
+            clusters,
+            executors: 2,
+            tokens: 1,
+        });
+        let opened = self.sequence.len();
+        while self.sequence.len() < opened + calls {
+            if self.g.rng.chance(2) {
+                self.edit();
+            }
+            self.step();
+        }
+        self.sequence.end(&self.g.w.state);
+    }
+
+    /// What no call can bring about: other versions, full tokens, insurance that is full.
+    fn edit(&mut self) {
+        if self.g.w.state.token(self.g.w.token).is_none() {
+            return;
+        }
+        let (cluster, token) = (self.g.w.cluster, self.g.w.token);
+        let version = *self.g.rng.pick(&[0, 1, 1, 2]);
+        let deed = match self.g.rng.below(4) {
+            0 => Deed::ClusterVersion(cluster, version),
+            1 => Deed::TokenVersion(token, version),
+            2 => {
+                let requests = self.g.w.state.requests(token);
+                let open = requests.filter(|(_, r)| r.outcome.is_none()).count() as u64;
+                let unanswered = *self.g.rng.pick(&[open, 1_023.max(open), 1_024]);
+                Deed::Unanswered(token, unanswered)
+            }
+            _ => Deed::Insurance(cluster, u64::MAX - self.g.rng.below(2_000_000_000)),
+        };
+        self.sequence.edit(&mut self.g.w, deed);
+    }
+}
+
+impl Player for Twin {
+    fn generator(&mut self) -> &mut Generator {
+        &mut self.g
+    }
+
+    fn apply(&mut self, sender: Address, call: Call) {
+        let Some(outcome) = self.sequence.call(&mut self.g.w, sender, &call) else {
+            return;
+        };
+        let seen = outcome.as_ref().map(|effects| &effects.events[..]);
+        self.seen.note(&call, seen.map_err(|abort| *abort));
+        for event in outcome.iter().flat_map(|effects| &effects.events) {
+            self.g.note(event);
+        }
+    }
+}
