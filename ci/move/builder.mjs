@@ -173,6 +173,7 @@ function frameworkRoot() {
   return join(dirname(crate.manifest_path), "move");
 }
 
-function cache() {
+/** The cache outside the tree, which the Makefile names too. */
+export function cache() {
   return process.env.DAAS_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "k3s-daas");
 }

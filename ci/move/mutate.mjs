@@ -6,8 +6,8 @@
 // term      one operand of `&&` and `||` says nothing
 // boundary  `<` becomes `<=`, `>` becomes `>=`, and the other way around
 //
-// What survives the package's own tests meets the corpora next. Ends with an error if anything
-// survives that is not known to change nothing.
+// A mutant meets the tests of its module first, then all of them, then the corpora. Ends with an error if
+// anything survives that is not known to change nothing. VERBOSE=1 tells of each as it is judged.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
@@ -18,8 +18,22 @@ import { corpora, fixtures, onlyHelpers } from "./generate.mjs";
 // Mutants that are the same function, spelled otherwise: module, mutated text, why.
 const EQUIVALENT = JSON.parse(readFileSync(new URL("./equivalent-mutants.json", import.meta.url), "utf8"));
 
-// A loop that no longer ends is as red as a failed test.
-const TIMEOUT_MS = 120_000;
+// Where the guards of a module are tested first, if not in `MODULE_tests`.
+const TESTED_IN = {
+  admission: ["refusal_tests"],
+  delegate: ["seal_token_tests"],
+  events: ["golden_bytes"],
+  held: ["answer_tests", "session_tests"],
+  intent: ["golden_bytes", "refusal_tests"],
+  k8s_gateway: ["k8s_gateway_tests", "answer_tests"],
+  message: ["refusal_tests", "executor_tests", "golden_bytes"],
+  request: ["answer_tests"],
+  saturating: ["answer_tests"],
+  version: ["cluster_tests"],
+};
+
+// A loop that no longer ends is as red as a failed test. Long, because the machine may be busy.
+const TIMEOUT_MS = 600_000;
 
 async function main(args) {
   const option = (name, otherwise) => {
@@ -45,6 +59,7 @@ async function main(args) {
         const mutant = mutants[index];
         mutant.outcome = await runner.judge(mutant);
         done += 1;
+        if (process.env.VERBOSE) console.log(`${((Date.now() - begin) / 1000).toFixed(0)} s ${mutant.outcome} ${describe(mutant)}`);
         if (mutant.outcome === "survived") console.log(`[${done}/${mutants.length}] survived ${describe(mutant)}`);
         else if (done % 25 === 0) console.log(`[${done}/${mutants.length}]`);
       }
@@ -230,15 +245,30 @@ function serve() {
   parentPort.on("message", async ({ path, begin, end, now }) => {
     const source = own[path];
     const mutated = source.slice(0, begin) + now + source.slice(end);
-    const isRed = async (files) => (await test({ ...files, [path]: mutated })).tests.some((one) => !one.passed);
+    const module = /(\w+)\.move$/.exec(path)[1];
+    const close = onlyTests(own, TESTED_IN[module] ?? [`${module}_tests`]);
     try {
-      if (await isRed(own)) parentPort.postMessage("killed");
-      else parentPort.postMessage((await isRed(wide)) ? "killed" : "survived");
+      for (const files of [close, own, wide]) {
+        const { tests } = await test({ ...files, [path]: mutated });
+        if (tests.some((one) => !one.passed)) return parentPort.postMessage("killed");
+      }
+      parentPort.postMessage("survived");
     } catch {
       // A mutant that does not compile tells nothing; the tests themselves compile without it.
       parentPort.postMessage("unviable");
     }
   });
+}
+
+// `files` with the tests of these modules alone, and the helpers of all.
+function onlyTests(files, modules) {
+  const isWanted = (path) =>
+    !path.startsWith("tests/") || !isTest(files[path]) || modules.some((module) => path.endsWith(`/${module}.move`));
+  return Object.fromEntries(Object.entries(files).filter(([path]) => isWanted(path)));
+}
+
+function isTest(text) {
+  return /^#\[(test|random_test)\b/m.test(text);
 }
 
 if (isMainThread) await main(process.argv.slice(2));

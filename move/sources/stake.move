@@ -78,3 +78,25 @@ public(package) fun take_all(self: &mut Stake): Balance<SUI> {
     all.join(self.unbonding.withdraw_all());
     all
 }
+
+// === Test-only functions ===
+
+#[test_only]
+public fun unlocked_for_testing(self: &Stake, now_ms: u64): u64 {
+    let mut sum = 0;
+    self.unbondings.do_ref!(|unbonding| {
+        if (now_ms >= unbonding.unlock_ms) sum = sum + unbonding.amount;
+    });
+    sum
+}
+
+#[test_only]
+public fun unbondings_for_testing(self: &Stake): u64 { self.unbondings.length() }
+
+#[test_only]
+public fun unbonding_sum_for_testing(self: &Stake): u64 {
+    let mut sum = 0;
+    self.unbondings.do_ref!(|unbonding| sum = sum + unbonding.amount);
+    assert!(sum == self.unbonding.value());
+    sum
+}

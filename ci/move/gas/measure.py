@@ -1,0 +1,89 @@
+"""Measures the functions of `gas_probe` on a Sui Move VM: see ../gas.mjs.
+
+Reads {"modules": [base64], "cases": [name]}, writes {"minimum": turns, "costs": {name: {"turns", "bytes"}}}.
+"""
+
+import base64
+import json
+import multiprocessing
+import sys
+
+import sui_sandbox
+
+PACKAGE = "0x" + "0" * 60 + "daa5"
+NOW_MS = 1_000_000
+LATER_MS = 10**13
+
+
+def published(module):
+    """The module at the package's address instead of zero."""
+    code = base64.b64decode(module)
+    address = bytes.fromhex(PACKAGE[2:])
+    if address not in code:
+        at = code.index(bytes(32))
+        code = code[:at] + address + code[at + 32 :]
+    return base64.b64encode(code).decode()
+
+
+def clock(object_id, time_ms):
+    code = bytes.fromhex(object_id[2:]) + time_ms.to_bytes(8, "little")
+    return {"object_id": object_id, "bcs_bytes": code, "type_tag": "0x2::clock::Clock", "is_shared": True}
+
+
+def run(modules, name, turns, does):
+    """Units charged and the number returned."""
+    coin = "0x" + "11" * 32
+    value = bytes.fromhex(coin[2:]) + (10**12).to_bytes(8, "little")
+    objects = [
+        {"object_id": coin, "bcs_bytes": value, "type_tag": "0x2::coin::Coin<0x2::sui::SUI>", "owner": "address_owned"},
+        clock("0x" + "0" * 63 + "6", NOW_MS),
+        clock("0x" + "22" * 32, LATER_MS),
+    ]
+    result = sui_sandbox.call_view_function(
+        PACKAGE,
+        "gas_probe",
+        name,
+        object_inputs=objects,
+        pure_inputs=[turns.to_bytes(8, "little"), bytes([does])],
+        package_bytecodes={PACKAGE: modules},
+        fetch_deps=False,
+    )
+    if not result["success"]:
+        raise SystemExit(f"{name}: {result['error']}")
+    return result["gas_used"], int.from_bytes(base64.b64decode(result["return_values"][0][0]), "little")
+
+
+def turns_above(modules, name, does, units):
+    """The fewest turns that are charged more than `units`."""
+    low, high = -1, 64
+    while run(modules, name, high, does)[0] <= units:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if run(modules, name, middle, does)[0] <= units:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def cost(job):
+    modules, name = job
+    units, grown = run(modules, name, 0, True)
+    without = turns_above(modules, name, False, units)
+    turns = without - turns_above(modules, name, True, units)
+    return name, {"turns": turns, "bytes": grown - 1_000_000}
+
+
+def main():
+    asked = json.load(sys.stdin)
+    modules = [published(module) for module in asked["modules"]]
+    with multiprocessing.Pool(2) as pool:
+        costs = dict(pool.imap(cost, [(modules, name) for name in asked["cases"]]))
+    # The loop alone, up to where more than the least is charged.
+    least = run(modules, "spin", 0, False)[0]
+    json.dump({"minimum": turns_above(modules, "spin", False, least), "costs": costs}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
