@@ -37,7 +37,7 @@ export async function held(directory, { sources = {} } = {}) {
   const parts = Array.from({ length: WORKERS }, (_, index) => ours.filter((_, at) => at % WORKERS === index));
   const ran = await Promise.all(
     parts.map((part) => {
-      const added = Object.fromEntries(part.map(([path, text]) => [`tests/twin/${path}`, text]));
+      const added = Object.fromEntries(part.map(([path, text]) => [`tests/generated/${path}`, text]));
       const files = onlyHelpers({ ...packageFiles(), ...added, ...sources });
       return new Promise((resolve, reject) => {
         const worker = new Worker(fileURLToPath(import.meta.url), { workerData: files });
