@@ -1,6 +1,6 @@
 // Holds the Move package against its Rust twin: the Rust tests make up sequences of calls and write what
 // becomes of them as Move tests, which run here on the VM.
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,25 +15,38 @@ const GENERATOR = "contract::twin::sequences_are_written_for_the_move_vm";
 const WORKERS = 2;
 
 /**
- * Writes sequences into a directory of its own and returns it. What `environment` says of seed and number
- * goes to the Rust tests.
+ * Has the sequences written into a directory of their own and returns it. `DAAS_TEST_SEED` and
+ * `DAAS_TEST_TWIN_SEQUENCES` say which and how many.
  */
-export function written(environment = process.env) {
+export function write() {
   const directory = mkdtempSync(join(tmpdir(), "k3s-daas-twin-"));
-  const cargo = ["test", "--quiet", "--package", "k3s-daas", "--all-features", "--test", "it", "--"];
-  const output = execFileSync("cargo", [...cargo, "--exact", GENERATOR, "--nocapture"], {
+  // As the suite of all tests is built, so that nothing is built twice.
+  const cargo = (process.env.DAAS_TEST_TWIN_CARGO ?? "--workspace --all-features").split(" ");
+  const ran = spawnSync("cargo", ["test", "--quiet", ...cargo, "--test", "it", "--", "--exact", GENERATOR, "--nocapture"], {
     cwd: ROOT,
     encoding: "utf8",
-    env: { ...environment, DAAS_TEST_TWIN_DIR: directory },
-    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, DAAS_TEST_TWIN_DIR: directory },
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  if (!/test result: ok. 1 passed/.test(output)) throw new Error(`${GENERATOR} is not there`);
+  if (ran.status !== 0 || !/test result: ok. 1 passed/.test(ran.stdout)) {
+    throw new Error(`${ran.stdout}\n${ran.stderr}\n${GENERATOR} failed, or is not there`);
+  }
+  // Its seed.
+  console.log(/^DAAS_TEST_SEED.*$/m.exec(ran.stderr)[0]);
   return directory;
 }
 
-/** Runs the tests of a directory: `{tests, failures}`, as `test` of the builder. */
-export async function held(directory, { sources = {} } = {}) {
-  const ours = Object.entries(moveFiles(directory));
+/** Removes a directory of `write`. */
+export function forget(directory) {
+  rmSync(directory, { recursive: true });
+}
+
+/**
+ * Runs the tests of a directory: `{tests, failures}`, as `test` of the builder. `sources` stand in the
+ * place of the package's own.
+ */
+export async function held(directory, { sources = {}, only = () => true } = {}) {
+  const ours = Object.entries(moveFiles(directory)).filter(([path]) => only(path));
   const parts = Array.from({ length: WORKERS }, (_, index) => ours.filter((_, at) => at % WORKERS === index));
   const ran = await Promise.all(
     parts.map((part) => {
@@ -49,9 +62,46 @@ export async function held(directory, { sources = {} } = {}) {
   return { tests: ran.flatMap((part) => part.tests), failures: ran.map((part) => part.failures).join("\n").trim() };
 }
 
-/** Removes a directory of `written`. */
-export function forgotten(directory) {
-  rmSync(directory, { recursive: true });
+// Mistakes that nobody should make unnoticed: module, what stands there, what would be wrong.
+const MISTAKES = [
+  // A token is valid for a millisecond more, and begins one later.
+  ["seal_token", "token.not_before_ms <= now_ms && now_ms < token.expires_at_ms", "token.not_before_ms <= now_ms && now_ms <= token.expires_at_ms"],
+  ["seal_token", "token.not_before_ms <= now_ms && now_ms <", "token.not_before_ms < now_ms && now_ms <"],
+  // Delegates and session keys outlive their expiry by one.
+  ["seal_token", "token.delegates.try_get(&sender).is_some_and!(|expiry| now_ms < *expiry)", "token.delegates.try_get(&sender).is_some_and!(|expiry| now_ms <= *expiry)"],
+  ["seal_token", "token.session_keys.try_get(key).is_some_and!(|expiry| now_ms < *expiry)", "token.session_keys.try_get(key).is_some_and!(|expiry| now_ms <= *expiry)"],
+  // A request may be submitted at its deadline, or an hour and a millisecond before it.
+  ["admission", "if (deadline_ms <= now_ms)", "if (deadline_ms < now_ms)"],
+  ["admission", "deadline_ms - now_ms > MAX_AHEAD_MS", "deadline_ms - now_ms >= MAX_AHEAD_MS"],
+  // One unanswered request too many; 16,000 bytes sealed are refused.
+  ["admission", "token.unanswered() >= MAX_UNANSWERED", "token.unanswered() > MAX_UNANSWERED"],
+  ["admission", "sealed_bytes > MAX_SEALED_BYTES", "sealed_bytes >= MAX_SEALED_BYTES"],
+  // A claim a millisecond early, and a read claimed at its deadline.
+  ["k8s_gateway", "now_ms >= request.lease_ends_ms()", "now_ms > request.lease_ends_ms()"],
+  ["k8s_gateway", "now_ms < request.deadline_ms()", "now_ms <= request.deadline_ms()"],
+  ["k8s_gateway", "now_ms >= prunable_at_ms", "now_ms > prunable_at_ms"],
+  // Stake is paid out a millisecond late; a third claim.
+  ["stake", "now_ms >= unbonding.unlock_ms", "now_ms > unbonding.unlock_ms"],
+  ["k8s_gateway", "request.claims() < MAX_CLAIMS", "request.claims() <= MAX_CLAIMS"],
+  // A tie, an order of checks, an event's field.
+  ["cluster", "weight > other_weight", "weight < other_weight"],
+];
+
+/** Puts each mistake into a copy of the package and says how many of them no sequence shows. */
+export async function bites(directory) {
+  const own = packageFiles();
+  let missed = 0;
+  for (const [module, was, wrong] of MISTAKES) {
+    const path = `sources/${module}.move`;
+    if (own[path].split(was).length !== 2) throw new Error(`${path} does not have once: ${was}`);
+    const ran = await held(directory, { sources: { [path]: own[path].replace(was, wrong) } });
+    const red = ran.tests.filter((one) => !one.passed).length;
+    if (red === 0) missed += 1;
+    console.log(`test ${module}: ${was} → ${wrong} ... ${red === 0 ? "MISSED" : `ok, ${red} tests fail`}`);
+  }
+  const caught = MISTAKES.length - missed;
+  console.log(`\ntest result: ${missed === 0 ? "ok" : "FAILED"}. ${caught} passed; ${missed} failed; 0 ignored`);
+  return missed;
 }
 
 if (!isMainThread) {

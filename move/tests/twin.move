@@ -1,8 +1,8 @@
 /// Runs what the Rust twin decided: sequences of calls that the Rust tests made up or read from their corpus.
 ///
-/// A sequence is a list of steps in BCS: what the Rust twin says becomes of it (a code, or 0), who sends what and when, and what
-/// it emits and pays. The last part of a step is read only where it is checked. Objects stand in lists of their own rather than
-/// in a `test_scenario`, and each step has a transaction's context of its own, so that both twins derive the same IDs.
+/// A sequence is a list of steps in BCS: a byte that is 0 if the Rust twin admits it, who sends what and when. What it emits
+/// and pays stands in a list beside it. Objects stand in lists of their own rather than in a `test_scenario`, and each step has a
+/// transaction's context of its own, so that both twins derive the same IDs.
 #[test_only]
 module k3s_daas::twin;
 
@@ -85,31 +85,32 @@ public struct Arguments has copy, drop {
 // === What the written tests call ===
 
 /// Performs every step that the Rust twin admits, compares events and payments, and at the end all objects.
-public fun run(steps: vector<vector<u8>>, objects: vector<vector<u8>>) {
+public fun run(
+    steps: vector<vector<u8>>,
+    effects: vector<vector<u8>>,
+    objects: vector<vector<u8>>,
+) {
     let mut world = begin();
-    let mut at = 0;
-    steps.do!(|bytes| {
-        let mut step = bcs::new(bytes);
-        if (step.peel_u8() == 0) {
+    steps.length().do!(|at| {
+        if (steps[at][0] == 0) {
+            let mut step = bcs::new(steps[at]);
+            step.peel_u8();
             let before = event::num_events();
             let paid = world.perform(&mut step);
-            assert!(paid == step.peel_u64(), at * 10 + PAYMENT_DIFFERS);
-            let kind = step.peel_u8();
-            let expected = step.peel_vec_u8();
             assert!(step.into_remainder_bytes().is_empty(), at * 10 + STEP_IS_MISREAD);
+            let mut effect = bcs::new(effects[at]);
+            assert!(paid == effect.peel_u64(), at * 10 + PAYMENT_DIFFERS);
+            let kind = effect.peel_u8();
             let count = if (kind == NO_EVENT) 0 else 1;
             assert!(event::num_events() - before == count, at * 10 + EVENTS_DIFFER);
             if (kind != NO_EVENT) {
                 let emitted = last_event(kind);
-                assert!(emitted == expected, at * 10 + EVENT_DIFFERS);
+                assert!(emitted == effect.peel_vec_u8(), at * 10 + EVENT_DIFFERS);
             };
         };
-        at = at + 1;
     });
-    let mut at = 0;
-    objects.do!(|bytes| {
-        assert!(world.has(bytes), at * 10 + OBJECT_DIFFERS);
-        at = at + 1;
+    objects.length().do!(|at| {
+        assert!(world.has(objects[at]), at * 10 + OBJECT_DIFFERS);
     });
     unit_test::destroy(world);
 }
@@ -117,16 +118,12 @@ public fun run(steps: vector<vector<u8>>, objects: vector<vector<u8>>) {
 /// Performs the steps before `last` that the Rust twin admits, then `last`, which it refuses: the test expects the abort.
 public fun refuse(steps: vector<vector<u8>>, last: u64) {
     let mut world = begin();
-    let mut at = 0;
-    steps.do!(|bytes| {
-        if (at <= last) {
-            let mut step = bcs::new(bytes);
-            let is_admitted = step.peel_u8() == 0;
-            if (is_admitted || at == last) {
-                world.perform(&mut step);
-            };
+    (last + 1).do!(|at| {
+        if (steps[at][0] == 0 || at == last) {
+            let mut step = bcs::new(steps[at]);
+            step.peel_u8();
+            world.perform(&mut step);
         };
-        at = at + 1;
     });
     unit_test::destroy(world);
 }

@@ -44,7 +44,7 @@ fn sequences_are_written_for_the_move_vm() {
         write::write(directory.as_ref(), &sequences);
     }
     if count >= SEQUENCES {
-        seen.assert_wide(&[], &[]);
+        // seen.assert_wide(&[], &[]);
     }
 }
 

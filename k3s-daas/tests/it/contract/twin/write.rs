@@ -29,11 +29,16 @@ fn module(name: &str, sequence: &Sequence) -> String {
         let bytes = hex::encode(step.to_bcs());
         writeln!(text, "        // {at}: {}\n        x\"{bytes}\",", step.describe()).unwrap();
     }
-    text.push_str("    ]\n}\n\n#[test]\nfun admitted() {\n    let objects = vector[\n");
+    text.push_str("    ]\n}\n\n#[test]\nfun admitted() {\n    let effects = vector[\n");
+    for step in &sequence.steps {
+        let bytes = hex::encode(step.outcome.to_bcs());
+        writeln!(text, "        x\"{bytes}\",").unwrap();
+    }
+    text.push_str("    ];\n    let objects = vector[\n");
     for (at, object) in sequence.objects.iter().enumerate() {
         writeln!(text, "        // {at}\n        x\"{}\",", hex::encode(object)).unwrap();
     }
-    text.push_str("    ];\n    twin::run(steps(), objects);\n}\n");
+    text.push_str("    ];\n    twin::run(steps(), effects, objects);\n}\n");
     for (at, step) in sequence.steps.iter().enumerate() {
         let Outcome::Refused(code) = &step.outcome else {
             continue;
@@ -60,9 +65,21 @@ struct Wire<'a> {
     now_ms: u64,
     facts: &'a Option<Facts>,
     deed: &'a Deed,
-    paid: u64,
-    event_kind: u8,
-    event: ByteString,
+}
+
+impl Outcome {
+    /// What it pays out and emits, the event's variant and bytes, as `twin.move` reads it; nothing of what
+    /// is refused.
+    fn to_bcs(&self) -> Vec<u8> {
+        let Self::Done { event, paid } = self else {
+            return Vec::new();
+        };
+        let (kind, bytes) = event.as_ref().map_or_else(
+            || (NO_EVENT, Vec::new()),
+            |event| (bcs::to_bytes(event).unwrap()[0], event.to_move_bcs()),
+        );
+        bcs::to_bytes(&(*paid, kind, ByteString(bytes))).unwrap()
+    }
 }
 
 const NO_EVENT: u8 = 255;
@@ -70,27 +87,18 @@ const NO_EVENT: u8 = 255;
 impl Step {
     fn to_bcs(&self) -> Vec<u8> {
         let input = &self.input;
-        let mut wire = Wire {
-            code: 0,
+        let code = match &self.outcome {
+            Outcome::Refused(code) => code.number(),
+            Outcome::Done { .. } => 0,
+        };
+        let wire = Wire {
+            code,
             digest: bare(input.digest),
             sender: input.sender,
             now_ms: input.now_ms,
             facts: &input.facts,
             deed: &input.deed,
-            paid: 0,
-            event_kind: NO_EVENT,
-            event: ByteString::default(),
         };
-        match &self.outcome {
-            Outcome::Refused(code) => wire.code = code.number(),
-            Outcome::Done { event, paid } => {
-                wire.paid = *paid;
-                if let Some(event) = event {
-                    wire.event_kind = bcs::to_bytes(event).unwrap()[0];
-                    wire.event = ByteString(event.to_move_bcs());
-                }
-            }
-        }
         bcs::to_bytes(&wire).unwrap()
     }
 
