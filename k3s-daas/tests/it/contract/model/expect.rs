@@ -337,7 +337,10 @@ impl Model {
                 let before = self.anchors.insert(e.executor, (e.root, e.last));
                 let before = before.unwrap_or((Digest::ZERO, 0));
                 assert_eq!((e.previous_root, e.first), (before.0, before.1 + 1));
-                let bytes = bcs::to_bytes(message).unwrap();
+                // What the executor at hand would have signed.
+                let mut message = message.clone();
+                message.executor = e.executor;
+                let bytes = bcs::to_bytes(&message).unwrap();
                 let none = TokenId::ZERO;
                 assert!(oracle::bytes_are_signed(
                     &cluster,

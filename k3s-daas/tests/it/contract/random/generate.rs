@@ -13,6 +13,9 @@ use k3s_daas::wire::{
 use super::super::world::{request_id, signer};
 use super::{DAY, Generator};
 
+/// `plausible` chooses among so many.
+pub(in super::super) const KINDS: u64 = 1_000;
+
 impl Generator {
     pub(super) fn focus(&mut self, index: usize) {
         let focus = self.clusters[index].clone();
@@ -51,6 +54,23 @@ impl Generator {
         *self.rng.pick(&self.w.executors)
     }
 
+    /// Mostly one that is not active, if there is one.
+    fn inactive(&mut self) -> ExecutorId {
+        let inactive: Vec<ExecutorId> = self
+            .w
+            .cluster()
+            .executors
+            .iter()
+            .filter(|entry| !entry.active)
+            .map(|entry| entry.id)
+            .collect();
+        if inactive.is_empty() || self.rng.chance(20) {
+            self.executor()
+        } else {
+            *self.rng.pick(&inactive)
+        }
+    }
+
     /// A request that the token holds, mostly one that is not answered.
     pub(super) fn held(&mut self) -> Option<RequestId> {
         let wanted = self.rng.chance(80);
@@ -71,7 +91,13 @@ impl Generator {
         let anyone = self.anyone();
         let executor = self.executor();
         let sui = self.rng.below(4) * MIST_PER_SUI + self.rng.below(MIST_PER_SUI);
-        match self.rng.below(1_000) {
+        let kind = match self.theme.clone() {
+            Some(theme) if self.rng.chance(60) => {
+                theme.start + self.rng.below(theme.end - theme.start)
+            }
+            _ => self.rng.below(KINDS),
+        };
+        match kind {
             0..330 => return self.request_call(),
             330..480 => {
                 if let Some(call) = self.answer() {
@@ -128,7 +154,11 @@ impl Generator {
                 };
                 return (owner, call);
             }
-            750..770 => return (owner, Call::WithdrawStake { token }),
+            750..770 => {
+                if !self.w.token().unbondings.is_empty() || self.rng.chance(20) {
+                    return (owner, Call::WithdrawStake { token });
+                }
+            }
             770..785 => {
                 let call = Call::DepositExecutorStake {
                     cluster,
@@ -147,7 +177,12 @@ impl Generator {
                 };
                 return (operator, call);
             }
-            795..805 => return (operator, Call::WithdrawExecutorStake { executor }),
+            795..805 => {
+                let unbondings = &self.w.state.executor(executor).unwrap().unbondings;
+                if !unbondings.is_empty() || self.rng.chance(20) {
+                    return (operator, Call::WithdrawExecutorStake { executor });
+                }
+            }
             805..820 => {
                 let delegate = self.anyone();
                 let expires_at_ms = self.later(2 * DAY);
@@ -219,7 +254,7 @@ impl Generator {
                 let call = Call::ActivateExecutor {
                     cap,
                     cluster,
-                    executor,
+                    executor: self.inactive(),
                 };
                 return (admin, call);
             }
@@ -227,7 +262,7 @@ impl Generator {
                 let call = Call::RemoveExecutor {
                     cap,
                     cluster,
-                    executor,
+                    executor: self.inactive(),
                 };
                 return (admin, call);
             }
