@@ -6,7 +6,7 @@ export DAAS_TEST_KUBECTL_DIR ?= $(CACHE)/kubectl
 
 .PHONY: help
 help: ## This list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## Requests authorised, recorded, executed, answered and verified, in one process.
@@ -33,11 +33,18 @@ kubectl: ## The kubectl binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
 
 .PHONY: move
-move: ## The Move package: formatting, lints, tests on the real VM, the checked-in artifact.
+move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact, gas.
 	node ci/move.mjs format --check
+	node ci/move/fixtures.mjs --check
 	node ci/move.mjs build
 	node ci/move.mjs test
+	node ci/move.mjs corpus
 	node ci/move.mjs artifact --check
+	node ci/move/gas.mjs --check
+
+.PHONY: move-mutants
+move-mutants: ## Every guard of the Move package removed once; a test must turn red. An hour.
+	node ci/move/mutate.mjs
 
 .PHONY: deny
 deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.

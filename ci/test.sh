@@ -40,6 +40,7 @@ suite kubectl node ci/kubectl.mjs "$DAAS_TEST_KUBECTL_DIR"
 suite lint ci/lint.sh
 suite test cargo test --workspace --all-features --no-fail-fast
 suite demo ci/demo.sh
+suite move make --no-print-directory move
 
 printf '\n%s' "$times"
 echo "$passed passed, $failed failed, $skipped skipped"

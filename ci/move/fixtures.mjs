@@ -191,6 +191,7 @@ const ANSWERS = {
   next_epoch: { ...ANSWER, epoch: 1, status: 404 },
   other_request: { ...ANSWER, of: "write", status: 404 },
   other_digest: { ...ANSWER, session: true, status: 404 },
+  other_id: { ...ANSWER, id: requestId(2), status: 404 },
   by_beta: { ...ANSWER, by: "beta", status: 404 },
   lowest_status: { ...ANSWER, status: 200, length: 1 },
   highest_status: { ...ANSWER, status: 599, length: 268_435_456 },
@@ -206,13 +207,14 @@ const ANSWERS = {
   of_claimed_read: { ...ANSWER, epoch: 1 },
   of_claimed_write: { ...ANSWER, of: "write", epoch: 1, status: 504 },
   of_claimed_write_done: { ...ANSWER, of: "write", epoch: 1, status: 200 },
+  of_claimed_write_malformed: { ...ANSWER, of: "write", epoch: 1, status: 199 },
   of_session: { ...ANSWER, of: "exec", session: true, status: 404 },
 };
 
 const answerBytes = (answer) => {
   const sealedHash = answer.sealed.length === 0 ? Buffer.alloc(0) : createHash("sha256").update(answer.sealed).digest();
   return Buffer.concat([
-    vec(Buffer.from(REQUESTS[answer.of].id)),
+    vec(Buffer.from(answer.id ?? REQUESTS[answer.of].id)),
     vec(digestOf(REQUESTS[answer.of], answer.session)),
     u64(answer.epoch),
     u16(answer.status),
@@ -338,7 +340,7 @@ function requestFunction([name, request]) {
 function answerFunction([name, answer]) {
   const signature = KEYS[answer.by].sign(signedBytes(2, IDS.token, answerBytes(answer)));
   const fields = [
-    bytesOf(REQUESTS[answer.of].id),
+    bytesOf(answer.id ?? REQUESTS[answer.of].id),
     hex(digestOf(REQUESTS[answer.of], answer.session)),
     address(IDS[answer.by]),
     answer.epoch,

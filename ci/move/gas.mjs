@@ -87,7 +87,12 @@ async function measure() {
   files["sources/gas_natives.move"] = readFileSync(join(HERE, "natives.move"), "utf8");
   files["sources/gas_probe.move"] = `${readFileSync(join(HERE, "world.move"), "utf8")}\n${CASES.map(probe).join("\n")}`;
   const built = await build(files);
-  const input = JSON.stringify({ modules: built.modules, cases: CASES.map(({ name }) => name) });
+  const worlds = new Map();
+  for (const { name, executors, rules, before, given } of CASES) {
+    const world = JSON.stringify([executors, rules, before, given]);
+    worlds.set(world, [...(worlds.get(world) ?? []), name]);
+  }
+  const input = JSON.stringify({ modules: built.modules, worlds: [...worlds.values()] });
   const output = execFileSync(join(python(), "bin", "python"), [join(HERE, "measure.py")], {
     input,
     maxBuffer: 1 << 26,

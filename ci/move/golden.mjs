@@ -17,6 +17,9 @@ export function golden() {
     const body = { event, signed, content: struct, struct }[family](kind, entry, family);
     tests.push(`#[test]\nfun ${family}_${snake(kind)}() {\n${body.map((line) => `    ${line};`).join("\n")}\n}\n`);
   }
+  for (const [, kind] of source("events").matchAll(/^public struct (\w+)/gm)) {
+    if (!(`event/${kind}` in fixture)) throw new Error(`the fixture has no bytes of ${kind}`);
+  }
   tests.push(hashes(fixture));
   const header = [
     "use k3s_daas::{attestation, cluster_policy, delegate, events, intent, message, policy, resource_path};",
@@ -154,8 +157,7 @@ function hashes(fixture) {
 
 // The parameters of an event's emitter, as its source has them.
 function emitter(kind) {
-  const source = readFileSync(join(PACKAGE, "sources", "events.move"), "utf8");
-  const found = new RegExp(`public\\(package\\) fun ${snake(kind)}\\(([^)]*)\\)`).exec(source);
+  const found = new RegExp(`public\\(package\\) fun ${snake(kind)}\\(([^)]*)\\)`).exec(source("events"));
   if (!found) throw new Error(`events.move has no emitter for ${kind}`);
   return found[1]
     .split(",")
@@ -165,6 +167,10 @@ function emitter(kind) {
       const [name, type] = parameter.split(/:\s*/);
       return { name, type };
     });
+}
+
+function source(module) {
+  return readFileSync(join(PACKAGE, "sources", `${module}.move`), "utf8");
 }
 
 function typed(type, value, hex) {

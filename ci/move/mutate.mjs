@@ -213,25 +213,29 @@ function operandBegin(code, end) {
 /** A worker that judges mutants, replaced when one of them never ends. */
 class Runner {
   judge(mutant) {
-    this.worker ??= new Worker(fileURLToPath(import.meta.url));
-    const worker = this.worker;
+    this.worker ??= this.begin();
     return new Promise((resolve) => {
-      const settle = (outcome) => {
+      const timer = setTimeout(() => this.replace(), TIMEOUT_MS);
+      this.settle = (outcome) => {
         clearTimeout(timer);
-        worker.removeAllListeners();
         resolve(outcome);
       };
-      const replace = () => {
-        this.worker = undefined;
-        worker.removeAllListeners();
-        worker.terminate();
-        settle("killed");
-      };
-      const timer = setTimeout(replace, TIMEOUT_MS);
-      worker.once("message", settle);
-      worker.once("error", replace);
-      worker.postMessage(mutant);
+      this.worker.postMessage(mutant);
     });
+  }
+
+  begin() {
+    const worker = new Worker(fileURLToPath(import.meta.url));
+    worker.on("message", (outcome) => this.settle(outcome));
+    worker.on("error", () => this.replace());
+    return worker;
+  }
+
+  replace() {
+    this.worker.removeAllListeners("error");
+    this.worker.terminate();
+    this.worker = undefined;
+    this.settle("killed");
   }
 
   async stop() {

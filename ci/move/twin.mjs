@@ -11,6 +11,7 @@ import { ROOT, moveFiles, packageFiles, test } from "./builder.mjs";
 import { onlyHelpers } from "./generate.mjs";
 
 const GENERATOR = "contract::twin::sequences_are_written_for_the_move_vm";
+const HELPERS = ["told", "twin"];
 // Compilers at work at a time.
 const WORKERS = 2;
 
@@ -51,7 +52,7 @@ export async function held(directory, { sources = {}, only = () => true } = {}) 
   const ran = await Promise.all(
     parts.map((part) => {
       const added = Object.fromEntries(part.map(([path, text]) => [`tests/generated/${path}`, text]));
-      const files = onlyHelpers({ ...packageFiles(), ...added, ...sources });
+      const files = { ...packageFiles({ tests: false }), ...helpers(), ...added, ...sources };
       return new Promise((resolve, reject) => {
         const worker = new Worker(fileURLToPath(import.meta.url), { workerData: files });
         worker.once("message", (said) => (said.error ? reject(new Error(said.error)) : resolve(said)));
@@ -60,6 +61,12 @@ export async function held(directory, { sources = {}, only = () => true } = {}) 
     }),
   );
   return { tests: ran.flatMap((part) => part.tests), failures: ran.map((part) => part.failures).join("\n").trim() };
+}
+
+// The runner of sequences and what it needs; no other tests.
+function helpers() {
+  const files = onlyHelpers(packageFiles());
+  return Object.fromEntries(HELPERS.map((name) => [`tests/${name}.move`, files[`tests/${name}.move`]]));
 }
 
 // Mistakes that nobody should make unnoticed: module, what stands there, what would be wrong.

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
+use k3s_daas::crypto::{Ed25519Signer, check_parent_of_private};
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{self, Ledger as _};
 use k3s_daas::types::{Address, ChainId};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Output};
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::Layout;
 use crate::logging;
 use crate::printer::Printer;
@@ -110,17 +110,12 @@ impl App {
         Layout::new(self.settings.dir())
     }
 
-    /// Begins to log, as the settings say or with `default` if they say nothing.
+    /// Begins to log, as the settings say or with `default` if they say nothing; once in a process.
     ///
     /// # Errors
     /// If the filter is none.
     pub fn start_logging(&self, default: &str) -> anyhow::Result<()> {
-        let is_set = self.settings.origin(Key::Log) != Some(&crate::settings::Origin::Default);
-        let filter = self
-            .settings
-            .text(Key::Log)
-            .filter(|_| is_set)
-            .unwrap_or(default);
+        let filter = self.settings.text(Key::Log).unwrap_or(default);
         logging::start(filter, self.settings.text(Key::LogFormat) == Some("json"))
     }
 
@@ -132,6 +127,8 @@ impl App {
         &self,
         future: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
+        // The services have begun to by themselves.
+        self.start_logging("warn")?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -212,6 +209,7 @@ impl App {
     /// # Errors
     /// As [`App::signer`].
     pub fn signer_in(&self, path: &Path, what: &str) -> anyhow::Result<Ed25519Signer> {
+        check_directory_of(path)?;
         match KeyFile::read(path) {
             Ok(file) => {
                 let passphrase = self.passphrase(&format!("Passphrase of the {what} key: "))?;
@@ -221,9 +219,9 @@ impl App {
                 )
             }
             Err(KeystoreError::DevelopmentKey { .. }) if self.settings.is_development() => {
-                Ok(load_development(path)?)
+                load_development(path).map_err(|error| no_key(error, path, what))
             }
-            Err(error) => Err(self.no_key(error, path, what)),
+            Err(error) => Err(no_key(error, path, what)),
         }
     }
 
@@ -245,43 +243,16 @@ impl App {
         path: &Path,
         what: &str,
     ) -> anyhow::Result<k3s_daas::crypto::PublicKey> {
+        check_directory_of(path)?;
         match KeyFile::read(path) {
             Ok(file) => Ok(file.public_key()),
             Err(KeystoreError::DevelopmentKey { .. }) if self.settings.is_development() => {
-                Ok(load_development(path)?.public_key())
+                let signer = load_development(path);
+                Ok(signer
+                    .map_err(|error| no_key(error, path, what))?
+                    .public_key())
             }
-            Err(error) => Err(self.no_key(error, path, what)),
-        }
-    }
-
-    fn no_key(&self, error: KeystoreError, path: &Path, what: &str) -> anyhow::Error {
-        let is_missing = matches!(&error, KeystoreError::File(error) if error.is_not_found());
-        let (message, next) = if is_missing {
-            (
-                format!("there is no {what} key"),
-                format!(
-                    "make one with `daas key new {}`, or start with `daas dev`",
-                    path.display()
-                ),
-            )
-        } else if matches!(error, KeystoreError::DevelopmentKey { .. }) {
-            (
-                format!(
-                    "the {what} key is a development key, which nothing but a development directory accepts"
-                ),
-                "make a key of your own with `daas key new FILE`".to_owned(),
-            )
-        } else {
-            (
-                format!("the {what} key cannot be used"),
-                "make the file private and whole again, or name another one in the settings"
-                    .to_owned(),
-            )
-        };
-        let failed: anyhow::Result<()> = Err(error.into());
-        match failed.advise(message, next) {
-            Err(error) => error,
-            Ok(()) => Failure::new(Exit::Key, "there is no key").into(),
+            Err(error) => Err(no_key(error, path, what)),
         }
     }
 
@@ -336,6 +307,49 @@ impl App {
         }
         Ok(Passphrase::from(passphrase))
     }
+}
+
+/// A directory in which others can replace a key is as good as a key that they have, says ssh too.
+///
+/// # Errors
+/// [`Exit::Key`], with the command that closes it.
+pub(crate) fn check_directory_of(key: &Path) -> anyhow::Result<()> {
+    let checked = match check_parent_of_private(key) {
+        // Then the key is missing, which has words of its own.
+        Err(error) if error.is_not_found() => Ok(()),
+        checked => checked,
+    };
+    checked.advise(
+        "the directory of the key is open to others",
+        "close it, and look whether the keys in it are still yours",
+    )
+}
+
+/// The error of a key that cannot be loaded, with advice.
+pub(crate) fn no_key(error: KeystoreError, path: &Path, what: &str) -> anyhow::Error {
+    if matches!(&error, KeystoreError::File(error) if error.is_not_found()) {
+        let path = path.display();
+        return Failure::new(Exit::Key, format!("there is no {what} key in {path}"))
+            .with_next(format!(
+                "restore the file if there was one; else make one with `daas key new {path}`, or start with \
+                 `daas dev`"
+            ))
+            .into();
+    }
+    let (message, next) = if matches!(error, KeystoreError::DevelopmentKey { .. }) {
+        (
+            format!(
+                "the {what} key is a development key, which nothing but a development directory accepts"
+            ),
+            "make a key of your own with `daas key new FILE`",
+        )
+    } else {
+        (
+            format!("the {what} key in {} cannot be used", path.display()),
+            "make the file private and whole again, or name another one in the settings",
+        )
+    };
+    exit::advised(error, message, next)
 }
 
 fn first_line(from: impl io::Read) -> io::Result<Passphrase> {

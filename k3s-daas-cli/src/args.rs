@@ -34,22 +34,24 @@ pub struct Cli {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// Settings file [env: DAAS_CONFIG] [default: daas.toml in the directory].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Directory of ledger, keys and everything else [env: DAAS_DIR] [default: that of the settings
     /// file, else ~/.local/share/k3s-daas].
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// What is logged on standard error, such as `info` or `k3s_daas=debug` [env: DAAS_LOG].
-    #[arg(long, global = true, value_name = "FILTER")]
+    /// What is logged on standard error, such as `info` or `k3s_daas=debug` [env: DAAS_LOG]
+    /// [default: info by daas-gateway and daas-nautilus, else warn].
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILTER")]
     pub log: Option<String>,
     /// File whose first line is the passphrase of encrypted keys [env: DAAS_PASSPHRASE_FILE].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// File descriptor whose first line is the passphrase of encrypted keys.
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
         value_name = "N",
         conflicts_with = "passphrase_file"
     )]
@@ -124,9 +126,12 @@ pub enum Command {
     Completion(commands::completion::Args),
 }
 
+/// Where help shows what every command has, after what the command itself has.
+const GLOBAL: &str = "Global Options";
+
 const LONG_HELP: &str = "\
-Settings come from flags, else from DAAS_* variables, else from the settings file, else from
-defaults; `daas config show` tells which is from where.
+Settings come from flags, else from DAAS_* variables, else from the settings file, else from defaults; \
+`daas config show` tells which is from where.
 
 Examples:
   daas demo                          see the whole path, from grant to verified trail
@@ -140,7 +145,7 @@ Exit codes:
   2  the command line is not understood
   3  refused by the contract or by Kubernetes
   4  what was asked for is not there
-  5  ledger, gateway or cluster cannot be reached now; try again
+  5  ledger, gateway or cluster cannot be reached or is in use now; try again
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
   8  a key is missing, locked, or not allowed here";

@@ -24,9 +24,8 @@ pub async fn bind(
 ) -> anyhow::Result<()> {
     let client = client(kubeconfig, context).await?;
     let wanted = binding(token, role);
-    let collection = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
-    let name = binding_name(token);
-    let (status, found) = send(&client, Method::GET, &format!("{collection}/{name}"), None).await?;
+    let path = format!("{COLLECTION}/{}", binding_name(token));
+    let (status, found) = send(&client, Method::GET, &path, None).await?;
     if status.is_success() {
         if found.get("roleRef") == wanted.get("roleRef")
             && found.get("subjects") == wanted.get("subjects")
@@ -34,14 +33,34 @@ pub async fn bind(
             return Ok(());
         }
         // The role of a binding never changes.
-        let path = format!("{collection}/{name}");
         let (status, answer) = send(&client, Method::DELETE, &path, None).await?;
         check(status, &answer)?;
     } else if status != StatusCode::NOT_FOUND {
         check(status, &found)?;
     }
-    let (status, answer) = send(&client, Method::POST, collection, Some(&wanted)).await?;
+    let (status, answer) = send(&client, Method::POST, COLLECTION, Some(&wanted)).await?;
     check(status, &answer)
+}
+
+/// The ClusterRole that a token is bound to by [`bind`], with the rights of the kubeconfig.
+///
+/// # Errors
+/// If the cluster cannot be reached, or does not allow to look.
+pub async fn role_of(
+    kubeconfig: &Path,
+    context: Option<&str>,
+    token: TokenId,
+) -> anyhow::Result<Option<String>> {
+    let client = client(Some(kubeconfig), context).await?;
+    let path = format!("{COLLECTION}/{}", binding_name(token));
+    let (status, found) = send(&client, Method::GET, &path, None).await?;
+    if status == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    check(status, &found)?;
+    let role = found["roleRef"]["name"].as_str();
+    let is_whole = found.get("subjects") == binding(token, "").get("subjects");
+    Ok(role.filter(|_| is_whole).map(str::to_owned))
 }
 
 /// The command that does the same by hand.
@@ -113,6 +132,8 @@ async fn send(
     let value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     Ok((head.status, value))
 }
+
+const COLLECTION: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
 fn check(status: StatusCode, answer: &Value) -> anyhow::Result<()> {
     if status.is_success() {

@@ -35,18 +35,21 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client of `server` (an `https://` URL) that trusts the authorities in `ca_pem` and no other.
+    /// A client of `server` (an `https://` URL) that trusts the authorities in `ca_pem` and no other, or
+    /// those of the system if that is `None`.
     ///
     /// # Errors
     /// If the URL or the certificates are none.
-    pub fn new(server: &str, ca_pem: &[u8]) -> anyhow::Result<Self> {
+    pub fn new(server: &str, ca_pem: Option<&[u8]>) -> anyhow::Result<Self> {
         let url = server
             .parse()
             .with_context(|| format!("`{server}` is no URL"))?;
-        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca_pem).collect();
-        let authorities = authorities.context("the certificate authority is not PEM")?;
         let mut config = kube::Config::new(url);
-        config.root_cert = Some(authorities.iter().map(|der| der.to_vec()).collect());
+        if let Some(ca_pem) = ca_pem {
+            let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca_pem).collect();
+            let authorities = authorities.context("the certificate authority is not PEM")?;
+            config.root_cert = Some(authorities.iter().map(|der| der.to_vec()).collect());
+        }
         config.connect_timeout = Some(Duration::from_secs(10));
         config.read_timeout = None;
         config.write_timeout = None;

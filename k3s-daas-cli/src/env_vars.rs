@@ -57,5 +57,7 @@ pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 pub const HOME: &str = "HOME";
 /// Kubeconfig files of Kubernetes clients, separated by colons; not ours.
 pub const KUBECONFIG: &str = "KUBECONFIG";
+/// The API server, for the containers of a pod; not ours.
+pub const KUBERNETES_SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 /// What Kubernetes clients tell an exec plugin; not ours.
 pub const KUBERNETES_EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io;
 
+use k3s_daas::blob;
 use k3s_daas::crypto::PrivateFileError;
 use k3s_daas::crypto::keystore::KeystoreError;
-use k3s_daas::ledger;
+use k3s_daas::gateway::TlsError;
+use k3s_daas::{ledger, memory_cluster, nautilus};
 
 use crate::settings;
 
@@ -24,7 +26,7 @@ pub enum Exit {
     Refused = 3,
     /// What was asked for is not there.
     NotFound = 4,
-    /// Ledger, gateway or cluster cannot be reached now; try again.
+    /// Ledger, gateway or cluster cannot be reached or is in use now; try again.
     Unavailable = 5,
     /// The trail or the ledger is not what it should be.
     Unverified = 6,
@@ -61,6 +63,33 @@ impl Exit {
         }
         if cause.is::<KeystoreError>() || cause.is::<PrivateFileError>() {
             return Some(Self::Key);
+        }
+        if let Some(error) = cause.downcast_ref::<TlsError>() {
+            return matches!(
+                error,
+                TlsError::File(_)
+                    | TlsError::Unusable { .. }
+                    | TlsError::Pem(_)
+                    | TlsError::Config(_)
+            )
+            .then_some(Self::Key);
+        }
+        if let Some(error) = cause.downcast_ref::<nautilus::Error>() {
+            return match error {
+                nautilus::Error::WrongKey => Some(Self::Key),
+                nautilus::Error::Journal(nautilus::JournalError::InUse) => Some(Self::Unavailable),
+                _ => None,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<memory_cluster::Error>() {
+            return match error {
+                memory_cluster::Error::Identity(_) => Some(Self::Key),
+                error if is_in_use(error) => Some(Self::Unavailable),
+                _ => None,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<blob::Error>() {
+            return matches!(error, blob::Error::Key { .. }).then_some(Self::Key);
         }
         // Whoever reads our output has seen enough.
         let broken = cause.downcast_ref::<io::Error>()?.kind() == io::ErrorKind::BrokenPipe;
@@ -114,6 +143,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// `error` with what was attempted and what the user can do, without changing its exit code.
+pub fn advised(
+    error: impl Into<anyhow::Error>,
+    message: impl Into<String>,
+    next: impl Into<String>,
+) -> anyhow::Error {
+    let advice = Failure {
+        exit: None,
+        message: message.into(),
+        next: Some(next.into()),
+    };
+    error.into().context(advice)
+}
+
 /// Adds advice to an error without changing its exit code.
 pub trait Advise<T> {
     /// Says what was attempted, and what the user can do about its failure.
@@ -133,15 +176,32 @@ impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
         message: impl Into<String>,
         next: impl Into<String>,
     ) -> Result<T, anyhow::Error> {
-        self.map_err(|error| {
-            let advice = Failure {
-                exit: None,
-                message: message.into(),
-                next: Some(next.into()),
-            };
-            error.into().context(advice)
-        })
+        self.map_err(|error| advised(error, message, next))
     }
+}
+
+/// Whether another process runs over the memory cluster's directory.
+#[must_use]
+pub fn is_in_use(error: &memory_cluster::Error) -> bool {
+    let memory_cluster::Error::Journal(error) = error else {
+        return false;
+    };
+    let code = error.sqlite_error_code();
+    code == Some(rusqlite::ErrorCode::DatabaseBusy)
+        || code == Some(rusqlite::ErrorCode::DatabaseLocked)
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// What to do about `error`: the advice nearest to the user.
@@ -169,7 +229,24 @@ Exit codes:
   2  the command line is not understood
   3  refused by the contract or by Kubernetes
   4  what was asked for is not there
-  5  ledger, gateway or cluster cannot be reached now; try again
+  5  ledger, gateway or cluster cannot be reached or is in use now; try again
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
   8  a key is missing, locked, or not allowed here";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_same_exit_codes() {
+        let readme = include_str!("../../README.md");
+        for line in HELP.lines().skip(1) {
+            let (code, meaning) = line.trim().split_once("  ").unwrap_or_default();
+            assert!(
+                readme.contains(&format!("| {code} | {meaning} |")),
+                "{line}"
+            );
+        }
+    }
+}

@@ -10,6 +10,7 @@
 //! DIR/cluster/             the memory cluster and its administrator's kubeconfig
 //! DIR/sessions/            session keys of `daas login`, credentials in use
 //! DIR/kubeconfig           for kubectl
+//! DIR/dev.lock             held by `daas dev` while it runs
 //! ```
 //!
 //! All of it is readable for its owner alone.
@@ -72,10 +73,16 @@ impl Layout {
         self.root.join("gateway")
     }
 
-    /// The executor's journal.
+    /// Where the executor's journal is.
     #[must_use]
     pub fn nautilus(&self) -> PathBuf {
         self.root.join("nautilus")
+    }
+
+    /// The executor's journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.nautilus().join("journal.db")
     }
 
     /// The memory cluster.
@@ -94,6 +101,12 @@ impl Layout {
     #[must_use]
     pub fn sessions(&self) -> PathBuf {
         self.root.join("sessions")
+    }
+
+    /// What `daas dev` holds while it runs.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.root.join("dev.lock")
     }
 
     /// What kubectl is to use.

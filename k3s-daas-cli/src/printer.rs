@@ -12,7 +12,7 @@ pub enum Format {
     /// Columns for people; no promise about them.
     #[default]
     Table,
-    /// JSON, indented.
+    /// JSON.
     Json,
     /// YAML.
     Yaml,
@@ -27,7 +27,7 @@ pub trait Show: Serialize {
     /// Headings of the table.
     const COLUMNS: &'static [&'static str];
 
-    /// The cells under those headings.
+    /// The cells under those headings; one of several lines goes on below itself.
     fn cells(&self) -> Vec<String>;
 
     /// What names it.
@@ -63,19 +63,23 @@ impl Printer {
     /// If standard output cannot be written.
     pub fn object<T: Show>(&self, object: &T) -> io::Result<()> {
         match self.format {
-            Format::Table => {
-                let width = T::COLUMNS.iter().map(|name| name.len()).max().unwrap_or(0);
-                let mut text = String::new();
-                for (name, cell) in T::COLUMNS.iter().zip(object.cells()) {
-                    for (i, line) in cell.split(", ").enumerate() {
-                        let name = if i == 0 { *name } else { "" };
-                        text.push_str(format!("{name:width$}  {line}").trim_end());
-                        text.push('\n');
-                    }
-                }
-                self.raw(text.as_bytes())
-            }
+            Format::Table => self.raw(block(object).as_bytes()),
             _ => self.structured(object, std::slice::from_ref(object)),
+        }
+    }
+
+    /// Prints objects, each as [`Printer::object`] does, an empty line between them; in the other formats
+    /// as the list that they are, also if there is one.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn blocks<T: Show>(&self, objects: &[T]) -> io::Result<()> {
+        match self.format {
+            Format::Table => {
+                let blocks: Vec<String> = objects.iter().map(block).collect();
+                self.raw(blocks.join("\n").as_bytes())
+            }
+            _ => self.structured(&objects, objects),
         }
     }
 
@@ -158,8 +162,28 @@ fn full_name<T: Show>(object: &T) -> String {
     format!("{}/{}", T::KIND, object.name())
 }
 
+/// The same tree as JSON has: serde_yaml's own way with enums are tags, which few programs read.
 fn yaml(value: &impl Serialize) -> io::Result<String> {
-    serde_yaml_ng::to_string(value).map_err(io::Error::other)
+    let mut text = Vec::new();
+    let mut serializer = serde_yaml_ng::Serializer::new(&mut text);
+    serde_yaml_ng::with::singleton_map_recursive::serialize(value, &mut serializer)
+        .map_err(io::Error::other)?;
+    drop(serializer);
+    String::from_utf8(text).map_err(io::Error::other)
+}
+
+/// A line for each column, and further ones for what goes on.
+fn block<T: Show>(object: &T) -> String {
+    let width = T::COLUMNS.iter().map(|name| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, cell) in T::COLUMNS.iter().zip(object.cells()) {
+        for (i, line) in cell.split('\n').enumerate() {
+            let name = if i == 0 { *name } else { "" };
+            text.push_str(format!("{name:width$}  {line}").trim_end());
+            text.push('\n');
+        }
+    }
+    text
 }
 
 fn table<T: Show>(objects: &[T]) -> String {
@@ -169,19 +193,45 @@ fn table<T: Show>(objects: &[T]) -> String {
     let widths: Vec<usize> = (0..T::COLUMNS.len())
         .map(|i| {
             rows.iter()
-                .map(|row| row[i].chars().count())
+                .flat_map(|row| row[i].split('\n'))
+                .map(|line| line.chars().count())
                 .max()
                 .unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
+        let height = row.iter().map(|cell| cell.split('\n').count()).max();
+        for at in 0..height.unwrap_or(0) {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| {
+                let line = cell.split('\n').nth(at).unwrap_or_default();
+                format!("{line:width$}")
+            });
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// `words` with `separator` between them, in lines of at most `width` characters where words allow.
+#[must_use]
+pub fn wrap(words: &[String], separator: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut room = width;
+    for (i, word) in words.iter().enumerate() {
+        let last = i + 1 == words.len();
+        let length = word.chars().count() + if last { 0 } else { separator.trim_end().len() };
+        if i > 0 && length + separator.len() > room {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            room = width;
+        }
+        text.push_str(word);
+        if !last {
+            text.push_str(separator);
+        }
+        room = room.saturating_sub(word.chars().count() + separator.len());
     }
     text
 }
@@ -226,5 +276,47 @@ mod tests {
             "NAME        GRAMS\nwatermelon  9000\nfig         40\n"
         );
         assert_eq!(full_name(&fruits[1]), "fruit/fig");
+    }
+
+    #[test]
+    fn cells_of_several_lines_go_on_below_themselves() {
+        let fruit = Fruit {
+            name: "water\nmelon",
+            weight: 9000,
+        };
+        assert_eq!(
+            table(std::slice::from_ref(&fruit)),
+            "NAME   GRAMS\nwater  9000\nmelon\n"
+        );
+        assert_eq!(block(&fruit), "NAME   water\n       melon\nGRAMS  9000\n");
+    }
+
+    #[test]
+    fn yaml_is_the_tree_that_json_is() {
+        #[derive(Serialize)]
+        enum Event {
+            Grown { on: Vec<Event> },
+            Fallen(u8),
+        }
+        let event = Event::Grown {
+            on: vec![Event::Fallen(1)],
+        };
+        let yaml = yaml(&event).unwrap_or_default();
+        assert_eq!(yaml, "Grown:\n  on:\n  - Fallen: 1\n");
+        let read: serde_json::Value = serde_yaml_ng::from_str(&yaml).unwrap_or_default();
+        assert_eq!(read, serde_json::to_value(&event).unwrap_or_default());
+    }
+
+    #[test]
+    fn words_are_wrapped_between_words() {
+        let words: Vec<String> = ["get", "list", "watch", "deletecollection"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(
+            wrap(&words, ", ", 12),
+            "get, list,\nwatch,\ndeletecollection"
+        );
+        assert_eq!(wrap(&words, ", ", 99), "get, list, watch, deletecollection");
+        assert_eq!(wrap(&[], ", ", 9), "");
     }
 }

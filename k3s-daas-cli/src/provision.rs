@@ -2,13 +2,14 @@
 //!
 //! Every step looks first whether it was done, so a start that was killed is finished by the next one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k3s_daas::contract::Call;
+use k3s_daas::contract::{Call, ExecutorEntry};
 use k3s_daas::crypto::Ed25519Signer;
-use k3s_daas::crypto::keystore::load_or_create_development;
+use k3s_daas::crypto::keystore::{KeystoreError, load_development, load_or_create_development};
 use k3s_daas::ledger::local::{Genesis, LocalLedger};
 use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::types::{
@@ -17,9 +18,10 @@ use k3s_daas::types::{
 };
 use k3s_daas::wire::Delegate;
 
-use crate::app::Role;
+use crate::app::{Role, check_directory_of};
 use crate::commands::{cluster, executor, token};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
+use crate::journal;
 use crate::keys::encryption_public_key;
 use crate::layout::{Layout, create_private_dir};
 use crate::settings::{self, Key, Settings};
@@ -53,23 +55,26 @@ impl Ground {
         // First of all, so that a start that is killed leaves a directory that is marked as what it is.
         settings::update(&layout.settings(), &[(Key::Development, true.into())])?;
         let mut keys = Vec::new();
+        let is_new = !LocalLedger::exists(layout.ledger());
         for role in Role::ALL {
-            let path = layout.keys().join(format!("{}.key", role.name()));
-            let comment = format!("{} of a development directory", role.name());
-            keys.push((role, load_or_create_development(&path, &comment)?));
+            keys.push((role, key_of(layout, role, is_new)?));
         }
         let key = |wanted: Role| signer_of(&keys, wanted);
         let admin = Arc::new(key(Role::Admin));
-        let ledger = if LocalLedger::exists(layout.ledger()) {
-            LocalLedger::open(layout.ledger(), admin)?
-        } else {
+        let ledger = if is_new {
             let funds = [Role::Owner, Role::Operator].map(|role| (key(role).address(), FUNDS));
             LocalLedger::create(layout.ledger(), Genesis::new(funds.to_vec()), admin).await?
+        } else {
+            LocalLedger::open(layout.ledger(), admin)?
         };
         ledger.sync().await?;
+        if let Some(role) = foreign_key(&ledger, layout, &keys)? {
+            return Err(foreign(layout, role).into());
+        }
         let (cluster, cap) = ensure_cluster(&ledger).await?;
         cluster::remember(&layout.settings(), ledger.deployment().chain, cluster, cap)?;
         let executor = ensure_executor(&ledger, cluster, cap, &key).await?;
+        journal::ensure(layout, &ledger, executor).await?;
         let mut ground = Self {
             gateway_token: TokenId::ZERO,
             ledger,
@@ -234,13 +239,125 @@ pub fn everything() -> Vec<PolicyRule> {
     ]
 }
 
-/// Refuses a directory whose keys and tokens are somebody's real ones.
-fn check_is_ours(layout: &Layout) -> anyhow::Result<()> {
+/// The key of a role, which is made only as long as there is no ledger that knows another one.
+fn key_of(layout: &Layout, role: Role, may_create: bool) -> anyhow::Result<Ed25519Signer> {
+    let path = key_file(layout, role);
+    check_directory_of(&path)?;
+    let key = if may_create {
+        let comment = format!("{} of a development directory", role.name());
+        load_or_create_development(&path, &comment)
+    } else {
+        load_development(&path)
+    };
+    let name = role.name();
+    key.map_err(|error| match error {
+        KeystoreError::File(error) if error.is_not_found() => Failure::new(
+            Exit::Key,
+            format!(
+                "the {name} key in {} is gone, and the ledger knows no other",
+                path.display()
+            ),
+        )
+        .with_next(RESTORE)
+        .into(),
+        error => exit::advised(
+            error,
+            format!("the {name} key in {} cannot be used", path.display()),
+            "make the file private and whole again, or begin anew with another --dir",
+        ),
+    })
+}
+
+fn key_file(layout: &Layout, role: Role) -> PathBuf {
+    layout.keys().join(format!("{}.key", role.name()))
+}
+
+/// The first role whose key is not the one that the ledger was made with, as far as that can be seen.
+fn foreign_key(
+    ledger: &LocalLedger,
+    layout: &Layout,
+    keys: &[(Role, Ed25519Signer)],
+) -> anyhow::Result<Option<Role>> {
+    let settings = Settings::load_from(Some(&layout.settings()), Vec::new(), |_| None)?;
+    let gateway_token: Option<TokenId> = settings.value(Key::GatewayToken);
+    let key = |role| signer_of(keys, role);
+    let address = |role| key(role).address();
+    Ok(ledger.view(|now| {
+        let mut clusters = now.state.clusters().peekable();
+        // What a start that was killed has not made yet, nobody else's key can be in.
+        clusters.peek()?;
+        let governed = clusters.find(|cluster| {
+            let cap = now.state.admin_cap(cluster.admin_cap);
+            cap.is_some_and(|cap| cap.owner == address(Role::Admin))
+        });
+        let Some(cluster) = governed else {
+            return Some(Role::Admin);
+        };
+        let signing_key = key(Role::Executor).public_key();
+        let mut executors = cluster.executors.iter();
+        let is_ours = |entry: &&ExecutorEntry| entry.signing_key == signing_key;
+        match executors.find(is_ours) {
+            None if !cluster.executors.is_empty() => return Some(Role::Executor),
+            None => {}
+            Some(entry) if entry.operator != address(Role::Operator) => {
+                return Some(Role::Operator);
+            }
+            Some(entry) => {
+                let encryption_key = encryption_public_key(&key(Role::Encryption));
+                if entry.encryption_key[..] != encryption_key[..] {
+                    return Some(Role::Encryption);
+                }
+            }
+        }
+        let gateway = address(Role::Gateway);
+        let gateway_token = gateway_token.and_then(|token| now.state.token(token));
+        if gateway_token.is_some_and(|token| token.owner != gateway) {
+            return Some(Role::Gateway);
+        }
+        let mut owners = now.state.tokens().map(|token| token.owner);
+        let mut users = owners.by_ref().filter(|owner| *owner != gateway).peekable();
+        users.peek()?;
+        let has_token = users.any(|owner| owner == address(Role::Owner));
+        (!has_token).then_some(Role::Owner)
+    }))
+}
+
+fn foreign(layout: &Layout, role: Role) -> Failure {
+    Failure::new(
+        Exit::Key,
+        format!(
+            "the {} key in {} is not the one that the ledger in {} was made with",
+            role.name(),
+            key_file(layout, role).display(),
+            layout.ledger().display()
+        ),
+    )
+    .with_next(RESTORE)
+}
+
+/// Refuses a directory whose keys and tokens are somebody's real ones, or whose ledger is gone.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_is_ours(layout: &Layout) -> anyhow::Result<()> {
     let is_marked = match Settings::load_from(Some(&layout.settings()), Vec::new(), |_| None) {
         Ok(settings) => {
             // One that says nothing of any ledger, say where to listen, is nobody's yet.
-            let is_new =
-                settings.text(Key::Chain).is_none() && !LocalLedger::exists(layout.ledger());
+            let has_ledger = LocalLedger::exists(layout.ledger());
+            if settings.is_development()
+                && !has_ledger
+                && let Some(chain) = settings.text(Key::Chain)
+            {
+                let message = format!(
+                    "the ledger in {} is gone, and {} knows it as {chain}",
+                    layout.ledger().display(),
+                    layout.settings().display()
+                );
+                return Err(Failure::new(Exit::Unverified, message)
+                    .with_next("restore it from a copy, or begin anew with another --dir")
+                    .into());
+            }
+            let is_new = settings.text(Key::Chain).is_none() && !has_ledger;
             settings.is_development() || is_new
         }
         Err(settings::Error::Read { source, .. })
@@ -303,6 +420,7 @@ async fn ensure_executor(
     executor::register_call(ledger, call).await
 }
 
+const RESTORE: &str = "restore the file from a copy, or begin anew with another --dir";
 /// What the genesis gives to owner and operator each, MIST.
 const FUNDS: u64 = 1_000_000 * MIST_PER_SUI;
 /// What the user token has bonded: ten times what the default policy asks for.

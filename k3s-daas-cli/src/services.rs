@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use k3s_daas::blob::{BlobStore, DirectoryBlobStore};
+use k3s_daas::blob::{self, BlobStore, DirectoryBlobStore};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
@@ -21,7 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::env_vars as env;
+use crate::exit::{self, Advise as _, Exit, Failure};
+use crate::journal;
 use crate::layout::{Layout, create_private_dir};
 
 /// Services that run in this process, in the order in which they were begun.
@@ -112,7 +114,29 @@ impl Services {
 pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     create_private_dir(layout.root())?;
     let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key()).open();
-    Ok(Arc::new(store.context("cannot open the blob store")?))
+    Ok(Arc::new(store.map_err(|error| no_blobs(error, layout))?))
+}
+
+fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
+    let (key, blobs) = (layout.blob_key(), layout.blobs());
+    let is_key = matches!(
+        &error,
+        blob::Error::Key { .. } | blob::Error::WrongKey { .. }
+    );
+    if !is_key {
+        return anyhow::Error::from(error).context("cannot open the blob store");
+    }
+    let next = format!(
+        "make {} private and whole again; or, if no copy is left, remove {} with the bodies in it",
+        key.display(),
+        blobs.display()
+    );
+    Failure::new(
+        Exit::Key,
+        format!("cannot open the blob store: {}", exit::chain(&error)),
+    )
+    .with_next(next)
+    .into()
 }
 
 /// What a gateway is made of.
@@ -154,6 +178,24 @@ impl GatewayParts {
 /// If the authority cannot be used.
 pub fn own_certificate(layout: &Layout, address: SocketAddr) -> anyhow::Result<Tls> {
     create_private_dir(&layout.gateway())?;
+    let (key, certificate) = (
+        layout.gateway().join("ca.key"),
+        layout.gateway().join("ca.crt"),
+    );
+    // A new key would go with no kubeconfig that anybody has.
+    if certificate.exists() && !key.exists() {
+        let message = format!(
+            "the key of the gateway's authority in {} is gone",
+            key.display()
+        );
+        return Err(Failure::new(Exit::Key, message)
+            .with_next(format!(
+                "restore it from a copy; or remove {} too to have a new authority, for which every kubeconfig \
+                 must be written anew",
+                certificate.display()
+            ))
+            .into());
+    }
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
@@ -207,6 +249,8 @@ pub struct NautilusParts {
     pub executor: ExecutorId,
     /// The cluster.
     pub kube: KubeExecutor,
+    /// How it behaves.
+    pub config: nautilus::Config,
 }
 
 impl NautilusParts {
@@ -214,9 +258,7 @@ impl NautilusParts {
     ///
     /// # Errors
     /// If its journal cannot be opened.
-    pub fn begin(self, services: &mut Services, layout: &Layout) -> anyhow::Result<()> {
-        create_private_dir(&layout.nautilus())?;
-        let config = nautilus::Config::new(layout.nautilus().join("journal.db"));
+    pub fn begin(self, services: &mut Services) -> anyhow::Result<()> {
         let signer = Arc::new(self.signer);
         let heads = self.ledger.with_signer(signer.clone());
         let executor: Arc<dyn Executor> = Arc::new(self.kube);
@@ -227,12 +269,9 @@ impl NautilusParts {
             signer,
             self.executor,
         )
-        .with_config(config)
+        .with_config(self.config)
         .build()
-        .advise(
-            "cannot make Nautilus",
-            "another process may run it over this directory; stop that one",
-        )?;
+        .map_err(journal::explained)?;
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;
@@ -241,13 +280,14 @@ impl NautilusParts {
             if let Err(error) = heads.sign_head().await {
                 tracing::warn!(%error, "the last head was not signed");
             }
-            Ok(result?)
+            result.map_err(journal::explained)
         });
         Ok(())
     }
 }
 
-/// The executor of a kubeconfig: that file, or kubectl's own if there is none.
+/// The executor of a kubeconfig: that file; without one the service account of the pod that this runs in,
+/// or kubectl's own file.
 ///
 /// # Errors
 /// If it cannot be used.
@@ -255,11 +295,23 @@ pub async fn kube(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> anyhow::Result<KubeExecutor> {
+    if kubeconfig.is_none() && context.is_none() && is_in_pod() {
+        return KubeExecutor::in_cluster().advise(
+            "cannot use the pod's service account",
+            "mount its token (`automountServiceAccountToken`), or name a kubeconfig with --kubeconfig",
+        );
+    }
     let executor = KubeExecutor::from_kubeconfig(kubeconfig, context).await;
     executor.advise(
         "cannot use the cluster's kubeconfig",
         "name another one with --kubeconfig and --context, or in `nautilus.kubeconfig` and `nautilus.context`",
     )
+}
+
+/// Whether Kubernetes runs this process, and nobody named a kubeconfig in `$KUBECONFIG`.
+fn is_in_pod() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set(env::KUBERNETES_SERVICE_HOST) && !is_set(env::KUBECONFIG)
 }
 
 /// Listens, and tells where.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
+use k3s_daas::crypto::keystore::{KeystoreError, load_development};
 use k3s_daas::crypto::{Ed25519Signer, PublicKey, read_private, write_private};
 use k3s_daas::ledger::local::PACKAGE;
 use k3s_daas::types::{ChainId, ClusterId, TokenId};
@@ -17,10 +18,10 @@ use k3s_daas::wire::{Deployment, SignedCredential};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::app::{App, Role};
+use crate::app::{App, Role, check_directory_of, no_key};
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
-use crate::settings::{Key, Settings};
+use crate::settings::{Key, Origin, Settings};
 use crate::units::{Moment, Span};
 
 /// A session key and what it may sign for.
@@ -173,14 +174,19 @@ pub fn holder(app: &App, token: TokenId) -> anyhow::Result<Holder> {
     }
     if app.settings.is_development() {
         let path: PathBuf = app.settings.required(Key::OwnerKey)?;
+        check_directory_of(&path)?;
         // Not `signer`, which would ask for a passphrase if the key were an encrypted one.
-        let signer = k3s_daas::crypto::keystore::load_development(&path);
-        if let Ok(signer) = signer {
-            return Ok(Holder {
-                signer,
-                kind: "development key",
-                expires_at_ms: None,
-            });
+        match load_development(&path) {
+            Ok(signer) => {
+                return Ok(Holder {
+                    signer,
+                    kind: "development key",
+                    expires_at_ms: None,
+                });
+            }
+            // Its owner logs in, then.
+            Err(KeystoreError::NotDevelopmentKey { .. }) => {}
+            Err(error) => return Err(no_key(error, &path, Role::Owner.name())),
         }
     }
     let message = if is_over {
@@ -288,19 +294,25 @@ pub fn server(settings: &Settings) -> String {
 /// # Errors
 /// If nobody is logged in, or the gateway's authority is not there.
 pub fn gateway_client(app: &App) -> anyhow::Result<crate::client::Client> {
-    let ca = ca(app)?;
+    let authority = authority(app)?;
     let bearer = bearer(app)?;
-    let client = crate::client::Client::new(&server(&app.settings), &ca)?;
+    let client = crate::client::Client::new(&server(&app.settings), authority.as_deref())?;
     Ok(client.with_bearer(bearer.text.as_str()))
 }
 
-/// The authority that the gateway's clients trust, PEM.
+/// The authority that the gateway's clients trust, PEM; `None` stands for those of the system, which are
+/// trusted if the gateway shows a certificate that was given to it and no authority is named.
 ///
 /// # Errors
 /// [`Exit::NotFound`] if there is none yet.
-pub fn ca(app: &App) -> anyhow::Result<Vec<u8>> {
+pub fn authority(app: &App) -> anyhow::Result<Option<Vec<u8>>> {
+    let is_named = app.settings.origin(Key::GatewayCa) != Some(&Origin::Default);
+    if !is_named && app.settings.path(Key::GatewayCertificate).is_some() {
+        return Ok(None);
+    }
     let path: PathBuf = app.settings.required(Key::GatewayCa)?;
     std::fs::read(&path)
+        .map(Some)
         .map_err(|error| {
             Failure::new(
                 Exit::NotFound,

@@ -6,9 +6,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use k3s_daas::nautilus;
+use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use serde::Serialize;
 
 use crate::env_vars as env;
+use crate::layout::Layout;
+use crate::names::{self, Named as _};
 use crate::printer::Show;
 
 /// Declares the settings: their keys in the file, variables, defaults and meanings.
@@ -99,8 +103,36 @@ settings! {
     NautilusKubeconfig = "nautilus.kubeconfig", env::NAUTILUS_KUBECONFIG, Path, None;
     /// Context of that kubeconfig; its current one if none is given.
     NautilusContext = "nautilus.context", env::NAUTILUS_CONTEXT, Text, None;
-    /// What is logged: a filter such as `info` or `k3s_daas=debug`.
-    Log = "log", env::LOG, Text, Some(Fallback::Text("warn"));
+    /// How many requests are at the cluster at a time, watches not counted.
+    NautilusConcurrency = "nautilus.concurrency", "", Nautilus, Some(Fallback::Text("64"));
+    /// How many watches are at the cluster at a time.
+    NautilusWatchConcurrency = "nautilus.watch_concurrency", "", Nautilus, Some(Fallback::Text("256"));
+    /// How many assigned requests are held, from their event to their stored answer.
+    NautilusQueue = "nautilus.queue", "", Nautilus, Some(Fallback::Text("1024"));
+    /// Nothing is begun this close to the end of a lease, since clocks differ.
+    NautilusClockTolerance = "nautilus.clock_tolerance", "", Nautilus, Some(Fallback::Text("250ms"));
+    /// Longest response of the cluster, headers and body, in bytes.
+    NautilusMaxResponseBytes = "nautilus.max_response_bytes", "", Nautilus, Some(Fallback::Text("33554432"));
+    /// How long a watch goes on after its first event.
+    NautilusWatchSettle = "nautilus.watch_settle", "", Nautilus, Some(Fallback::Text("50ms"));
+    /// How long a watch waits for its first event.
+    NautilusWatchWindow = "nautilus.watch_window", "", Nautilus, Some(Fallback::Text("5s"));
+    /// How long a body that is not in the blob store is asked for again, and room for an answer.
+    NautilusBlobPatience = "nautilus.blob_patience", "", Nautilus, Some(Fallback::Text("2s"));
+    /// How often unanswered requests are looked through.
+    NautilusScanInterval = "nautilus.scan_interval", "", Nautilus, Some(Fallback::Text("1s"));
+    /// How long after another executor's lease its request is claimed, and up to as much again by chance.
+    NautilusClaimDelay = "nautilus.claim_delay", "", Nautilus, Some(Fallback::Text("1s"));
+    /// How often a request is given back to another executor before it is answered 503.
+    NautilusMaxReleases = "nautilus.max_releases", "", Nautilus, Some(Fallback::Text("2"));
+    /// How often requests whose time is over are pruned from the ledger; 0s: never.
+    NautilusPruneInterval = "nautilus.prune_interval", "", Nautilus, Some(Fallback::Text("1m"));
+    /// How often the blob store is swept and the cluster probed.
+    NautilusUpkeepInterval = "nautilus.upkeep_interval", "", Nautilus, Some(Fallback::Text("15s"));
+    /// How long what has begun may take after a shutdown was asked for.
+    NautilusDrain = "nautilus.drain", "", Nautilus, Some(Fallback::Text("30s"));
+    /// What is logged: a filter such as `info` or `k3s_daas=debug`; unless set, info by daas-gateway and daas-nautilus, else warn.
+    Log = "log", env::LOG, Text, None;
     /// How it is logged: `text` or `json`.
     LogFormat = "log_format", env::LOG_FORMAT, LogFormat, Some(Fallback::Text("text"));
 }
@@ -115,6 +147,8 @@ enum Kind {
     Socket,
     Url,
     LogFormat,
+    /// A field of [`nautilus::Config`].
+    Nautilus,
 }
 
 /// What a setting is when nobody sets it.
@@ -240,6 +274,7 @@ impl Settings {
         let mut settings = Self { file, values };
         for &key in Key::ALL {
             settings.fill(key);
+            settings.strip_kind(key)?;
             settings.check(key)?;
         }
         Ok(settings)
@@ -255,6 +290,31 @@ impl Settings {
             None => return,
         };
         self.values.insert(key, (value, Origin::Default));
+    }
+
+    /// Takes the name that `-o name` prints for the ID that is in it.
+    fn strip_kind(&mut self, key: Key) -> Result<(), Error> {
+        let kind = match key {
+            Key::Cluster => ClusterId::KIND,
+            Key::Token | Key::GatewayToken => TokenId::KIND,
+            Key::Executor => ExecutorId::KIND,
+            _ => return Ok(()),
+        };
+        let Some((value, origin)) = self.values.get_mut(&key) else {
+            return Ok(());
+        };
+        match names::strip(kind, value) {
+            Ok(id) => *value = id.to_owned(),
+            Err(_) => {
+                return Err(Error::Value {
+                    key: key.name(),
+                    origin: origin.clone(),
+                    value: value.chars().take(80).collect(),
+                    why: format!("is neither {kind}/ID nor an ID alone"),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, key: Key) -> Result<(), Error> {
@@ -284,6 +344,10 @@ impl Settings {
             Kind::Url => Err(wrong("does not begin with https://")),
             Kind::LogFormat if value == "text" || value == "json" => Ok(()),
             Kind::LogFormat => Err(wrong("is neither text nor json")),
+            Kind::Nautilus => match nautilus_config([(key, value.as_str())]) {
+                Ok(_) => Ok(()),
+                Err(why) => Err(wrong(&format!("is not what it takes: {why}"))),
+            },
         }
     }
 
@@ -327,6 +391,25 @@ impl Settings {
             env: key.env(),
             about: key.about(),
         })
+    }
+
+    /// How Nautilus behaves, by the settings of `[nautilus]`.
+    ///
+    /// # Errors
+    /// None that reading them has not found already.
+    pub fn nautilus(&self, layout: &Layout) -> Result<nautilus::Config, Error> {
+        let fields = Key::ALL
+            .iter()
+            .filter(|key| matches!(key.kind(), Kind::Nautilus));
+        let values = fields.filter_map(|&key| Some((key, self.text(key)?)));
+        let mut config = nautilus_config(values).map_err(|why| Error::Value {
+            key: "nautilus",
+            origin: Origin::File(self.file.clone()),
+            value: "table".to_owned(),
+            why: why.to_string(),
+        })?;
+        config.journal = layout.journal();
+        Ok(config)
     }
 
     /// Where a setting is from.
@@ -530,6 +613,21 @@ fn parse(file: &Path, text: &str) -> Result<Vec<(Key, String)>, Error> {
     Ok(found)
 }
 
+/// A configuration with some of its fields, as they stand in the settings.
+fn nautilus_config<'a>(
+    fields: impl IntoIterator<Item = (Key, &'a str)>,
+) -> serde_json::Result<nautilus::Config> {
+    let fields = fields.into_iter().map(|(key, text)| {
+        let name = key.name().rsplit('.').next().unwrap_or_default();
+        let value = match text.parse::<u64>() {
+            Ok(number) => number.into(),
+            Err(_) => text.into(),
+        };
+        (name.to_owned(), value)
+    });
+    serde_json::from_value(serde_json::Value::Object(fields.collect()))
+}
+
 fn flatten(
     prefix: &str,
     table: &toml::Table,
@@ -662,6 +760,14 @@ mod tests {
             ("gateway.listen = \"localhost\"", "no address and port"),
             ("gateway.server = \"http://x\"", "https://"),
             ("log_format = \"xml\"", "neither text nor json"),
+            ("nautilus.concurrency = \"many\"", "`nautilus.concurrency`"),
+            ("nautilus.concurrency = -1", "`nautilus.concurrency`"),
+            ("nautilus.drain = 5", "`nautilus.drain`"),
+            ("nautilus.drain = \"5 parsecs\"", "`nautilus.drain`"),
+            (
+                "nautilus.concurency = 1",
+                "did you mean `nautilus.concurrency`?",
+            ),
             ("cluster = ", "is no TOML"),
         ] {
             let error = load(file, Vec::new(), &[]).unwrap_err().to_string();
@@ -679,6 +785,32 @@ mod tests {
         ));
         let missing = Settings::load_from(Some(Path::new("/nowhere/x.toml")), Vec::new(), none);
         assert!(matches!(missing, Err(Error::Read { .. })));
+    }
+
+    #[test]
+    fn nautilus_is_as_the_settings_say() {
+        let layout = Layout::new("/d");
+        let config = |file: &str| {
+            let settings = load(file, Vec::new(), &[]).unwrap();
+            settings.nautilus(&layout).unwrap()
+        };
+        let defaults = nautilus::Config::new("/d/nautilus/journal.db");
+        // What is shown as a default is one.
+        assert_eq!(config(""), defaults);
+        let file =
+            "[nautilus]\nconcurrency = 3\nwatch_window = \"250ms\"\nprune_interval = \"0s\"\n";
+        let mut expected = defaults;
+        expected.concurrency = 3;
+        expected.watch_window = std::time::Duration::from_millis(250);
+        expected.prune_interval = std::time::Duration::ZERO;
+        assert_eq!(config(file), expected);
+        // And every one can be set.
+        let fields = serde_json::to_value(&expected).unwrap();
+        let names: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
+        for field in fields.as_object().unwrap().keys() {
+            let name = format!("nautilus.{field}");
+            assert!(field == "journal" || names.contains(&&*name), "{name}");
+        }
     }
 
     #[test]

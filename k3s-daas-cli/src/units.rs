@@ -1,6 +1,7 @@
 //! Amounts and durations as people write them.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,6 +123,15 @@ impl fmt::Display for Span {
         }
         Ok(())
     }
+}
+
+/// An address and port to listen on, `127.0.0.1:7443`; for clap's `value_parser`.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "it is no address and port, such as 127.0.0.1:7443 or [::1]:0".to_owned())
 }
 
 /// A moment of the ledger, Unix milliseconds, shown in UTC.

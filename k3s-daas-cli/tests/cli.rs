@@ -6,7 +6,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
-use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev};
+use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, dev, dev_with};
 
 #[test]
 fn every_command_has_help_with_examples() {
@@ -73,6 +73,26 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ),
         (&["token", "show", "me"], 2, "0x and up to 64"),
         (
+            &["token", "show", "executor/0x7"],
+            2,
+            "neither token/ID nor an ID",
+        ),
+        (
+            &["executor", "deactivate", "token/0x7"],
+            2,
+            "neither executor/ID nor an ID",
+        ),
+        (
+            &["request", "show", "token/0x7"],
+            2,
+            "neither request/ID nor an ID",
+        ),
+        (
+            &["events", "--from", "request/1"],
+            2,
+            "neither event/ID nor",
+        ),
+        (
             &["token", "issue", "--dry-run"],
             2,
             "--role view, edit or admin",
@@ -83,6 +103,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
             "--role",
         ),
         (&["request", "FETCH", "/api"], 2, "GET"),
+        (&["dev", "--listen", "7443"], 2, "such as 127.0.0.1:7443"),
         (&["events", "--from", "yesterday"], 2, "no cursor"),
         (&["audit", "verify", "--head", "17"], 2, "no head"),
         (&["token", "list"], 4, "there is no ledger"),
@@ -372,6 +393,7 @@ fn requests_without_kubectl() {
     let id = made["request_id"].as_str().unwrap();
     let shown: Value =
         serde_json::from_str(&daas(&dir, &["request", "show", id, "-o", "json"]).ok()).unwrap();
+    let shown = &shown[0];
     assert_eq!(
         (&shown["outcome"], &shown["http_status"]),
         (&"answered".into(), &201.into())
@@ -382,6 +404,60 @@ fn requests_without_kubectl() {
         trail.contains("admitted") && trail.contains("answered 201"),
         "{trail}"
     );
+
+    // One block for each token that used the ID, and names are taken back.
+    let token = daas(&dir, &["token", "issue", "--role", "view", "-o", "name"]).ok();
+    let token = token.trim();
+    let gateway = daas(
+        &dir,
+        &["key", "show", &key_of(&dir, "gateway"), "-o", "name"],
+    )
+    .ok();
+    let delegate = ["token", "delegate", gateway.trim(), "--token", token];
+    daas(&dir, &delegate).ok();
+    let mut other = command(DAAS);
+    other.env("HOME", &dir).env("DAAS_DIR", &dir);
+    other.env("DAAS_TOKEN", token);
+    let refused = Run::of(other.args([
+        "request",
+        "DELETE",
+        &format!("{path}/a"),
+        "--request-id",
+        id,
+    ]));
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let name = format!("request/{id}");
+    // A refusal is recorded behind its answer.
+    let begun = std::time::Instant::now();
+    let both = loop {
+        let shown = daas(&dir, &["request", "show", &name, "-o", "json"]).ok();
+        let both: Value = serde_json::from_str(&shown).unwrap();
+        if both.as_array().unwrap().len() == 2 || begun.elapsed().as_secs() > 20 {
+            break both;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    let told: Vec<_> = both
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["outcome"].as_str().unwrap(),
+                one["token"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told.len(), 2, "{both}");
+    assert_eq!((told[0].0, told[1].0), ("answered", "refused"));
+    assert_eq!(format!("token/{}", told[1].1), token);
+    let table = daas(&dir, &["request", "show", id]).ok();
+    let blocks: Vec<&str> = table.split("\n\n").collect();
+    assert_eq!(blocks.len(), 2, "{table}");
+    assert!(blocks[1].contains("did not admit it") && blocks[1].contains("nothing was executed"));
+    let yaml = daas(&dir, &["request", "show", id, "-o", "yaml"]).ok();
+    let read: Value = serde_yaml_ng::from_str(&yaml).unwrap();
+    assert_eq!(read, both);
 
     let twice = daas(&dir, &["request", "POST", path, "-f", &file]);
     assert_eq!(twice.code, 1, "{twice:?}");
@@ -424,6 +500,233 @@ fn requests_without_kubectl() {
     daas(&dir, &["request", "show", id]).ok();
 }
 
+fn key_of(dir: &std::path::Path, role: &str) -> String {
+    dir.join(format!("keys/{role}.key"))
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[test]
+fn names_and_trees_of_every_command() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    daas(&dir, &["dev", "--provision-only"]).ok();
+    for (list, show) in [
+        (&["token", "list", "-o", "name"][..], &["token", "show"][..]),
+        (&["cluster", "show", "-o", "name"], &["cluster", "show"]),
+        (&["events", "-o", "name"], &["events", "--from"]),
+    ] {
+        let names = daas(&dir, list).ok();
+        let name = names.lines().next().unwrap();
+        assert!(name.contains('/'), "{name}");
+        daas(&dir, &[show, &[name]].concat()).ok();
+    }
+    let executor = daas(&dir, &["executor", "list", "-o", "name"]).ok();
+    daas(&dir, &["executor", "deactivate", executor.trim()]).ok();
+    // Also in a variable.
+    for (variable, value, code) in [
+        ("DAAS_EXECUTOR", executor.trim(), 0),
+        ("DAAS_TOKEN", executor.trim(), 7),
+        ("DAAS_CLUSTER", "token/0x1", 7),
+    ] {
+        let mut command = command(DAAS);
+        command.env("HOME", &dir).env("DAAS_DIR", &dir);
+        let run = Run::of(command.env(variable, value).args(["config", "show"]));
+        assert_eq!(run.code, code, "{variable}={value}: {run:?}");
+    }
+    // YAML is the tree that JSON is, event by event, and kinds have the names of the Move structs.
+    let json = daas(&dir, &["events", "-o", "json"]).ok();
+    let yaml = daas(&dir, &["events", "-o", "yaml"]).ok();
+    assert!(!yaml.contains('!'), "{yaml}");
+    let documents = yaml.split("---\n").filter(|text| !text.is_empty());
+    let from_yaml: Vec<Value> = documents
+        .map(|text| serde_yaml_ng::from_str(text).unwrap())
+        .collect();
+    let from_json: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(from_yaml, from_json);
+    assert!(
+        from_json[0]["event"]["ClusterCreated"].is_object(),
+        "{json}"
+    );
+    // No line of rules is wider than a terminal.
+    let rules = daas(
+        &dir,
+        &[
+            "token",
+            "issue",
+            "--role",
+            "edit",
+            "-n",
+            "shop",
+            "--dry-run",
+        ],
+    )
+    .ok();
+    let widest = rules.lines().map(|line| line.chars().count()).max();
+    assert!(widest < Some(120), "{rules}");
+    assert!(rules.contains("\ndeployments.apps/scale "), "{rules}");
+}
+
+#[test]
+fn help_is_in_order_and_wrapped_once() {
+    for (program, args) in [
+        (DAAS, &["token", "issue", "--help"][..]),
+        (DAAS, &["dev", "--help"]),
+        (DAAS, &["events", "--help"]),
+        (DAAS, &["request", "--help"]),
+        (GATEWAY, &["--help"]),
+        (NAUTILUS, &["--help"]),
+    ] {
+        let help = Run::of(command(program).args(args)).ok();
+        let (own, global) = help.split_once("Global Options:\n").unwrap();
+        for option in [
+            "--config",
+            "--dir <DIR>",
+            "--log",
+            "--passphrase-file",
+            "--passphrase-fd",
+        ] {
+            assert!(!own.contains(&format!("  {option}")), "{option}: {help}");
+            assert!(global.contains(option), "{option}: {help}");
+        }
+        // A paragraph that was wrapped twice has a short line in its middle.
+        let (_, footer) = global
+            .rsplit_once("is the passphrase of encrypted keys")
+            .unwrap();
+        let (footer, _) = footer.split_once("Examples:").unwrap();
+        for paragraph in footer.split("\n\n") {
+            let lines: Vec<&str> = paragraph.trim().lines().collect();
+            for line in lines.iter().take(lines.len().saturating_sub(1)) {
+                assert!(line.chars().count() > 75, "{line}\n{help}");
+            }
+        }
+    }
+    let help = Run::of(command(DAAS).args(["events", "--help"])).ok();
+    assert!(!help.contains("indented"), "{help}");
+}
+
+#[test]
+fn lost_and_foreign_keys_are_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, other) = (scratch.path().join("daas"), scratch.path().join("other"));
+    for dir in [&dir, &other] {
+        daas(dir, &["dev", "--provision-only"]).ok();
+    }
+    let refused = |what: &str, file: &std::path::Path, says: &str| {
+        let run = daas(&dir, &["dev", "--provision-only"]);
+        assert_eq!(run.code, 8, "{what} {}: {run:?}", file.display());
+        for says in [says, &file.to_string_lossy(), "another --dir"] {
+            assert!(run.err.contains(says), "{what}, {says}: {}", run.err);
+        }
+    };
+    for role in [
+        "admin",
+        "owner",
+        "gateway",
+        "operator",
+        "executor",
+        "encryption",
+    ] {
+        let file = dir.join(format!("keys/{role}.key"));
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        refused("lost", &file, "is gone");
+        assert!(!file.exists(), "no other one is made");
+        for (what, text, says) in [
+            (
+                "foreign",
+                std::fs::read(other.join(format!("keys/{role}.key"))).unwrap(),
+                "is not the one",
+            ),
+            ("garbled", b"hello".to_vec(), "cannot be used"),
+            (
+                "truncated",
+                whole[..whole.len() / 2].to_vec(),
+                "cannot be used",
+            ),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            refused(what, &file, says);
+        }
+        std::fs::write(&file, whole).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        refused("exposed", &file, "chmod 600");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    for mode in [0o777, 0o770, 0o702] {
+        let keys = dir.join("keys");
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(mode)).unwrap();
+        for args in [
+            &["dev", "--provision-only"][..],
+            &["token", "stake", "1SUI"],
+            &["whoami"],
+        ] {
+            let run = daas(&dir, args);
+            assert_eq!(run.code, 8, "{mode:o} {args:?}: {run:?}");
+            assert!(run.err.contains("chmod go-w"), "{}", run.err);
+        }
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    daas(&dir, &["dev", "--provision-only"]).ok();
+    // The ledger itself is not made again either.
+    std::fs::rename(dir.join("ledger"), dir.join("elsewhere")).unwrap();
+    let run = daas(&dir, &["dev", "--provision-only"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(
+        !dir.join("ledger").exists() && run.err.contains("is gone"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_running_dev_is_told_of_and_remembers() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    let running = dev_with(&dir, &["--listen", "127.0.0.1:0", "--bind", "view"]);
+    let second = daas(&dir, &["dev"]);
+    assert_eq!(second.code, 5, "{second:?}");
+    for says in [
+        "is running over",
+        "as process ",
+        "export KUBECONFIG=",
+        "`kill ",
+        "--dir",
+    ] {
+        assert!(second.err.contains(says), "{says}: {}", second.err);
+    }
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let pods = "/api/v1/namespaces/default/pods";
+    let may = || {
+        let code = |path| daas(&dir, &["request", "GET", path]).code;
+        (code(pods), code(roles))
+    };
+    assert_eq!(may(), (0, 3), "view sees no roles");
+    assert_eq!(running.stop(), 0);
+    let running = dev(&dir);
+    assert_eq!(may(), (0, 3), "as before");
+    assert_eq!(running.stop(), 0);
+    let running = dev_with(&dir, &["--bind", "cluster-admin"]);
+    assert_eq!(may(), (0, 0));
+    assert_eq!(running.stop(), 0);
+    for file in ["gateway/ca.key", "blob.key"] {
+        let file = dir.join(file);
+        let away = file.with_extension("away");
+        std::fs::rename(&file, &away).unwrap();
+        let run = daas(&dir, &["dev"]);
+        assert_eq!(run.code, 8, "{run:?}");
+        for says in ["is gone", &file.to_string_lossy()] {
+            assert!(run.err.contains(says), "{says}: {}", run.err);
+        }
+        assert!(!file.exists(), "no other one is made");
+        std::fs::rename(&away, &file).unwrap();
+    }
+}
+
 #[test]
 fn kubeconfigs_are_merged() {
     let scratch = tempfile::tempdir().unwrap();
@@ -448,6 +751,33 @@ fn kubeconfigs_are_merged() {
         merged.contains("name: mine") && merged.contains("current-context: shop"),
         "{merged}"
     );
+    // Never into what daas itself writes anew at the next start.
+    let ours = dir.join("kubeconfig");
+    let before = std::fs::read_to_string(&ours).unwrap();
+    let into = |kubeconfig: &std::ffi::OsStr, name: &str| {
+        let mut merge = command(DAAS);
+        merge
+            .env("DAAS_DIR", &dir)
+            .env("HOME", scratch.path())
+            .env("KUBECONFIG", kubeconfig);
+        Run::of(merge.args(["kubeconfig", "--merge", "--name", name]))
+    };
+    let nothing = into(ours.as_os_str(), "daas");
+    assert_eq!(nothing.code, 0, "{nothing:?}");
+    assert!(nothing.err.contains("nothing to merge"), "{}", nothing.err);
+    let lost = into(ours.as_os_str(), "shop");
+    assert_eq!(lost.code, 7, "{lost:?}");
+    assert!(lost.err.contains("KUBECONFIG= daas"), "{}", lost.err);
+    let second = std::env::join_paths([&ours, &theirs]).unwrap();
+    let passed = into(&second, "other");
+    assert_eq!(passed.code, 0, "{passed:?}");
+    assert!(
+        std::fs::read_to_string(&theirs)
+            .unwrap()
+            .contains("name: other")
+    );
+    assert_eq!(std::fs::read_to_string(&ours).unwrap(), before);
+
     let printed = daas(&dir, &["kubeconfig"]).ok();
     assert_eq!(
         printed,

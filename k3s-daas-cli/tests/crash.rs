@@ -256,7 +256,9 @@ fn client(dir: &Path) -> Client {
         .find_map(|line| line.trim().strip_prefix("server: "))
         .unwrap();
     let ca = std::fs::read(dir.join("gateway/ca.crt")).unwrap();
-    Client::new(server, &ca).unwrap().with_bearer(bearer.trim())
+    Client::new(server, Some(&ca))
+        .unwrap()
+        .with_bearer(bearer.trim())
 }
 
 fn clean(dir: &Path) {

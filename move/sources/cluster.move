@@ -121,7 +121,7 @@ public fun create_cluster(
 }
 
 /// Shares a cluster that was just created. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(cluster: Cluster) {
     transfer::share_object(cluster)
 }
@@ -145,17 +145,6 @@ public fun withdraw_insurance(
     events::insurance_withdrawn(cluster.id(), amount, ctx.sender());
     cluster.insurance.split(amount)
 }
-
-// === View functions ===
-
-/// The policy. Never aborts.
-public fun policy(cluster: &Cluster): &ClusterPolicy { &cluster.policy }
-
-/// How many executors were ever registered: what the nonce of the next attestation is made of. Never aborts.
-public fun registrations(cluster: &Cluster): u64 { cluster.registrations }
-
-/// MIST of insurance. Never aborts.
-public fun insurance(cluster: &Cluster): u64 { cluster.insurance.value() }
 
 // === Admin functions ===
 
@@ -233,6 +222,11 @@ public fun remove_executor(cluster: &mut Cluster, cap: &ClusterAdminCap, executo
 // === Package functions ===
 
 public(package) fun id(cluster: &Cluster): address { cluster.id.to_address() }
+
+public(package) fun policy(cluster: &Cluster): &ClusterPolicy { &cluster.policy }
+
+/// How many executors were ever registered: what the nonce of the next attestation is made of.
+public(package) fun registrations(cluster: &Cluster): u64 { cluster.registrations }
 
 public(package) fun chain(cluster: &Cluster): address { cluster.chain }
 
@@ -388,6 +382,9 @@ public fun set_version_for_testing(cluster: &mut Cluster, version: u64) {
 }
 
 #[test_only]
+public fun insurance(cluster: &Cluster): u64 { cluster.insurance.value() }
+
+#[test_only]
 public fun insure_for_testing(cluster: &mut Cluster, amount: u64) {
     cluster.insurance.join(balance::create_for_testing(amount));
 }
@@ -413,7 +410,34 @@ public fun stake_for_testing(entry: &ExecutorEntry): u64 { entry.stake }
 #[test_only]
 public fun is_active_for_testing(entry: &ExecutorEntry): bool { entry.active }
 
+/// The BCS of this object as the Rust twin has it. A table cannot be walked, so `keys` are all that may have been slashed.
 #[test_only]
-public fun is_slashed_key_for_testing(cluster: &Cluster, key: vector<u8>): bool {
-    cluster.slashed_keys.contains(key)
+public fun as_twin_for_testing(cluster: &Cluster, keys: vector<vector<u8>>): vector<u8> {
+    let mut bytes = bcs::to_bytes(&cluster.id());
+    bytes.append(bcs::to_bytes(&cluster.version));
+    bytes.append(bcs::to_bytes(&cluster.name));
+    bytes.append(bcs::to_bytes(&cluster.chain));
+    bytes.append(bcs::to_bytes(&cluster.admin_cap));
+    bytes.append(bcs::to_bytes(&cluster.registrations));
+    bytes.append(bcs::to_bytes(&cluster.policy));
+    bytes.push_back(cluster.executors.length() as u8);
+    cluster.executors.do_ref!(|entry| {
+        bytes.append(bcs::to_bytes(&entry.id));
+        bytes.append(bcs::to_bytes(&entry.operator));
+        bytes.append(entry.signing_key);
+        bytes.append(bcs::to_bytes(&entry.encryption_key));
+        bytes.append(bcs::to_bytes(&entry.pcrs));
+        bytes.append(bcs::to_bytes(&entry.stake));
+        bytes.append(bcs::to_bytes(&entry.active));
+    });
+    let mut slashed = vector[];
+    keys.do!(|key| if (cluster.slashed_keys.contains(key)) {
+        slashed.push_back(address::from_bytes(key).to_u256());
+    });
+    assert!(slashed.length() == cluster.slashed_keys.length());
+    slashed.insertion_sort_by!(|a, b| *a <= *b);
+    bytes.push_back(slashed.length() as u8);
+    slashed.do!(|key| bytes.append(bcs::to_bytes(&address::from_u256(key))));
+    bytes.append(bcs::to_bytes(&cluster.insurance.value()));
+    bytes
 }

@@ -46,7 +46,7 @@ public struct ExecutorState has key {
 // === Public functions ===
 
 /// Shares an executor that was just registered. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(executor: ExecutorState) {
     transfer::share_object(executor)
 }
@@ -319,3 +319,17 @@ public fun stake_for_testing(executor: &ExecutorState): &Stake { &executor.stake
 
 #[test_only]
 public fun is_slashed_for_testing(executor: &ExecutorState): bool { executor.slashed }
+
+/// The BCS of this object as the Rust twin has it.
+#[test_only]
+public fun as_twin_for_testing(executor: &ExecutorState): vector<u8> {
+    let mut bytes = sui::bcs::to_bytes(&executor.id());
+    bytes.append(sui::bcs::to_bytes(&executor.cluster));
+    bytes.append(sui::bcs::to_bytes(&executor.operator));
+    bytes.append(executor.signing_key);
+    bytes.append(executor.stake.as_twin_for_testing());
+    bytes.append(sui::bcs::to_bytes(&executor.anchored_root));
+    bytes.append(sui::bcs::to_bytes(&executor.anchored_last));
+    bytes.append(sui::bcs::to_bytes(&executor.slashed));
+    bytes
+}

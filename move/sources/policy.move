@@ -81,10 +81,10 @@ fun allows_resource(
     of_any_resource: &String,
 ): bool {
     let any = b"*".to_string();
-    has_either(&self.verbs, target.verb(), &any) &&
     self.covers_namespace(target.namespace(), &any) &&
     has_either(&self.api_groups, target.api_group(), &any) &&
     self.covers_name(target.name()) &&
+    has_either(&self.verbs, target.verb(), &any) &&
     self.covers_resource(resource, of_any_resource, &any)
 }
 

@@ -22,6 +22,10 @@ use sui::sui::SUI;
 use sui::table::{Self, Table};
 use sui::vec_map::{Self, VecMap};
 
+#[test_only]
+use sui::address;
+#[test_only]
+use sui::bcs;
 // === Constants ===
 
 /// Bytes of BCS of all rules together.
@@ -65,7 +69,7 @@ public struct RulesKey() has copy, drop, store;
 // === Public functions ===
 
 /// Shares a token that was just issued. Never aborts on one.
-#[allow(lint(share_owned, custom_state_change))]
+#[allow(lint(share_owned))]
 public fun share(token: SealToken) {
     transfer::share_object(token)
 }
@@ -460,3 +464,41 @@ public fun sequence_for_testing(token: &SealToken): u64 { token.sequence }
 
 #[test_only]
 public fun is_revoked_for_testing(token: &SealToken): bool { token.revoked }
+
+/// The BCS of this object, without its requests, as the Rust twin has it.
+#[test_only]
+public fun as_twin_for_testing(token: &SealToken): vector<u8> {
+    let mut bytes = bcs::to_bytes(&token.id());
+    bytes.append(bcs::to_bytes(&token.version));
+    bytes.append(bcs::to_bytes(&token.cluster));
+    bytes.append(bcs::to_bytes(&token.owner));
+    bytes.append(bcs::to_bytes(token.rules()));
+    bytes.append(bcs::to_bytes(&token.groups));
+    bytes.append(token.stake.as_twin_for_testing());
+    let (keys, expiries) = token.delegates.into_keys_values();
+    bytes.append(sorted(keys.map!(|delegate| delegate.to_u256()), expiries));
+    let (keys, expiries) = token.session_keys.into_keys_values();
+    bytes.append(sorted(keys.map!(|key| address::from_bytes(key).to_u256()), expiries));
+    bytes.append(bcs::to_bytes(&token.not_before_ms));
+    bytes.append(bcs::to_bytes(&token.expires_at_ms));
+    bytes.append(bcs::to_bytes(&token.revoked));
+    bytes.append(bcs::to_bytes(&token.sequence));
+    bytes.append(bcs::to_bytes(&token.unanswered));
+    bytes
+}
+
+/// A map as BCS has it: by its keys, which are 32 bytes each.
+#[test_only]
+fun sorted(keys: vector<u256>, expiries: vector<u64>): vector<u8> {
+    let mut order = vector::tabulate!(keys.length(), |at| at);
+    order.insertion_sort_by!(|a, b| keys[*a] <= keys[*b]);
+    let mut bytes = vector[order.length() as u8];
+    order.do!(|at| {
+        bytes.append(bcs::to_bytes(&address::from_u256(keys[at])));
+        bytes.append(bcs::to_bytes(&expiries[at]));
+    });
+    bytes
+}
+
+#[test_only]
+public fun count_requests_for_testing(token: &SealToken): u64 { token.requests.length() }

@@ -100,3 +100,11 @@ public fun unbonding_sum_for_testing(self: &Stake): u64 {
     assert!(sum == self.unbonding.value());
     sum
 }
+
+/// As the Rust twin has it: what is bonded, then the unbondings.
+#[test_only]
+public fun as_twin_for_testing(self: &Stake): vector<u8> {
+    let mut bytes = sui::bcs::to_bytes(&self.bonded());
+    bytes.append(sui::bcs::to_bytes(&self.unbondings));
+    bytes
+}

@@ -1,7 +1,8 @@
 /// Which version of the contract this package is.
 ///
-/// Shared objects carry the version that wrote them. A new package raises this number, and objects of the old one are refused
-/// until they are migrated, so that two packages never write the same object.
+/// Clusters and tokens carry the version that they were made or migrated by. A new package raises this number; objects of another
+/// version are refused until they are migrated, so that the rules of two packages never apply to one of them. What nobody
+/// may be kept from works on every version: leaving with one's stake, and pruning.
 module k3s_daas::version;
 
 /// The contract version of this package.

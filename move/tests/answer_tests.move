@@ -49,6 +49,21 @@ fun an_answer_is_recorded_and_told() {
             people::owner(),
         );
         assert_eq!(k8s_gateway::get_k8s_response(token, id).destroy_some(), record);
+        // What is held has the bytes that the Rust twin's has.
+        let mut held = sui::bcs::to_bytes(&fixtures::read().digest());
+        held.append(x"02");
+        held.append(sui::bcs::to_bytes(&(fixtures::now_ms() + DEADLINE_MS)));
+        held.append(x"010000");
+        held.append(sui::bcs::to_bytes(&fixtures::alpha()));
+        held.append(sui::bcs::to_bytes(&0u64));
+        held.append(sui::bcs::to_bytes(&fixtures::now_ms()));
+        held.append(sui::bcs::to_bytes(&(fixtures::now_ms() + LEASE_MS)));
+        held.append(x"00");
+        held.append(sui::bcs::to_bytes(&expires_at_ms));
+        // There is an outcome, and it is the first kind: answered.
+        held.append(x"0100");
+        held.append(sui::bcs::to_bytes(&record));
+        assert_eq!(sui::bcs::to_bytes(token.request(id)), held);
         assert_eq!(record.status_code(), 200);
         assert_eq!(*record.envelope_hash(), envelope_hash);
         assert_eq!(record.envelope_len(), 60);

@@ -294,6 +294,7 @@ fun the_heavier_wins_and_a_tie_goes_to_the_lower_id() {
     assert!(!cluster::is_before_for_testing(1, @0x1, 2, @0x9));
     assert!(cluster::is_before_for_testing(1, @0x1, 1, @0x2));
     assert!(!cluster::is_before_for_testing(1, @0x2, 1, @0x1));
+    assert!(!cluster::is_before_for_testing(1, @0x1, 1, @0x1));
 }
 
 #[test]

@@ -339,17 +339,17 @@ fun an_executor_without_stake_is_slashed_too() {
 }
 
 #[test]
-fun each_part_of_an_outcome_makes_two_answers_differ() {
+fun a_hash_makes_two_answers_differ() {
     world::in_world!(|cluster, _, _, executor, _| {
         slash_by(cluster, executor, fixtures::ok(), fixtures::other_hash());
-    });
+    })
 }
 
 #[test]
 fun a_length_makes_two_answers_differ() {
     world::in_world!(|cluster, _, _, executor, _| {
         slash_by(cluster, executor, fixtures::other_length(), fixtures::ok());
-    });
+    })
 }
 
 #[test]
@@ -431,6 +431,13 @@ fun answers_at_two_epochs_may_differ() {
 fun answers_to_two_digests_may_differ() {
     world::in_world!(|cluster, _, _, executor, _| {
         slash_by(cluster, executor, fixtures::ok(), fixtures::other_digest());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun answers_to_two_ids_of_one_digest_may_differ() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::ok(), fixtures::other_id());
     })
 }
 

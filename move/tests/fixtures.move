@@ -1326,6 +1326,21 @@ public fun other_digest(): Answer {
     )
 }
 
+public fun other_id(): Answer {
+    calls::answer(
+        b"01890000-0000-7000-8000-000000000002",
+        x"1aaa6309b56aa47329e27eec898e8996ccc8ee6877a0f51c1cec366abf4cfcf0",
+        @0x75c3360eb19fd2c20fbba5e2da8cf1a39cdb1ee913af3802ba330b852e459e05,
+        0,
+        404,
+        x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
+        60,
+        b"",
+        1800000000000,
+        x"fd0a22356a61f15a543d4f436db903e5bf32e02090a6e876e60fb730d3717ccd61ce4c9b946733bbddfc18bc1fbd6c55aa734815c82b8b21805425f24be0c104",
+    )
+}
+
 public fun by_beta(): Answer {
     calls::answer(
         b"01890000-0000-7000-8000-000000000001",
@@ -1548,6 +1563,21 @@ public fun of_claimed_write_done(): Answer {
         b"",
         1800000000000,
         x"7a1fd1f9e650e3e4d07f91198a1d0802a9c967a95738d3975df80958cb34f0411430966afabb5e53590b43288360106ecae3f29e8b4f6632f6f47ef5323a390a",
+    )
+}
+
+public fun of_claimed_write_malformed(): Answer {
+    calls::answer(
+        b"01890000-0000-7000-8000-000000000002",
+        x"0571c1c6adde666a98f6e8a49151b238525cb8e584a0db27b5abfa4267b708cb",
+        @0x75c3360eb19fd2c20fbba5e2da8cf1a39cdb1ee913af3802ba330b852e459e05,
+        1,
+        199,
+        x"e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5",
+        60,
+        b"",
+        1800000000000,
+        x"1848dda19d25ed42e15245ad999febb5d7cf924dd833de568664830cf6895dd98afe9b5c20db31e4450f4aff5ce73451e56ab06f3525af79363b957650eee003",
     )
 }
 

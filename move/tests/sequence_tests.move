@@ -19,6 +19,7 @@ const UNBONDING_MS: u64 = 604_800_000;
 const SMALLEST: u64 = 10_000_000;
 /// All of these come again and again: more would only be slower.
 const NUMBERS: u64 = 8;
+const MAX_STEPS: u64 = 50;
 
 /// Any sequence of requests, stakes, waits and prunings: MIST in is MIST out, what is held is what was told, and nobody but
 /// a holder was admitted.
@@ -29,12 +30,15 @@ fun any_sequence_keeps_the_books(steps: vector<u8>) {
         let mut received = 0;
         let mut revoked = false;
         let mut now_ms = fixtures::now_ms();
-        steps.do!(|step| {
+        let ids = vector::tabulate!(NUMBERS, |number| fixtures::write().with_number(number).id());
+        // Longer ones are only slower.
+        let count = steps.length().min(MAX_STEPS);
+        vector::tabulate!(count, |at| steps[at]).do!(|step| {
             let number = ((step / 16) as u64) % NUMBERS;
-            let id = fixtures::write().with_number(number).id();
+            let id = ids[number];
             let amount = SMALLEST * (1 + (step as u64));
             let ctx = &mut people::ctx(people::owner());
-            let told = world::count_told<events::K8sAPIRequest>();
+            let admitted = token.sequence_for_testing();
             match (step % 16) {
                 0 | 1 | 2 | 3 => {
                     let deadline_ms = now_ms + 1 + (step as u64);
@@ -43,14 +47,14 @@ fun any_sequence_keeps_the_books(steps: vector<u8>) {
                     let is_new = !token.holds(id);
                     let can_pay = step >= 128 || token.bonded() >= world::sui(1);
                     command.try_execute(cluster, token, clock);
-                    let passed = world::count_told<events::K8sAPIRequest>() > told;
+                    let passed = token.sequence_for_testing() > admitted;
                     assert_eq!(passed, is_new && can_pay && token.is_valid(now_ms));
                     assert_eq!(token.holds(id), passed || !is_new);
                 },
                 4 => {
                     let command = fixtures::read().with_number(number);
                     command.try_execute_as(people::stranger(), cluster, token, clock);
-                    assert_eq!(world::count_told<events::K8sAPIRequest>(), told);
+                    assert_eq!(token.sequence_for_testing(), admitted);
                 },
                 5 | 6 => {
                     token.deposit_stake(world::money(amount), ctx);
@@ -92,12 +96,7 @@ fun any_sequence_keeps_the_books(steps: vector<u8>) {
                 },
             };
             assert_eq!(given, received + token.stake_for_testing().total());
-            let mut held = 0;
-            NUMBERS.do!(|number| {
-                if (token.holds(fixtures::write().with_number(number).id())) held = held + 1;
-            });
-            assert_eq!(token.unanswered(), held);
-            assert_eq!(token.sequence_for_testing(), world::count_told<events::K8sAPIRequest>());
+            assert_eq!(token.unanswered(), ids.count!(|id| token.holds(*id)));
         });
         // In the end the owner gets all of it, whatever happened.
         let ctx = &mut people::ctx(people::owner());
@@ -112,6 +111,7 @@ fun any_sequence_keeps_the_books(steps: vector<u8>) {
             received = received + world::spend(token.withdraw_stake(clock, ctx));
         };
         assert_eq!(given, received);
+        assert_eq!(world::count_told<events::K8sAPIRequest>(), token.sequence_for_testing());
     })
 }
 
@@ -120,7 +120,6 @@ fun any_sequence_keeps_the_books(steps: vector<u8>) {
 fun a_token_at_every_bound_works() {
     let mut scenario = test_scenario::begin(people::owner());
     let (mut cluster, cap, mut token, executor, mut clock) = world::new();
-    seal_token::set_rules(&cluster, &cap, &mut token, largest_rules());
     let ctx = &mut people::ctx(people::owner());
     31u64.do!(|n| token.add_delegate(nth(n), world::max(), &clock, ctx));
     63u64.do!(|n| {
@@ -134,6 +133,8 @@ fun a_token_at_every_bound_works() {
             scenario.next_tx(people::owner());
         };
         let sender = if (n % 2 == 0) people::owner() else nth(30);
+        // Rules at their bound make each check slow: the last ones are enough.
+        if (n == 1_008) seal_token::set_rules(&cluster, &cap, &mut token, largest_rules());
         fixtures::write().with_number(n).execute_as(sender, &cluster, &mut token, &clock);
     });
 

@@ -11,13 +11,13 @@ use k3s_daas::audit;
 use k3s_daas::cluster::{Self, Cluster, ClusterAdminCap};
 use k3s_daas::cluster_policy::{Self, ClusterPolicy};
 use k3s_daas::delegate::{Self, Delegate};
-use k3s_daas::events;
 use k3s_daas::executor::{Self, ExecutorState};
 use k3s_daas::k8s_gateway;
 use k3s_daas::message::{Self, SignedAnswer};
 use k3s_daas::policy::{Self, PolicyRule};
 use k3s_daas::seal_token::{Self, SealToken};
 use k3s_daas::session;
+use k3s_daas::told;
 use std::string::String;
 use std::unit_test;
 use sui::balance::{Self, Balance};
@@ -104,8 +104,10 @@ public fun run(
             let count = if (kind == NO_EVENT) 0 else 1;
             assert!(event::num_events() - before == count, at * 10 + EVENTS_DIFFER);
             if (kind != NO_EVENT) {
-                let emitted = last_event(kind);
-                assert!(emitted == effect.peel_vec_u8(), at * 10 + EVENT_DIFFERS);
+                let mut emitted = told::of(kind);
+                assert!(!emitted.is_empty(), at * 10 + EVENT_DIFFERS);
+                let expected = effect.into_remainder_bytes();
+                assert!(emitted.pop_back() == expected, at * 10 + EVENT_DIFFERS);
             };
         };
     });
@@ -796,55 +798,20 @@ fun has(self: &World, expected: vector<u8>): bool {
     let mut expected = bcs::new(expected);
     let kind = expected.peel_u8();
     let id = expected.peel_address();
-    let key = expected.peel_vec_u8();
-    let bytes = expected.peel_vec_u8();
-    if (kind == 0) bytes == bcs::to_bytes(&self.clusters[self.cluster_at(id)])
-    else if (kind == 1) self.clusters[self.cluster_at(id)].is_slashed_key_for_testing(key)
-    else if (kind == 2) bytes == bcs::to_bytes(&self.tokens[self.token_at(id)])
-    else if (kind == 3) bytes == bcs::to_bytes(self.tokens[self.token_at(id)].rules())
-    else if (kind == 4) bytes == bcs::to_bytes(self.tokens[self.token_at(id)].request(key))
-    else if (kind == 5) bytes == bcs::to_bytes(&self.executors[self.executor_at(id)])
-    else abort NO_KIND
+    let keys = expected.peel_vec_vec_u8();
+    let held = if (kind == 0) self.clusters[self.cluster_at(id)].as_twin_for_testing(keys)
+    else if (kind == 1) self.tokens[self.token_at(id)].as_twin_for_testing()
+    else if (kind == 2) self.executors[self.executor_at(id)].as_twin_for_testing()
+    else if (kind == 3) self.requests_of(id, keys)
+    else abort NO_KIND;
+    held == expected.into_remainder_bytes()
 }
 
-/// The bytes of the last event, of the type with this tag: the Rust `Event`, its variants in its order.
-fun last_event(kind: u8): vector<u8> {
-    if (kind == 0) last!<events::ClusterCreated>()
-    else if (kind == 1) last!<events::ClusterPolicySet>()
-    else if (kind == 2) last!<events::ClusterMigrated>()
-    else if (kind == 3) last!<events::InsuranceWithdrawn>()
-    else if (kind == 4) last!<events::SealTokenIssued>()
-    else if (kind == 5) last!<events::SealTokenRevoked>()
-    else if (kind == 6) last!<events::SealTokenRulesSet>()
-    else if (kind == 7) last!<events::SealTokenMigrated>()
-    else if (kind == 8) last!<events::DelegateAdded>()
-    else if (kind == 9) last!<events::DelegateRemoved>()
-    else if (kind == 10) last!<events::SessionKeyRegistered>()
-    else if (kind == 11) last!<events::SessionKeyRemoved>()
-    else if (kind == 12) last!<events::StakeDeposited>()
-    else if (kind == 13) last!<events::StakeUnbonding>()
-    else if (kind == 14) last!<events::StakeWithdrawn>()
-    else if (kind == 15) last!<events::K8sAPIRequest>()
-    else if (kind == 16) last!<events::K8sRequestRejected>()
-    else if (kind == 17) last!<events::K8sRequestsRejected>()
-    else if (kind == 18) last!<events::K8sRequestClaimed>()
-    else if (kind == 19) last!<events::K8sRequestReleased>()
-    else if (kind == 20) last!<events::K8sRequestProcessed>()
-    else if (kind == 21) last!<events::ResponsesPruned>()
-    else if (kind == 22) last!<events::SessionClosed>()
-    else if (kind == 23) last!<events::ExecutorRegistered>()
-    else if (kind == 24) last!<events::ExecutorActivated>()
-    else if (kind == 25) last!<events::ExecutorDeactivated>()
-    else if (kind == 26) last!<events::ExecutorRemoved>()
-    else if (kind == 27) last!<events::ExecutorStakeDeposited>()
-    else if (kind == 28) last!<events::ExecutorStakeUnbonding>()
-    else if (kind == 29) last!<events::ExecutorStakeWithdrawn>()
-    else if (kind == 30) last!<events::ExecutorSlashed>()
-    else if (kind == 31) last!<events::ReadsAnchored>()
-    else abort NO_KIND
-}
-
-macro fun last<$E: copy + drop>(): vector<u8> {
-    let emitted = event::events_by_type<$E>();
-    if (emitted.is_empty()) vector[] else bcs::to_bytes(&emitted[emitted.length() - 1])
+/// The requests that a token holds, which are these and no others.
+fun requests_of(self: &World, token: address, request_ids: vector<vector<u8>>): vector<u8> {
+    let token = &self.tokens[self.token_at(token)];
+    assert!(token.count_requests_for_testing() == request_ids.length(), NO_OBJECT);
+    let mut bytes = vector[];
+    request_ids.do!(|request_id| bytes.append(bcs::to_bytes(token.request(request_id))));
+    bytes
 }

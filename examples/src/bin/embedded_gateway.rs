@@ -48,6 +48,8 @@ async fn main() -> Result<()> {
     });
     let mut config = nautilus::Config::default();
     config.journal = directory.path().join("nautilus.sqlite");
+    // Once, when the executor is registered: running makes none.
+    nautilus::create_journal(&config.journal, &grant.ledger, grant.executor).await?;
     let nautilus = Nautilus::builder(
         Arc::new(grant.ledger.clone()),
         Arc::new(executor),

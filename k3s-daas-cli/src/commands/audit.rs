@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::names;
 use crate::printer::{Format, Show};
 use crate::settings::Flags;
 use crate::units::Moment;
@@ -18,8 +19,8 @@ use crate::units::Moment;
 pub enum Command {
     /// Verify the ledger from its genesis on: calls, signatures, rules, chain, heads, balances, state.
     #[command(after_help = "\
-Nothing but the ledger's directory is read, and nothing in it is changed; services may go on. The head
-that is printed, kept elsewhere and given another time with --head, also finds that the whole ledger was
+Nothing but the ledger's directory is read, and nothing in it is changed; services may go on. The head \
+that is printed, kept elsewhere and given another time with --head, also finds that the whole ledger was \
 replaced. What does not hold is named by its first place, with exit code 6.
 
 Examples:
@@ -28,7 +29,7 @@ Examples:
   daas audit verify --request 0192d8f0-1111-7abc-8def-0123456789ab")]
     Verify {
         /// Also print the trail of this request.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = names::parse::<RequestId>)]
         request: Option<RequestId>,
         /// A head that was kept elsewhere: the ledger must go through it.
         #[arg(long, value_name = "HEAD")]
@@ -167,7 +168,7 @@ impl Show for Trail {
             self.0.request_id.to_string(),
             self.0.token.to_string(),
             self.0.command.clone().unwrap_or_else(|| "-".to_owned()),
-            steps.collect::<Vec<_>>().join(", "),
+            steps.collect::<Vec<_>>().join("\n"),
         ]
     }
 

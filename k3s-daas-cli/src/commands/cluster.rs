@@ -16,6 +16,7 @@ use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::layout::create_private_dir;
+use crate::names;
 use crate::printer::Show;
 use crate::settings::{self, Flags, Key};
 use crate::units::{Amount, Span};
@@ -26,8 +27,8 @@ use crate::units::{Amount, Span};
 pub enum Command {
     /// Make a ledger, if there is none, and a cluster on it.
     #[command(after_help = "\
-The administrator's key signs the genesis and receives the cluster's capability. Chain, cluster and
-capability go to the settings file. Balances exist only through the genesis: --fund gives the
+The administrator's key signs the genesis and receives the cluster's capability. Chain, cluster and \
+capability go to the settings file. Balances exist only through the genesis: --fund gives the \
 accounts that are to have some, by address or by key file.
 
 Examples:
@@ -49,8 +50,11 @@ Examples:
         output: Output,
     },
     /// Show the cluster and its policy.
-    #[command(after_help = "Examples:\n  daas cluster show\n  daas cluster show -o json")]
+    #[command(after_help = "Examples:\n  daas cluster show\n  daas cluster show 0xc105… -o json")]
     Show {
+        /// Which; that of the settings otherwise.
+        #[arg(value_parser = names::parse::<ClusterId>)]
+        cluster: Option<ClusterId>,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -136,7 +140,7 @@ impl FromStr for Fund {
             .rsplit_once('=')
             .ok_or("it is written ADDRESS=AMOUNT or KEYFILE=AMOUNT")?;
         let amount = amount.parse().map_err(|error| format!("{error}"))?;
-        let who = match who.parse() {
+        let who = match names::parse(who) {
             Ok(address) => Who::Address(address),
             Err(_) => Who::KeyFile(who.into()),
         };
@@ -159,8 +163,9 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             let app = App::new(global, *output, Flags::new())?;
             app.block_on(create(&app, name, funds, policy))
         }
-        Command::Show { output } => {
-            let app = App::new(global, *output, Flags::new())?;
+        Command::Show { cluster, output } => {
+            let named = cluster.map(|cluster| (Key::Cluster, cluster.to_string()));
+            let app = App::new(global, *output, named.into_iter().collect())?;
             app.block_on(async {
                 let ledger = app.reader().await?;
                 Ok(app.printer.object(&cluster_of(&app, &ledger)?)?)

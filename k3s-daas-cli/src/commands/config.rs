@@ -10,7 +10,7 @@ use crate::settings::Flags;
 pub enum Command {
     /// Show every setting, its value, and where that is from.
     #[command(after_help = "\
-The names are those in the settings file (TOML), tables joined by dots; -o json also shows the
+The names are those in the settings file (TOML), tables joined by dots; -o json also shows the \
 variable of each and what it is for.
 
 Examples:

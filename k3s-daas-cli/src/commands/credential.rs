@@ -14,7 +14,7 @@ use crate::units::Moment;
 /// What for.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-This is what kubectl runs: it prints an ExecCredential that is good for ten minutes, from the session
+This is what kubectl runs: it prints an ExecCredential that is good for ten minutes, from the session \
 key of `daas login`, and never asks anything. `daas kubeconfig` writes the lines that run it.
 
 Examples:

@@ -10,6 +10,7 @@ use http::Method;
 use k3s_daas::audit;
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{Cursor, Ledger as _};
+use k3s_daas::nautilus;
 use k3s_daas::types::{MIST_PER_SUI, PolicyRule, RequestId, TokenId};
 use k3s_daas::wire::{Event, SignedCredential};
 use serde::Serialize;
@@ -31,7 +32,7 @@ use crate::units::Moment;
 /// How to show it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Everything runs in this process and a temporary directory: a small Kubernetes API server, a ledger,
+Everything runs in this process and a temporary directory: a small Kubernetes API server, a ledger, \
 Nautilus, the gateway. The requests are real HTTPS requests. Exit code 0 only if all is as it should be.
 
 Examples:
@@ -172,20 +173,21 @@ async fn begin(
             "Nautilus, and the gateway with a CA of its own",
             async {
                 let blobs = services::blobs(layout)?;
-                let nautilus = NautilusParts {
+                let parts = NautilusParts {
                     ledger: ground.ledger_as(Role::Operator),
                     blobs: blobs.clone(),
                     signer: ground.signer(Role::Executor),
                     executor: ground.executor,
                     kube: services::kube(Some(&kubeconfig), None).await?,
+                    config: nautilus::Config::new(layout.journal()),
                 };
-                nautilus.begin(services, layout)?;
+                parts.begin(services)?;
                 let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;
                 let tls = services::own_certificate(layout, address)?;
                 let ca = tls
                     .ca_pem()
                     .context("the gateway's own authority has a certificate")?;
-                let client = Client::new(&format!("https://{address}"), ca.as_bytes())?;
+                let client = Client::new(&format!("https://{address}"), Some(ca.as_bytes()))?;
                 let gateway = GatewayParts {
                     ledger: ground.ledger_as(Role::Gateway),
                     blobs,

@@ -10,25 +10,29 @@ use k3s_daas::memory_cluster::MemoryCluster;
 use k3s_daas::types::TokenId;
 
 use super::kubeconfig;
+use super::memory_cluster::not_opened;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
-use crate::provision::Ground;
+use crate::provision::{self, Ground};
+use crate::running::Running;
 use crate::services::{self, GatewayParts, NautilusParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key, Origin};
+use crate::units;
 
 /// How to run it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The first start makes everything in the directory: a ledger, development keys, a cluster with its executor,
-and a token that may do everything, with stake; later starts go on with it. DIR/kubeconfig is for kubectl.
+The first start makes everything in the directory: a ledger, development keys, a cluster with its executor, \
+and a token that may do everything, with stake; later starts go on with it. DIR/kubeconfig is for kubectl. \
 Ctrl-C lets what is under way finish.
 
-In the memory cluster the token is bound to ClusterRole cluster-admin, so that what the token allows is all
-that counts. A real cluster knows nothing of the token yet: give --bind ROLE, or use the line printed.
+In the memory cluster the token is bound to ClusterRole cluster-admin unless --bind says otherwise, so that \
+what the token allows is all that counts. A real cluster knows nothing of the token yet: give --bind ROLE, or \
+use the line printed. What is bound stays so at later starts, until another --bind.
 
 Examples:
   daas dev
@@ -39,12 +43,13 @@ pub struct Args {
     /// Which cluster: one of its own, or that of the current kubeconfig [default: as before, else memory].
     #[arg(long, value_enum, value_name = "CLUSTER")]
     cluster: Option<Cluster>,
-    /// ClusterRole that the token is bound to on the cluster.
+    /// ClusterRole that the token is bound to on the cluster [default: as before, else cluster-admin in
+    /// the memory cluster and none in another].
     #[arg(long, value_name = "ROLE")]
     bind: Option<String>,
     /// Address and port for the gateway; port 0 takes a free one [env: DAAS_GATEWAY_LISTEN] [default: as
     /// before, else 127.0.0.1:7443 or a free port].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
     listen: Option<SocketAddr>,
     /// Only make the directory, for `daas-gateway` and `daas-nautilus` to run over.
     #[arg(long)]
@@ -89,6 +94,10 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
         .into());
     }
     let shutdown = services::shutdown_on_signal()?;
+    provision::check_is_ours(&layout)?;
+    create_private_dir(layout.root())
+        .with_context(|| format!("cannot make {}", layout.root().display()))?;
+    let _running = Running::begin(&layout)?;
     let ground = Ground::prepare(&layout).await?;
     let token = ground.ensure_user_token(&layout).await?;
     let target = Target::choose(args.cluster, app, &layout)?;
@@ -158,8 +167,9 @@ async fn start(
         signer: ground.signer(Role::Executor),
         executor: ground.executor,
         kube,
+        config: app.settings.nautilus(layout)?,
     };
-    nautilus.begin(services, layout)?;
+    nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
     let ca = tls
         .ca_pem()
@@ -176,7 +186,7 @@ async fn start(
     let gateway = gateway.build()?;
     services::begin_gateway(services, gateway.clone(), listener);
     services::wait_until_ready(&gateway).await?;
-    let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, ca.as_bytes())?;
+    let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, Some(ca.as_bytes()))?;
     write_private(
         &layout.kubeconfig(),
         serde_yaml_ng::to_string(&kubeconfig)?.as_bytes(),
@@ -267,14 +277,24 @@ impl Target {
     }
 
     async fn bind(&self, app: &App, role: Option<&str>, token: TokenId) -> anyhow::Result<()> {
-        match (self, role) {
-            (Self::Memory { kubeconfig }, role) => {
-                binding::bind(Some(kubeconfig), None, token, role.unwrap_or(MEMORY_ROLE)).await
-            }
-            (Self::Kubeconfig { file, context }, Some(role)) => {
-                binding::bind(Some(file), context.as_deref(), token, role).await
-            }
-            (Self::Kubeconfig { .. }, None) => {
+        let (file, context, fallback) = match self {
+            Self::Memory { kubeconfig } => (kubeconfig, None, Some(MEMORY_ROLE)),
+            Self::Kubeconfig { file, context } => (file, context.as_deref(), None),
+        };
+        let role = match role {
+            Some(role) => Some(role),
+            // What was said at an earlier start is in the cluster itself. Who may not look there is told
+            // how to go on all the same.
+            None => match binding::role_of(file, context, token).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => fallback,
+                Err(_) if fallback.is_none() => None,
+                Err(error) => return Err(error),
+            },
+        };
+        match role {
+            Some(role) => binding::bind(Some(file), context, token, role).await,
+            None => {
                 app.printer.note("the cluster knows nothing of this token; what it may do there is for you to say:");
                 app.printer
                     .note(&format!("  {}", binding::command(token, "edit")));
@@ -297,10 +317,7 @@ pub(crate) async fn begin_memory(
     let cluster = MemoryCluster::builder()
         .with_directory(dir.to_owned())
         .build()
-        .advise(
-            "cannot open the memory cluster",
-            "another process may run over this directory; stop that one, or choose another --dir",
-        )?;
+        .map_err(not_opened)?;
     let (listener, address) = services::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let text = cluster.kubeconfig(&format!("https://{address}"));
     write_private(kubeconfig, text.as_bytes())?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::args::{Global, Output};
+use crate::names;
 use crate::printer::Show;
 use crate::settings::Flags;
 use crate::units::{Amount, Moment};
@@ -15,8 +16,8 @@ use crate::units::{Amount, Moment};
 /// Which events.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-JSON is one object a line. Whoever keeps the cursor of the last event goes on after it with --from and
-misses none.
+As events come one by one, -o json prints one object a line here, and -o yaml a document each. Whoever \
+keeps the cursor of the last event goes on after it with --from and misses none.
 
 Examples:
   daas events
@@ -26,7 +27,7 @@ pub struct Args {
     #[arg(long, short = 'f')]
     follow: bool,
     /// Only what came after this cursor.
-    #[arg(long, value_name = "CURSOR", default_value_t = Cursor::START)]
+    #[arg(long, value_name = "CURSOR", default_value_t = Cursor::START, value_parser = names::parse::<Cursor>)]
     from: Cursor,
     /// How to print.
     #[command(flatten)]

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::journal;
 use crate::keys;
+use crate::names;
 use crate::printer::Show;
 use crate::settings::{self, Flags, Key};
 use crate::units::Amount;
@@ -38,7 +40,7 @@ Examples:
   daas executor register --operator 0x0b5e… --signing-key 9b3f…64 --encryption-key 41d0…64")]
     Register {
         /// Who owns its stake.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = names::parse::<Address>)]
         operator: Option<Address>,
         /// Ed25519 key of its answers, 64 hexadecimal digits.
         #[arg(long, value_name = "KEY")]
@@ -50,15 +52,25 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Make a new journal for this directory's executor in the place of a lost one.
+    #[command(after_help = "\
+The journal is what keeps a write from being executed twice across a crash. `daas executor register` and `daas
+dev` make it; this is for one that was lost. Writes that wait for an answer now may have begun under the lost
+one, so they are answered 504, outcome unknown; reads are executed.
+
+Examples:
+  daas executor journal")]
+    Journal,
     /// Assign an executor nothing any more.
     #[command(after_help = "Examples:\n  daas executor deactivate 0xe8ec…")]
     Deactivate {
         /// Which.
+        #[arg(value_parser = names::parse::<ExecutorId>)]
         executor: ExecutorId,
     },
     /// Take the stake of an executor that answered one request in two ways.
     #[command(after_help = "\
-The evidence is JSON: {\"executor\": ID, \"token\": ID, \"first\": ANSWER, \"second\": ANSWER}, each answer
+The evidence is JSON: {\"executor\": ID, \"token\": ID, \"first\": ANSWER, \"second\": ANSWER}, each answer \
 {\"message\": {…}, \"signature\": HEX} as in docs/message-formats.md. A tenth goes to whoever presents it.
 
 Examples:
@@ -116,6 +128,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     Some(operator) => *operator,
                     None => app.address(Role::Operator)?,
                 };
+                let is_ours = signing_key.is_none();
                 let signing_key = match signing_key {
                     Some(Key32(key)) => *key,
                     None => {
@@ -123,6 +136,8 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                         *app.public_key_in(&path, Role::Executor.name())?.as_bytes()
                     }
                 };
+                // One whose key is elsewhere runs elsewhere, and has its journal there.
+                let is_ours = is_ours && encryption_key.is_none();
                 let encryption_key = match encryption_key {
                     Some(Key32(key)) => *key,
                     None => keys::encryption_public_key(&app.signer(Role::Encryption)?),
@@ -144,12 +159,36 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     app.settings.file(),
                     &[(Key::Executor, executor.to_string().into())],
                 )?;
+                let layout = app.layout();
+                if is_ours && layout.journal().exists() {
+                    app.printer.note(&format!(
+                        "{} is of another executor: move it away and run `daas executor journal`",
+                        layout.journal().display()
+                    ));
+                } else if is_ours {
+                    journal::create(&layout, &ledger, executor).await?;
+                }
                 let shown = all(&app, &ledger)?
                     .into_iter()
                     .find(|shown| shown.id == executor);
                 Ok(app
                     .printer
                     .object(&shown.context("the ledger does not show the executor")?)?)
+            })
+        }
+        Command::Journal => {
+            let app = App::new(global, Output::default(), Flags::new())?;
+            app.block_on(async {
+                let executor: ExecutorId = app.settings.required(Key::Executor)?;
+                let ledger = app.reader().await?;
+                let layout = app.layout();
+                journal::create(&layout, &ledger, executor).await?;
+                let pending = journal::pending(&ledger, executor).unwrap_or_default();
+                app.printer.note(&format!(
+                    "{} is new; writes that are answered 504, outcome unknown: {pending}",
+                    layout.journal().display()
+                ));
+                Ok(())
             })
         }
         Command::Deactivate { executor } => {

@@ -1,13 +1,15 @@
 //! `daas-gateway`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
 use k3s_daas::crypto::write_private;
 use k3s_daas::gateway::Tls;
-use k3s_daas::types::ClusterId;
+use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
+use k3s_daas::types::{ClusterId, TokenId};
 
 use super::kubeconfig;
 use crate::app::{App, Role};
@@ -16,6 +18,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::services::{self, GatewayParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key};
+use crate::units;
 
 /// The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
 #[derive(Debug, Parser)]
@@ -29,7 +32,7 @@ pub struct Cli {
     #[command(flatten)]
     global: Global,
     /// Address and port to listen on; port 0 takes a free one [env: DAAS_GATEWAY_LISTEN].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
     listen: Option<SocketAddr>,
     /// URL under which clients reach it [env: DAAS_GATEWAY_SERVER] [default: that of the address].
     #[arg(long, value_name = "URL")]
@@ -43,6 +46,9 @@ pub struct Cli {
     /// Private key of that certificate, PEM [env: DAAS_GATEWAY_PRIVATE_KEY].
     #[arg(long, value_name = "FILE", requires = "certificate")]
     private_key: Option<PathBuf>,
+    /// Authority of that certificate, PEM, for kubeconfigs [env: DAAS_GATEWAY_CA] [default: those of the system].
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_authority: Option<PathBuf>,
     /// Write a kubeconfig for kubectl to this file when it is ready.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -60,6 +66,10 @@ impl Cli {
             (Key::GatewayAudience, self.audience.clone()),
             (Key::GatewayCertificate, self.certificate.as_ref().map(path)),
             (Key::GatewayPrivateKey, self.private_key.as_ref().map(path)),
+            (
+                Key::GatewayCa,
+                self.certificate_authority.as_ref().map(path),
+            ),
         ];
         let values = values
             .into_iter()
@@ -83,6 +93,7 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let layout = app.layout();
     let cluster: ClusterId = app.settings.required(Key::Cluster)?;
     let ledger = app.ledger(Role::Gateway).await?;
+    check_key(app, &ledger)?;
     let (listener, address) = services::listen(app.settings.required(Key::GatewayListen)?).await?;
     // Port 0 is a port now.
     let mut flags = cli.flags();
@@ -109,8 +120,11 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let mut services = Services::default();
     services::begin_gateway(&mut services, gateway.clone(), listener);
     if let Some(file) = &cli.kubeconfig {
-        let ca = authority(&settled, gateway.ca_pem())?;
-        let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, &ca)?;
+        let ca = match gateway.ca_pem() {
+            Some(pem) => Some(pem.as_bytes().to_vec()),
+            None => session::authority(&settled)?,
+        };
+        let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, ca.as_deref())?;
         write_private(file, serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
         app.printer
             .line(&services::export_line(&std::path::absolute(file)?))?;
@@ -118,6 +132,31 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     app.printer
         .note(&format!("serving {}", session::server(&settled.settings)));
     services.run(shutdown).await
+}
+
+/// Refuses a key with which nothing would be accepted, as far as the gateway's own token shows that.
+fn check_key(app: &App, ledger: &LocalLedger) -> anyhow::Result<()> {
+    let Some(token) = app.settings.value::<TokenId>(Key::GatewayToken) else {
+        return Ok(());
+    };
+    let account = ledger.account();
+    let is_holder = ledger.view(|now| {
+        let token = now.state.token(token)?;
+        Some(token.is_holder(account, now.now_ms))
+    });
+    if is_holder != Some(false) {
+        return Ok(());
+    }
+    let file: PathBuf = app.settings.required(Key::GatewayKey)?;
+    Err(Failure::new(
+        Exit::Key,
+        format!(
+            "the gateway key in {} may not submit for the gateway's own token {token}",
+            file.display()
+        ),
+    )
+    .with_next("restore the right key, or set `gateway.token` to a token of this one")
+    .into())
 }
 
 fn certificate(
@@ -143,22 +182,8 @@ fn certificate(
     }
 }
 
-fn authority(app: &App, own: Option<&str>) -> anyhow::Result<Vec<u8>> {
-    match own {
-        Some(pem) => Ok(pem.as_bytes().to_vec()),
-        None => {
-            let file: PathBuf = app.settings.required(Key::GatewayCa)?;
-            read(&file)
-        }
-    }
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
 const EXAMPLES: &str = "\
-The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token
+The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token \
 delegate`. SIGINT and SIGTERM let what is under way finish.
 
 Examples:

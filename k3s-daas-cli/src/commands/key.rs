@@ -20,7 +20,7 @@ use crate::settings::Flags;
 pub enum Command {
     /// Make a key, encrypted under a passphrase.
     #[command(after_help = "\
-The passphrase is asked for on the terminal, or comes from --passphrase-file or --passphrase-fd. Keys
+The passphrase is asked for on the terminal, or comes from --passphrase-file or --passphrase-fd. Keys \
 are Ed25519, files have mode 0600; an existing file is never replaced.
 
 Examples:

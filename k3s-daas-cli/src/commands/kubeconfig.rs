@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::args::{Global, Output};
 use crate::env_vars;
 use crate::exit::{Exit, Failure};
+use crate::layout::Layout;
 use crate::session;
 use crate::settings::Flags;
 
@@ -23,7 +24,8 @@ Examples:
   daas kubeconfig > ~/.kube/daas && export KUBECONFIG=~/.kube/daas
   daas kubeconfig --merge --name shop && kubectl --context shop get pods")]
 pub struct Args {
-    /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it.
+    /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it; a file that daas itself
+    /// wrote is passed over.
     #[arg(long)]
     merge: bool,
     /// Name of cluster, user and context.
@@ -37,14 +39,16 @@ pub struct Args {
 /// If the gateway's authority is not there, or kubectl's file cannot be changed.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, Output::default(), Flags::new())?;
-    let ca = session::ca(&app)?;
-    let kubeconfig = of_app(&app, &args.name, &ca)?;
+    let ca = session::authority(&app)?;
+    let kubeconfig = of_app(&app, &args.name, ca.as_deref())?;
     if !args.merge {
         return Ok(app
             .printer
             .raw(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?);
     }
-    let file = kubectls_own()?;
+    let Some(file) = kubectls_own()? else {
+        return only_ours(&app, args);
+    };
     let current = match std::fs::read_to_string(&file) {
         Ok(text) => serde_yaml_ng::from_str(&text)
             .with_context(|| format!("{} is no kubeconfig", file.display()))?,
@@ -71,7 +75,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If this program cannot tell where it lies.
-pub(crate) fn of_app(app: &App, name: &str, ca_pem: &[u8]) -> anyhow::Result<Value> {
+pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Result<Value> {
     let settings = &app.settings;
     let mut args = vec![
         "credential".to_owned(),
@@ -101,14 +105,20 @@ fn program() -> anyhow::Result<PathBuf> {
     Ok(if daas.exists() { daas } else { me })
 }
 
-fn kubeconfig(name: &str, server: &str, ca_pem: &[u8], program: &Path, args: &[String]) -> Value {
-    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+fn kubeconfig(
+    name: &str,
+    server: &str,
+    ca_pem: Option<&[u8]>,
+    program: &Path,
+    args: &[String],
+) -> Value {
     let named =
         |key: &str, value: Value| Value::Sequence(vec![map([("name", name.into()), (key, value)])]);
-    let cluster = map([
-        ("server", server.into()),
-        ("certificate-authority-data", ca.into()),
-    ]);
+    let mut cluster = map([("server", server.into())]);
+    if let (Value::Mapping(cluster), Some(ca_pem)) = (&mut cluster, ca_pem) {
+        let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+        cluster.insert("certificate-authority-data".into(), ca.into());
+    }
     let args: Vec<Value> = args.iter().map(|arg| arg.as_str().into()).collect();
     let exec = map([
         ("apiVersion", "client.authentication.k8s.io/v1".into()),
@@ -169,11 +179,55 @@ fn merge(current: Value, new: Value) -> anyhow::Result<Value> {
     Ok(Value::Mapping(current))
 }
 
-/// The file that kubectl itself would change.
-fn kubectls_own() -> anyhow::Result<PathBuf> {
+/// When KUBECONFIG names nothing but what daas wrote, and would write anew at the next start.
+fn only_ours(app: &App, args: &Args) -> anyhow::Result<()> {
+    let next = "to merge it into ~/.kube/config, run `KUBECONFIG= daas kubeconfig --merge`";
+    let is_this_one = std::env::var_os(env_vars::KUBECONFIG)
+        .into_iter()
+        .flat_map(|files| std::env::split_paths(&files).collect::<Vec<_>>())
+        .any(|file| is_same(&file, &app.layout().kubeconfig()));
+    if is_this_one && args.name == NAME {
+        app.printer.note(&format!(
+            "KUBECONFIG names {} already, which daas keeps up to date: nothing to merge",
+            app.layout().kubeconfig().display()
+        ));
+        app.printer.note(next);
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Settings,
+        "KUBECONFIG names a file that daas itself writes, where nothing merged would stay",
+    )
+    .with_next(next)
+    .into())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Whether a file is `DIR/kubeconfig` of a directory of ours, which every `daas dev` writes anew.
+fn is_generated(file: &Path) -> bool {
+    let Some(dir) = std::fs::canonicalize(file)
+        .ok()
+        .and_then(|file| file.parent().map(Layout::new))
+    else {
+        return false;
+    };
+    dir.settings().exists() && is_same(file, &dir.kubeconfig())
+}
+
+/// The file that kubectl itself would change; none if all that it would are generated.
+fn kubectls_own() -> anyhow::Result<Option<PathBuf>> {
     let files = std::env::var_os(env_vars::KUBECONFIG).unwrap_or_default();
-    if let Some(file) = std::env::split_paths(&files).find(|file| !file.as_os_str().is_empty()) {
-        return Ok(file);
+    let files: Vec<PathBuf> = std::env::split_paths(&files)
+        .filter(|file| !file.as_os_str().is_empty())
+        .collect();
+    if !files.is_empty() {
+        return Ok(files.into_iter().find(|file| !is_generated(file)));
     }
     let home = std::env::var_os(env_vars::HOME).ok_or_else(|| {
         Failure::new(
@@ -181,7 +235,7 @@ fn kubectls_own() -> anyhow::Result<PathBuf> {
             "neither KUBECONFIG nor HOME says where kubectl's file is",
         )
     })?;
-    Ok(Path::new(&home).join(".kube/config"))
+    Ok(Some(Path::new(&home).join(".kube/config")))
 }
 
 /// Name of cluster, user and context unless another is wanted.
@@ -196,7 +250,7 @@ mod tests {
         kubeconfig(
             "daas",
             server,
-            b"pem",
+            Some(b"pem"),
             Path::new("/bin/daas"),
             &["credential".to_owned()],
         )

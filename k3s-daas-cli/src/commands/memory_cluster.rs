@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use k3s_daas::crypto::write_private;
-use k3s_daas::memory_cluster::MemoryCluster;
+use k3s_daas::memory_cluster::{self, MemoryCluster};
 
 use crate::app::App;
 use crate::args::{Global, Output};
-use crate::exit::{Advise as _, Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::layout::create_private_dir;
 use crate::services;
 use crate::settings::Flags;
+use crate::units;
 
 /// How to run it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Objects are kept and served as kube-apiserver does; nothing is scheduled, so Pods stay Pending. The
-kubeconfig it writes holds the administrator's token, so it is readable for you alone. In the
+Objects are kept and served as kube-apiserver does; nothing is scheduled, so Pods stay Pending. The \
+kubeconfig it writes holds the administrator's token, so it is readable for you alone. In the \
 background, wait for that file: it is written when the server answers.
 
 Examples:
@@ -26,7 +27,7 @@ Examples:
   daas memory-cluster --listen 127.0.0.1:0 --kubeconfig ./memory.kubeconfig")]
 pub struct Args {
     /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS", value_parser = units::socket)]
     listen: SocketAddr,
     /// Keep everything in this directory; without it nothing is kept.
     #[arg(long, value_name = "DIR")]
@@ -82,10 +83,17 @@ fn build(args: &Args) -> anyhow::Result<MemoryCluster> {
         create_private_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         builder = builder.with_directory(absolute(dir)?);
     }
-    builder.build().advise(
-        "cannot open the memory cluster",
-        "another process may hold the directory; stop it, or choose another --dir",
-    )
+    builder.build().map_err(not_opened)
+}
+
+/// The error of a memory cluster that cannot be opened, with advice.
+pub(crate) fn not_opened(error: memory_cluster::Error) -> anyhow::Error {
+    let next = if exit::is_in_use(&error) {
+        "another process runs over its directory: stop that one, or choose another --dir"
+    } else {
+        "restore its directory from a copy, or choose another --dir"
+    };
+    exit::advised(error, "cannot open the memory cluster", next)
 }
 
 fn names(args: &Args) -> Vec<String> {

@@ -72,9 +72,10 @@ async fn serve(app: &App) -> anyhow::Result<()> {
         signer: app.signer(Role::Executor)?,
         executor: app.settings.required(Key::Executor)?,
         kube,
+        config: app.settings.nautilus(&layout)?,
     };
     let mut services = Services::default();
-    parts.begin(&mut services, &layout)?;
+    parts.begin(&mut services)?;
     app.printer.note(&format!("executing on {server}"));
     services.run(shutdown).await
 }
@@ -115,9 +116,10 @@ async fn memory_kubeconfig(
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
-The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and
-userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used,
-if there is one, else kubectl's own. SIGINT and SIGTERM let what has begun finish.
+The cluster's account in the kubeconfig needs the verb `impersonate` on users, groups and \
+userextras/daas.dev/request-id. Without a kubeconfig that of the memory cluster in the directory is used, \
+if there is one, else the service account of the pod it runs in, else kubectl's own. SIGINT and SIGTERM let \
+what has begun finish.
 
 Examples:
   daas-nautilus --dir /srv/daas --kubeconfig /etc/daas/kubeconfig --context production

@@ -1,25 +1,23 @@
 //! `daas request`.
 
+mod show;
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::Method;
-use k3s_daas::contract::Code;
-use k3s_daas::ledger::{Cursor, Ledger as _};
-use k3s_daas::types::{ExecutorId, RequestId, TokenId};
-use k3s_daas::wire::Event;
+use k3s_daas::types::RequestId;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::names;
 use crate::printer::{Format, Show};
 use crate::session;
 use crate::settings::Flags;
-use crate::units::Moment;
 
 /// What to ask.
 #[derive(clap::Args, Debug)]
@@ -27,8 +25,8 @@ use crate::units::Moment;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "\
-The body of the answer goes to standard output as it came; with -o json or yaml, together with status and
-request ID. An answer of 400 and more is an error, its exit code by the status. The same --request-id
+The body of the answer goes to standard output as it came; with -o json or yaml, together with status and \
+request ID. An answer of 400 and more is an error, its exit code by the status. The same --request-id \
 again joins the first request and repeats nothing.
 
 Examples:
@@ -51,7 +49,7 @@ pub struct Args {
     #[arg(long = "type", value_enum, default_value_t = PatchType::Strategic, value_name = "TYPE")]
     patch: PatchType,
     /// The request's ID, a UUID of version 7; a new one otherwise.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = names::parse::<RequestId>)]
     request_id: Option<RequestId>,
     /// How to print.
     #[command(flatten)]
@@ -67,13 +65,18 @@ pub struct Args {
 pub enum Command {
     /// Show what became of a request, as the ledger has it.
     #[command(after_help = "\
-The ledger is all that is asked, so this works with no service running, and long after.
+The ledger is all that is asked, so this works with no service running, and long after. An ID is one \
+token's own: where several tokens used the same, each of the requests is shown, in JSON as a list.
+
+Outcomes: answered, refused (never admitted), not-executed (admitted, and never reached the cluster), \
+pending, unanswered, timed-out (a read), unknown (it may or may not have happened), closed (a stream).
 
 Examples:
   daas request show 0192d8f0-1111-7abc-8def-0123456789ab
   daas request show 0192d8f0-1111-7abc-8def-0123456789ab -o json")]
     Show {
         /// The ID: `Daas-Request-Id` of the answer.
+        #[arg(value_parser = names::parse::<RequestId>)]
         id: RequestId,
         /// How to print.
         #[command(flatten)]
@@ -102,7 +105,7 @@ pub enum PatchType {
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if let Some(Command::Show { id, output }) = &args.command {
         let app = App::new(global, *output, Flags::new())?;
-        return app.block_on(show(&app, *id));
+        return app.block_on(show::show(&app, *id));
     }
     let (Some(method), Some(path)) = (&args.method, &args.path) else {
         return Err(Failure::new(Exit::Usage, "METHOD and PATH are needed").into());
@@ -167,32 +170,6 @@ async fn send(
     }
 }
 
-async fn show(app: &App, id: RequestId) -> anyhow::Result<()> {
-    let ledger = app.reader().await?;
-    let last = ledger.sync().await?;
-    let mut shown = Shown::new(id);
-    let mut events = ledger.events(Cursor::START);
-    let mut seen = Cursor::START;
-    while seen < last {
-        let Some(event) = events.next().await else {
-            break;
-        };
-        let event = event?;
-        seen = event.cursor;
-        shown.take(event.cursor, event.timestamp_ms, &event.event);
-    }
-    if shown.steps.is_empty() {
-        return Err(
-            Failure::new(Exit::NotFound, format!("the ledger knows no request {id}"))
-                .with_next(
-                    "it was never admitted, so it was not executed and will not be under this ID",
-                )
-                .into(),
-        );
-    }
-    Ok(app.printer.object(&shown)?)
-}
-
 #[derive(Serialize)]
 struct Answer {
     request_id: String,
@@ -210,134 +187,5 @@ impl Show for Answer {
 
     fn name(&self) -> String {
         self.request_id.clone()
-    }
-}
-
-/// What became of a request.
-#[derive(Serialize)]
-struct Shown {
-    request_id: RequestId,
-    token: Option<TokenId>,
-    command: Option<String>,
-    outcome: &'static str,
-    http_status: Option<u16>,
-    executor: Option<ExecutorId>,
-    deadline_ms: Option<u64>,
-    steps: Vec<Step>,
-}
-
-#[derive(Serialize)]
-struct Step {
-    cursor: Cursor,
-    time_ms: u64,
-    what: String,
-}
-
-impl Shown {
-    fn new(request_id: RequestId) -> Self {
-        Self {
-            request_id,
-            token: None,
-            command: None,
-            outcome: "unknown",
-            http_status: None,
-            executor: None,
-            deadline_ms: None,
-            steps: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, cursor: Cursor, time_ms: u64, event: &Event) {
-        let id = self.request_id.to_wire();
-        let mut step = |what: String| {
-            self.steps.push(Step {
-                cursor,
-                time_ms,
-                what,
-            })
-        };
-        match event {
-            Event::K8sApiRequest(event) if event.request_id[..] == id[..] => {
-                step(format!("admitted, executor {}", event.nautilus_endpoint));
-                self.token = Some(event.seal_token_id);
-                let query = match event.query.bytes.is_empty() {
-                    true => String::new(),
-                    false => format!("?{}", event.query.bytes),
-                };
-                self.command = Some(format!("{} {}{query}", event.method, event.path));
-                self.executor = Some(event.nautilus_endpoint);
-                self.deadline_ms = Some(event.deadline_ms);
-                self.outcome = if Moment::now().0 < event.deadline_ms {
-                    "pending"
-                } else {
-                    "unanswered"
-                };
-            }
-            Event::K8sRequestRejected(event) if event.request_id[..] == id[..] => {
-                let code = Code::from_number(event.code);
-                let why = code.map_or_else(|| event.code.to_string(), |code| code.to_string());
-                step(format!("refused: {why}"));
-                // A repetition that was refused changes nothing about the first.
-                if self.executor.is_none() {
-                    self.token = Some(event.token);
-                    self.outcome = "refused";
-                }
-            }
-            Event::K8sRequestClaimed(event) if event.request_id[..] == id[..] => {
-                step(format!("claimed by executor {}", event.executor));
-                self.executor = Some(event.executor);
-            }
-            Event::K8sRequestReleased(event) if event.request_id[..] == id[..] => {
-                step(format!(
-                    "released by {}, now executor {}",
-                    event.released_by, event.executor
-                ));
-                self.executor = Some(event.executor);
-            }
-            Event::K8sRequestProcessed(event) if event.request_id[..] == id[..] => {
-                step(format!(
-                    "answered {} by executor {}",
-                    event.status_code, event.executor
-                ));
-                self.http_status = Some(event.status_code);
-                self.executor = Some(event.executor);
-                self.outcome = "answered";
-            }
-            Event::ResponsesPruned(event)
-                if event.request_ids.iter().any(|other| other[..] == id[..]) =>
-            {
-                step("pruned".to_owned());
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Show for Shown {
-    const KIND: &'static str = "request";
-    const COLUMNS: &'static [&'static str] = &[
-        "REQUEST", "COMMAND", "OUTCOME", "STATUS", "TOKEN", "EXECUTOR", "DEADLINE", "STEPS",
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let steps = self.steps.iter().map(|step| {
-            // Cells are split at commas, which separate the steps.
-            format!("{} {}", Moment(step.time_ms), step.what.replace(", ", "; "))
-        });
-        vec![
-            self.request_id.to_string(),
-            or_dash(self.command.clone()),
-            self.outcome.to_owned(),
-            or_dash(self.http_status.map(|status| status.to_string())),
-            or_dash(self.token.map(|token| token.to_string())),
-            or_dash(self.executor.map(|executor| executor.to_string())),
-            or_dash(self.deadline_ms.map(|ms| Moment(ms).to_string())),
-            steps.collect::<Vec<_>>().join(", "),
-        ]
-    }
-
-    fn name(&self) -> String {
-        self.request_id.to_string()
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
+use crate::names;
 use crate::printer::Show;
 use crate::session::{self, Session};
 use crate::settings::{Flags, Key};
@@ -19,8 +20,8 @@ use crate::units::{Moment, Span};
 /// How to begin a session.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The owner's key is unlocked once, with the passphrase from the terminal, --passphrase-file or
---passphrase-fd, to register a session key on the ledger; that key lies in the directory, mode 0600, and
+The owner's key is unlocked once, with the passphrase from the terminal, --passphrase-file or \
+--passphrase-fd, to register a session key on the ledger; that key lies in the directory, mode 0600, and \
 signs kubectl's credentials until it expires.
 
 Examples:
@@ -31,14 +32,14 @@ pub struct Login {
     #[arg(long = "for", value_name = "TIME", default_value = "8h")]
     span: Span,
     /// Which token; that of the settings otherwise.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
     token: Option<TokenId>,
 }
 
 /// How to end it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Removing the key from the ledger needs the owner's key; with --local it only goes from this machine and
+Removing the key from the ledger needs the owner's key; with --local it only goes from this machine and \
 ends by itself on the ledger.
 
 Examples:
@@ -49,7 +50,7 @@ pub struct Logout {
     #[arg(long)]
     local: bool,
     /// Which token; that of the settings otherwise.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
     token: Option<TokenId>,
 }
 

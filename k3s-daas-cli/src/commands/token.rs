@@ -17,7 +17,8 @@ use serde::Serialize;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
-use crate::printer::Show;
+use crate::names;
+use crate::printer::{Format, Show, wrap};
 use crate::settings::{self, Flags, Key};
 use crate::units::{Amount, Moment, Span};
 
@@ -27,8 +28,8 @@ use crate::units::{Amount, Moment, Span};
 pub enum Command {
     /// Issue a token.
     #[command(after_help = "\
-A role has the rules of Kubernetes' default ClusterRole of that name, in the namespaces given or, with
-none, in the whole cluster. A file of rules is YAML or JSON: a list with the fields of a Kubernetes
+A role has the rules of Kubernetes' default ClusterRole of that name, in the namespaces given or, with \
+none, in the whole cluster. A file of rules is YAML or JSON: a list with the fields of a Kubernetes \
 PolicyRule and `namespaces`. Nothing is issued by --dry-run, which prints the rules.
 
 Examples:
@@ -40,6 +41,7 @@ Examples:
     #[command(after_help = "Examples:\n  daas token show\n  daas token show 0x70ce… -o yaml")]
     Show {
         /// Which; that of the settings otherwise.
+        #[arg(value_parser = names::parse::<TokenId>)]
         token: Option<TokenId>,
         /// How to print.
         #[command(flatten)]
@@ -51,7 +53,7 @@ Examples:
     )]
     List {
         /// Only those of this owner.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = names::parse::<Address>)]
         owner: Option<Address>,
         /// How to print.
         #[command(flatten)]
@@ -108,6 +110,7 @@ Examples:
   daas token delegate 0x5ea1… --remove")]
     Delegate {
         /// Whose.
+        #[arg(value_parser = names::parse::<Address>)]
         address: Address,
         /// For how long; until the token expires otherwise.
         #[arg(long = "for", value_name = "TIME", conflicts_with = "remove")]
@@ -146,6 +149,7 @@ Examples:
     #[command(after_help = "Examples:\n  daas token revoke 0x70ce…")]
     Revoke {
         /// Which.
+        #[arg(value_parser = names::parse::<TokenId>)]
         token: TokenId,
     },
 }
@@ -160,7 +164,7 @@ pub struct Issue {
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// Who owns it; the owner key of the settings otherwise.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = names::parse::<Address>)]
     owner: Option<Address>,
     /// For how long it is valid.
     #[arg(long = "for", value_name = "TIME", default_value = "30d")]
@@ -169,7 +173,7 @@ pub struct Issue {
     #[arg(long, value_name = "TIME", default_value = "0s")]
     begins_in: Span,
     /// An address that may submit for it until it expires, such as a gateway's.
-    #[arg(long = "delegate", value_name = "ADDRESS")]
+    #[arg(long = "delegate", value_name = "ADDRESS", value_parser = names::parse::<Address>)]
     delegates: Vec<Address>,
     /// Stake to bond at once, from the owner's balance.
     #[arg(long, value_name = "AMOUNT")]
@@ -236,7 +240,7 @@ fn read_rules(file: &Path) -> anyhow::Result<Vec<PolicyRule>> {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Which {
     /// Which token; that of the settings otherwise.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
     token: Option<TokenId>,
 }
 
@@ -502,6 +506,10 @@ fn token_of(app: &App, ledger: &k3s_daas::ledger::local::LocalLedger) -> anyhow:
 }
 
 fn print_rules(app: &App, rules: &[PolicyRule]) -> anyhow::Result<()> {
+    if app.printer.format() == Format::Table {
+        let lines: Vec<Line> = rules.iter().flat_map(Line::of).collect();
+        return Ok(app.printer.list(&lines)?);
+    }
     let rules: Vec<Rule> = rules.iter().cloned().map(Rule).collect();
     Ok(app.printer.list(&rules)?)
 }
@@ -513,26 +521,70 @@ struct Rule(PolicyRule);
 
 impl Show for Rule {
     const KIND: &'static str = "rule";
-    const COLUMNS: &'static [&'static str] = &["VERBS", "RESOURCES", "NAMESPACES", "NAMES"];
+    const COLUMNS: &'static [&'static str] = &[];
 
     fn cells(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn name(&self) -> String {
         let rule = &self.0;
-        let groups = rule.api_groups.join(",");
-        let resources = match (rule.non_resource_urls.is_empty(), groups.as_str()) {
-            (false, _) => rule.non_resource_urls.join(","),
-            (true, "") => rule.resources.join(","),
-            (true, groups) => format!("{} ({groups})", rule.resources.join(",")),
-        };
+        let what = [&rule.resources, &rule.non_resource_urls].map(|list| list.join(","));
+        format!("{} {}", rule.verbs.join(","), what.concat())
+    }
+}
+
+/// A resource or URL of a rule, as `kubectl describe clusterrole` has them.
+#[derive(Serialize)]
+struct Line {
+    what: String,
+    names: Vec<String>,
+    namespaces: Vec<String>,
+    verbs: Vec<String>,
+}
+
+impl Line {
+    fn of(rule: &PolicyRule) -> Vec<Self> {
+        let qualified = rule.resources.iter().flat_map(|resource| {
+            rule.api_groups
+                .iter()
+                .map(move |group| match group.as_str() {
+                    "" => resource.clone(),
+                    group => match resource.split_once('/') {
+                        Some((resource, subresource)) => {
+                            format!("{resource}.{group}/{subresource}")
+                        }
+                        None => format!("{resource}.{group}"),
+                    },
+                })
+        });
+        let what = qualified.chain(rule.non_resource_urls.iter().cloned());
+        what.map(|what| Self {
+            what,
+            names: rule.resource_names.clone(),
+            namespaces: rule.namespaces.clone(),
+            verbs: rule.verbs.clone(),
+        })
+        .collect()
+    }
+}
+
+impl Show for Line {
+    const KIND: &'static str = "rule";
+    const COLUMNS: &'static [&'static str] = &["RESOURCE OR URL", "NAMES", "NAMESPACES", "VERBS"];
+
+    fn cells(&self) -> Vec<String> {
+        let wrapped = |words| wrap(words, ",", 24);
         vec![
-            rule.verbs.join(","),
-            resources,
-            rule.namespaces.join(","),
-            rule.resource_names.join(","),
+            self.what.clone(),
+            wrapped(&self.names),
+            wrapped(&self.namespaces),
+            wrap(&self.verbs, ",", 36),
         ]
     }
 
     fn name(&self) -> String {
-        format!("{} {}", self.0.verbs.join(","), self.0.resources.join(","))
+        self.what.clone()
     }
 }
 
@@ -628,10 +680,10 @@ impl Show for Shown {
             self.owner.to_string(),
             self.status.to_owned(),
             Amount(self.bonded_mist).to_string(),
-            unbondings.collect::<Vec<_>>().join(", "),
-            delegates.collect::<Vec<_>>().join(", "),
-            keys.collect::<Vec<_>>().join(", "),
-            groups.collect::<Vec<_>>().join(", "),
+            unbondings.collect::<Vec<_>>().join("\n"),
+            delegates.collect::<Vec<_>>().join("\n"),
+            keys.collect::<Vec<_>>().join("\n"),
+            groups.collect::<Vec<_>>().join("\n"),
             Moment(self.not_before_ms).to_string(),
             Moment(self.expires_at_ms).to_string(),
             self.sequence.to_string(),

@@ -193,12 +193,19 @@ impl Drop for Process {
 /// `daas dev` over `dir`.
 #[track_caller]
 pub fn dev(dir: &Path) -> Process {
+    // The first start takes a free port, later ones the same again.
+    match dir.join("daas.toml").exists() {
+        true => dev_with(dir, &[]),
+        false => dev_with(dir, &["--listen", "127.0.0.1:0"]),
+    }
+}
+
+/// `daas dev` over `dir` with further arguments.
+#[track_caller]
+pub fn dev_with(dir: &Path, args: &[&str]) -> Process {
     let mut command = command(DAAS);
     command.env("HOME", dir).arg("dev").arg("--dir").arg(dir);
-    // The first start takes a free port, later ones the same again.
-    if !dir.join("daas.toml").exists() {
-        command.args(["--listen", "127.0.0.1:0"]);
-    }
+    command.args(args);
     Process::start(
         command,
         &dir.with_extension("dev.log"),

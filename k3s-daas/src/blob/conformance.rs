@@ -34,11 +34,18 @@ pub async fn run<S: BlobStore>(mut make: impl AsyncFnMut(Limits) -> S) {
     retains_sooner_and_later(&make(ROOMY).await).await;
     limits_holders(&make(ROOMY).await).await;
     limits_one_blob(&make(Limits::new(1 << 20, 100, 1000)).await).await;
-    limits_number(&make(Limits::new(1 << 20, 2, 1000)).await).await;
+    limits_number(&make(Limits::new(1 << 20, 2, 1000).with_answer_percent(0)).await).await;
     let probe = make(ROOMY).await;
     let stored = put(&probe, &blob(1, 100), "h").await.1;
-    limits_bytes(&make(Limits::new(stored * 2, 100, 1000)).await).await;
-    makes_room_of_what_ended(&make(Limits::new(stored * 2, 100, 1000)).await).await;
+    let two = Limits::new(stored * 2, 100, 1000).with_answer_percent(0);
+    limits_bytes(&make(two).await).await;
+    makes_room_of_what_ended(&make(two).await).await;
+    keeps_room_for_answers(&make(Limits::new(1 << 20, 20, 1 << 20)).await).await;
+    let twenty = (stored - 132 + NOTICE + 1) * 20;
+    keeps_bytes_for_answers(&make(Limits::new(twenty, 1000, 1 << 20)).await).await;
+    limits_shares(&make(Limits::new(1 << 20, 16, 1000).with_answer_percent(0)).await).await;
+    tells_a_refusal_when_a_share_is_full(&make(Limits::new(1 << 30, 80, 1 << 20)).await).await;
+    holds_answers_longer_while_there_is_room(&make(Limits::new(1 << 20, 40, 1000)).await).await;
     let store = Arc::new(make(ROOMY).await);
     shared(Arc::clone(&store), store).await;
 }
@@ -272,6 +279,165 @@ async fn limits_bytes(store: &impl BlobStore) {
     assert_eq!(store.usage().await.expect("usage"), before);
 }
 
+/// By number: of 20, payloads have 15, answers 19, short ones all.
+async fn keeps_room_for_answers(store: &impl BlobStore) {
+    let mut payloads = Vec::new();
+    for seed in 0..15 {
+        payloads.push(put(store, &blob(seed, 10), "h").await.0);
+    }
+    assert_full(store, &blob(15, 10)).await;
+    for seed in 15..19 {
+        answer(store, &blob(seed, LONG_ANSWER), "h")
+            .await
+            .expect("kept for it");
+    }
+    let refused = answer(store, &blob(19, LONG_ANSWER), "h").await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    answer(store, &blob(19, 10), "h")
+        .await
+        .expect("the last one");
+    let refused = answer(store, &blob(20, 10), "h").await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    // An answer that is there already needs no room.
+    answer(store, &blob(19, 10), "other").await.expect("there");
+    // What answers use is room that payloads have not.
+    store
+        .release(&payloads[0], &holder("h"))
+        .await
+        .expect("released");
+    assert_full(store, &blob(21, 10)).await;
+}
+
+/// By bytes: the limit is 20 answers that are just too long for short ones.
+async fn keeps_bytes_for_answers(store: &impl BlobStore) {
+    let long = |seed| {
+        blob(
+            seed,
+            usize::try_from(NOTICE + 1).expect("short") - Salt::LEN,
+        )
+    };
+    for seed in 0..15 {
+        put(store, &long(seed), "h").await;
+    }
+    assert_full(store, &long(15)).await;
+    for seed in 15..19 {
+        answer(store, &long(seed), "h").await.expect("kept for it");
+    }
+    let refused = answer(store, &long(19), "h").await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    let short = blob(20, usize::try_from(NOTICE).expect("short") - Salt::LEN);
+    answer(store, &short, "h").await.expect("kept for it");
+}
+
+/// Of 16, each share has 4.
+async fn limits_shares(store: &impl BlobStore) {
+    let mut first = Vec::new();
+    for seed in 0..4 {
+        let name = format!("a-{seed}");
+        first.push((put(store, &blob(seed, 10), &name).await.0, holder(&name)));
+    }
+    let before = store.usage().await.expect("usage");
+    for name in ["a-0", "a-9", "a-"] {
+        let refused = store.put(&blob(9, 10), &holder(name), LONG).await;
+        assert!(
+            matches!(refused, Err(Error::ShareFull { blobs: 4, .. })),
+            "{refused:?}"
+        );
+        let refused = answer(store, &blob(9, 10), name).await;
+        assert!(
+            matches!(refused, Err(Error::ShareFull { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_not_found(store, &blob(9, 10).hash()).await;
+    assert_eq!(store.usage().await.expect("usage"), before);
+    // Others have room, and a holder without a share is limited by the whole alone.
+    for seed in 10..12 {
+        put(store, &blob(seed, 10), "b-1").await;
+    }
+    for seed in 20..25 {
+        put(store, &blob(seed, 10), "h").await;
+    }
+    // It counts to the share of who put it, whoever else holds it.
+    let (hash, a) = &first[0];
+    let other = holder("b-2");
+    store.retain(hash, &other, LONG).await.expect("there");
+    store.release(hash, a).await.expect("released");
+    let refused = store.put(&blob(9, 10), a, LONG).await;
+    assert!(
+        matches!(refused, Err(Error::ShareFull { .. })),
+        "{refused:?}"
+    );
+    store.release(hash, &other).await.expect("released");
+    put(store, &blob(9, 10), "a-1").await;
+    // What ended by itself makes room as well.
+    put_for(store, &blob(30, 10), "c-1", SHORT).await;
+    for seed in 31..34 {
+        put(store, &blob(seed, 10), "c-1").await;
+    }
+    tokio::time::sleep(SHORT * 2).await;
+    store.sweep().await.expect("sweep");
+    put(store, &blob(34, 10), "c-1").await;
+}
+
+/// Of 80, a share has 20: payloads 15, answers 19, short ones all.
+async fn tells_a_refusal_when_a_share_is_full(store: &impl BlobStore) {
+    for seed in 0..15 {
+        put(store, &blob(seed, 10), "a-1").await;
+    }
+    let refused = store.put(&blob(15, 10), &holder("a-2"), LONG).await;
+    assert!(
+        matches!(refused, Err(Error::ShareFull { .. })),
+        "{refused:?}"
+    );
+    for seed in 15..19 {
+        answer(store, &blob(seed, LONG_ANSWER), "a-2")
+            .await
+            .expect("kept for it");
+    }
+    let refused = answer(store, &blob(19, LONG_ANSWER), "a-2").await;
+    assert!(
+        matches!(refused, Err(Error::ShareFull { .. })),
+        "{refused:?}"
+    );
+    answer(store, &blob(19, 500), "a-2")
+        .await
+        .expect("kept for it");
+    put(store, &blob(40, 10), "b-1").await;
+}
+
+/// Of 40, a share has 10: while 4 of its and 17 of all are used, an answer is held as long as is wanted.
+async fn holds_answers_longer_while_there_is_room(store: &impl BlobStore) {
+    let put_answer = async |seed, name: &str| {
+        let blob = blob(seed, 10);
+        let put = store.put_answer(&blob, &holder(name), SHORT, LONG).await;
+        put.expect("room")
+    };
+    let mut long = Vec::new();
+    for seed in 0..4 {
+        long.push(put_answer(seed, &format!("a-{seed}")).await);
+    }
+    let mut short = vec![put_answer(4, "a-4").await];
+    long.push(put_answer(5, "b-1").await);
+    for seed in 6..18 {
+        long.push(put(store, &blob(seed, 10), "h").await.0);
+    }
+    short.push(put_answer(18, "c-1").await);
+    short.push(put_answer(19, "h").await);
+    // Never shorter than it must be.
+    let must = blob(20, 10);
+    let put = store.put_answer(&must, &holder("h"), LONG, SHORT).await;
+    long.push(put.expect("room"));
+    tokio::time::sleep(SHORT * 2).await;
+    store.sweep().await.expect("sweep");
+    for hash in long {
+        store.fetch(&hash).await.expect("still held");
+    }
+    for hash in short {
+        assert_not_found(store, &hash).await;
+    }
+}
+
 async fn makes_room_of_what_ended(store: &impl BlobStore) {
     let ending = put_for(store, &blob(1, 100), "h", SHORT).await;
     put(store, &blob(2, 100), "h").await;
@@ -348,6 +514,10 @@ async fn put_for(store: &impl BlobStore, blob: &Blob, name: &str, keep: Duration
     hash
 }
 
+async fn answer(store: &impl BlobStore, blob: &Blob, name: &str) -> Result<BlobHash, Error> {
+    store.put_answer(blob, &holder(name), LONG, LONG).await
+}
+
 async fn assert_not_found(store: &impl BlobStore, hash: &BlobHash) {
     let fetched = store.fetch(hash).await;
     assert!(
@@ -371,6 +541,10 @@ fn holder(name: &str) -> Holder {
 }
 
 const ROOMY: Limits = Limits::new(64 << 20, 1000, 1 << 20);
+/// What only just is a short answer, salt included.
+const NOTICE: u64 = Limits::NOTICE_BYTES;
+/// What is none.
+const LONG_ANSWER: usize = 5_000;
 const LONG: Duration = Duration::from_secs(3600);
 /// Long enough for a slow machine to do a few operations, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(400);

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! DIR/format                      version, and which key the blobs are sealed with
-//! DIR/lock                        file lock of every change; holds the count of bytes and blobs
+//! DIR/lock                        file lock of every change; holds the counts of bytes and blobs
 //! DIR/blobs/<hash>/body           the sealed blob
+//! DIR/blobs/<hash>/share-<number> empty: which share it counts to
 //! DIR/blobs/<hash>/<holder>~<ms>  empty: a hold, and when it ends (Unix milliseconds)
 //! DIR/tmp/<random>                on the way in or out
 //! ```
@@ -16,6 +17,7 @@
 mod lock;
 mod seal;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -25,9 +27,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use self::lock::{Lock, Locked};
+use self::lock::{Lock, Locked, Share};
 use self::seal::{Sealer, key_id, load_or_create_key};
-use super::{BlobStore, Error, Holder, Limits, MAX_HOLDERS, Result, Swept, Usage};
+use super::{
+    BlobStore, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose, Result, Swept, Usage,
+};
 use crate::crypto::{
     Blob, BlobHash, create_new_private, create_private, random_array, sync_directory,
 };
@@ -39,7 +43,10 @@ use crate::crypto::{
 ///
 /// Blobs are sealed with XChaCha20-Poly1305, their hash as associated data: a file that was
 /// altered, cut or put in another's place is [`Error::Corrupt`]. File names show hashes, holders
-/// (request IDs) and ends, sizes show lengths; the ledger shows all of these too.
+/// (hashes of token and request ID) and ends, sizes show lengths; the ledger shows all of these too.
+///
+/// A share ([`Holder::share`]) is counted by a number of 16 bits made of its name, so two of many tokens
+/// may have one share together.
 ///
 /// Holds end by the wall clock, which the processes share: one that is set forward by hours ends
 /// holds early.
@@ -49,8 +56,8 @@ pub struct DirectoryBlobStore {
 }
 
 impl DirectoryBlobStore {
-    /// 1 GiB in at most 65,536 blobs of at most 64 MiB.
-    pub const DEFAULT_LIMITS: Limits = Limits::new(1 << 30, 1 << 16, 64 << 20);
+    /// 1 GiB in at most 262,144 blobs of at most 64 MiB.
+    pub const DEFAULT_LIMITS: Limits = Limits::new(1 << 30, 1 << 18, 64 << 20);
 
     /// A store in `directory`, sealed with the key in `key_file`.
     ///
@@ -119,8 +126,9 @@ impl DirectoryBlobStoreBuilder {
     ///
     /// # Errors
     /// - [`Error::Key`]: the key file is readable by others, or not to be read at all.
-    /// - [`Error::Unusable`]: the directory is not a blob store, is one of a newer version, was
-    ///   sealed with another key, has lost its key, holds its key, or lets others in.
+    /// - [`Error::WrongKey`]: it is gone, is no key file, or has another key than the blobs.
+    /// - [`Error::Unusable`]: the directory is not a blob store, is one of a newer version, holds its
+    ///   key, or lets others in.
     /// - [`Error::Unavailable`].
     pub fn open(self) -> Result<DirectoryBlobStore> {
         let root = self.directory;
@@ -167,9 +175,26 @@ pub enum Durability {
 #[async_trait]
 impl BlobStore for DirectoryBlobStore {
     async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash> {
-        let (blob, holder, end) = (blob.clone(), holder.clone(), end_ms(keep));
-        self.blocking(move |inner| inner.put(&blob, &holder, end))
+        let (blob, holder) = (blob.clone(), holder.clone());
+        self.blocking(move |inner| inner.put(&blob, &holder, Purpose::Payload, |_| Ok(keep)))
             .await
+    }
+
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> Result<BlobHash> {
+        let (blob, holder) = (blob.clone(), holder.clone());
+        self.blocking(move |inner| {
+            inner.put(&blob, &holder, Purpose::answer(&blob), |inner| {
+                let now = inner.occupied(&mut inner.lock()?, Share::of(&holder))?;
+                Ok(inner.limits.answer_keep(&now, keep, wanted))
+            })
+        })
+        .await
     }
 
     async fn fetch(&self, hash: &BlobHash) -> Result<Blob> {
@@ -232,49 +257,76 @@ struct Inner {
 }
 
 impl Inner {
-    fn put(&self, blob: &Blob, holder: &Holder, end: u64) -> Result<BlobHash> {
+    fn put(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        purpose: Purpose,
+        keep: impl FnOnce(&Self) -> Result<Duration>,
+    ) -> Result<BlobHash> {
         self.limits.check_blob(blob)?;
         let hash = blob.hash();
         let sealed_len = Sealer::sealed_len(blob.as_bytes().len() as u64);
+        let end = end_ms(keep(self)?);
         if self.hold_intact(&hash, holder, end)? {
             return Ok(hash);
         }
-        self.make_room(sealed_len)?;
+        let share = Share::of(holder);
+        self.make_room(purpose, share, sealed_len)?;
 
         // The slow part, outside the lock.
         let incoming = self.temporary();
         create_directory(&incoming.path).map_err(write_error)?;
         let body = incoming.path.join(BODY);
         self.write_body(&body, &hash, blob).map_err(write_error)?;
-        create_new_private(&incoming.path.join(hold_name(holder, end))).map_err(write_error)?;
+        let names = [Some(hold_name(holder, end)), share.map(Share::file_name)];
+        for name in names.into_iter().flatten() {
+            create_new_private(&incoming.path.join(name)).map_err(write_error)?;
+        }
         if self.durability == Durability::Synced {
             sync_directory(&incoming.path).map_err(write_error)?;
         }
 
         let mut locked = self.lock()?;
-        let mut usage = locked.usage();
         let place = self.blob_directory(&hash);
         if self.hold(&locked, &hash, holder, |old| old.max(end))? {
             // Somebody else was faster, or what is there is corrupt and ours takes its place.
             let there = place.join(BODY);
             let old_len = fs::metadata(&there).map_or(0, |metadata| metadata.len());
-            usage.bytes = usage.bytes.saturating_sub(old_len) + sealed_len;
+            let share = read_share(&place)?;
+            let now = self.occupied(&mut locked, share)?;
+            let replaced = |mut usage: Usage| {
+                usage.bytes = usage.bytes.saturating_sub(old_len) + sealed_len;
+                usage
+            };
+            let counted = share.zip(now.share.map(replaced));
             locked
-                .change(usage, || fs::rename(&body, &there))
+                .change(replaced(now.all), counted, || fs::rename(&body, &there))
                 .map_err(write_error)?;
             drop(locked);
             self.sync(&place)?;
         } else {
-            self.limits.check_room(usage, sealed_len)?;
-            usage.bytes += sealed_len;
-            usage.blobs += 1;
+            let now = self.occupied(&mut locked, share)?;
+            self.limits.check_room(purpose, &now, sealed_len)?;
+            let counted = share.zip(now.share.map(|used| used.plus(sealed_len)));
             locked
-                .change(usage, || fs::rename(&incoming.path, &place))
+                .change(now.all.plus(sealed_len), counted, || {
+                    fs::rename(&incoming.path, &place)
+                })
                 .map_err(write_error)?;
             drop(locked);
             self.sync(&self.root.join(BLOBS))?;
         }
         Ok(hash)
+    }
+
+    /// What is used, as it counts for a share.
+    fn occupied(&self, locked: &mut Locked<'_>, share: Option<Share>) -> Result<Occupied> {
+        let used = share.map(|share| locked.share(share)).transpose();
+        Ok(Occupied {
+            all: locked.usage(),
+            share: used.map_err(unavailable)?,
+        })
     }
 
     /// Adds a hold to a blob that is there and can be read; whether it is.
@@ -294,8 +346,11 @@ impl Inner {
     }
 
     /// Sweeps if `len` more bytes do not fit, but not again and again.
-    fn make_room(&self, len: u64) -> Result<()> {
-        let full = |inner: &Self| inner.limits.check_room(inner.lock()?.usage(), len);
+    fn make_room(&self, purpose: Purpose, share: Option<Share>, len: u64) -> Result<()> {
+        let full = |inner: &Self| {
+            let now = inner.occupied(&mut inner.lock()?, share)?;
+            inner.limits.check_room(purpose, &now, len)
+        };
         let Err(error) = full(self) else {
             return Ok(());
         };
@@ -475,11 +530,13 @@ impl Inner {
     fn take_out(&self, locked: &mut Locked<'_>, directory: &Path) -> Result<Temporary> {
         let outgoing = self.temporary();
         let len = fs::metadata(directory.join(BODY)).map_or(0, |metadata| metadata.len());
-        let mut usage = locked.usage();
-        usage.bytes = usage.bytes.saturating_sub(len);
-        usage.blobs = usage.blobs.saturating_sub(1);
+        let share = read_share(directory)?;
+        let now = self.occupied(locked, share)?;
+        let counted = share.zip(now.share.map(|used| used.minus(len)));
         locked
-            .change(usage, || fs::rename(directory, &outgoing.path))
+            .change(now.all.minus(len), counted, || {
+                fs::rename(directory, &outgoing.path)
+            })
             .map_err(unavailable)?;
         Ok(outgoing)
     }
@@ -494,12 +551,17 @@ impl Inner {
 
     fn recount(&self, locked: &mut Locked<'_>) -> Result<()> {
         let mut usage = Usage::default();
+        let mut shares = HashMap::<Share, Usage>::new();
         for directory in self.blob_directories()? {
-            let body = directory?.join(BODY);
-            usage.bytes += fs::metadata(body).map_or(0, |metadata| metadata.len());
-            usage.blobs += 1;
+            let directory = directory?;
+            let len = fs::metadata(directory.join(BODY)).map_or(0, |metadata| metadata.len());
+            usage = usage.plus(len);
+            if let Some(share) = read_share(&directory)? {
+                let used = shares.entry(share).or_default();
+                *used = used.plus(len);
+            }
         }
-        locked.change(usage, || Ok(())).map_err(unavailable)
+        locked.set(usage, &shares).map_err(unavailable)
     }
 
     fn write_body(&self, path: &Path, hash: &BlobHash, blob: &Blob) -> io::Result<()> {
@@ -581,24 +643,34 @@ fn hold_name(holder: &Holder, end_ms: u64) -> String {
 
 /// The holds in a blob's directory; none if there is no such directory.
 fn read_holds(directory: &Path) -> Result<Option<Vec<Hold>>> {
+    read_names(directory, |name| {
+        let (holder, end_ms) = name.split_once('~')?;
+        Some(Hold {
+            holder: holder.to_owned(),
+            end_ms: end_ms.parse().ok()?,
+        })
+    })
+}
+
+/// The share that a blob counts to.
+fn read_share(directory: &Path) -> Result<Option<Share>> {
+    let shares = read_names(directory, Share::from_file_name)?;
+    Ok(shares.and_then(|shares| shares.first().copied()))
+}
+
+/// What the names in a blob's directory say; none if there is no such directory.
+fn read_names<T>(directory: &Path, say: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unavailable(error)),
     };
-    let mut holds = Vec::new();
+    let mut said = Vec::new();
     for entry in entries {
         let name = entry.map_err(unavailable)?.file_name();
-        let hold = name.to_str().and_then(|name| {
-            let (holder, end_ms) = name.split_once('~')?;
-            Some(Hold {
-                holder: holder.to_owned(),
-                end_ms: end_ms.parse().ok()?,
-            })
-        });
-        holds.extend(hold);
+        said.extend(name.to_str().and_then(&say));
     }
-    Ok(Some(holds))
+    Ok(Some(said))
 }
 
 fn make_directory(path: &Path) -> Result<()> {
@@ -667,7 +739,7 @@ fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<()> {
         ));
     }
     if lines.next().and_then(|line| line.strip_prefix("key ")) != Some(key_id) {
-        return unusable(format!(
+        return wrong_key(format!(
             "the blobs in {} are sealed with another key than that in {}",
             root.display(),
             key_file.display()
@@ -682,6 +754,10 @@ fn exists(path: &Path) -> Result<bool> {
 
 fn unusable<T>(reason: String) -> Result<T> {
     Err(Error::Unusable { reason })
+}
+
+fn wrong_key<T>(reason: String) -> Result<T> {
+    Err(Error::WrongKey { reason })
 }
 
 fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Error {

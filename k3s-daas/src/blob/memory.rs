@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{BlobStore, Error, Holder, Limits, MAX_HOLDERS, Result, Swept, Usage};
+use super::{
+    BlobStore, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose, Result, Swept, Usage,
+};
 use crate::crypto::{Blob, BlobHash};
 
 /// A store in this process's memory, for tests, demos and services of one process.
@@ -20,8 +22,8 @@ pub struct MemoryBlobStore {
 }
 
 impl MemoryBlobStore {
-    /// 256 MiB in at most 65,536 blobs of at most 64 MiB.
-    pub const DEFAULT_LIMITS: Limits = Limits::new(256 << 20, 1 << 16, 64 << 20);
+    /// 256 MiB in at most 262,144 blobs of at most 64 MiB.
+    pub const DEFAULT_LIMITS: Limits = Limits::new(256 << 20, 1 << 18, 64 << 20);
 
     /// An empty store with [`MemoryBlobStore::DEFAULT_LIMITS`].
     #[must_use]
@@ -37,6 +39,43 @@ impl MemoryBlobStore {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    fn store(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        purpose: Purpose,
+        keep: impl FnOnce(&Occupied) -> Duration,
+    ) -> Result<BlobHash> {
+        self.limits.check_blob(blob)?;
+        let hash = blob.hash();
+        let mut state = self.state();
+        let end = End::after(keep(&state.occupied(holder)));
+        if let Some(entry) = state.entries.get_mut(&hash) {
+            let end = entry.holds.get(holder).map_or(end, |old| end.max(*old));
+            entry.hold(&hash, holder, end)?;
+            return Ok(hash);
+        }
+        let len = blob.as_bytes().len() as u64;
+        let check = |state: &State| {
+            let now = state.occupied(holder);
+            self.limits.check_room(purpose, &now, len)
+        };
+        if check(&state).is_err() {
+            state.sweep();
+            check(&state)?;
+        }
+        state.usage = state.usage.plus(len);
+        let share = holder.share().map(Box::from);
+        if let Some(share) = &share {
+            let used = state.shares.entry(Box::clone(share)).or_default();
+            *used = used.plus(len);
+        }
+        let holds = BTreeMap::from([(holder.clone(), end)]);
+        let blob = blob.clone();
+        state.entries.insert(hash, Entry { blob, share, holds });
+        Ok(hash)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,26 +102,19 @@ impl fmt::Debug for MemoryBlobStore {
 #[async_trait]
 impl BlobStore for MemoryBlobStore {
     async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash> {
-        self.limits.check_blob(blob)?;
-        let hash = blob.hash();
-        let end = End::after(keep);
-        let mut state = self.state();
-        if let Some(entry) = state.entries.get_mut(&hash) {
-            let end = entry.holds.get(holder).map_or(end, |old| end.max(*old));
-            entry.hold(&hash, holder, end)?;
-            return Ok(hash);
-        }
-        let len = blob.as_bytes().len() as u64;
-        if self.limits.check_room(state.usage, len).is_err() {
-            state.sweep();
-            self.limits.check_room(state.usage, len)?;
-        }
-        state.usage.bytes += len;
-        state.usage.blobs += 1;
-        let holds = BTreeMap::from([(holder.clone(), end)]);
-        let blob = blob.clone();
-        state.entries.insert(hash, Entry { blob, holds });
-        Ok(hash)
+        self.store(blob, holder, Purpose::Payload, |_| keep)
+    }
+
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> Result<BlobHash> {
+        self.store(blob, holder, Purpose::answer(blob), |now| {
+            self.limits.answer_keep(now, keep, wanted)
+        })
     }
 
     async fn fetch(&self, hash: &BlobHash) -> Result<Blob> {
@@ -137,13 +169,31 @@ impl BlobStore for MemoryBlobStore {
 struct State {
     entries: HashMap<BlobHash, Entry>,
     usage: Usage,
+    shares: HashMap<Box<str>, Usage>,
 }
 
 impl State {
+    /// What is used, as it counts for a holder.
+    fn occupied(&self, holder: &Holder) -> Occupied {
+        let share = holder.share();
+        Occupied {
+            all: self.usage,
+            share: share.map(|share| self.shares.get(share).copied().unwrap_or_default()),
+        }
+    }
+
     fn remove(&mut self, hash: &BlobHash) {
-        if let Some(entry) = self.entries.remove(hash) {
-            self.usage.bytes -= entry.blob.as_bytes().len() as u64;
-            self.usage.blobs -= 1;
+        let Some(entry) = self.entries.remove(hash) else {
+            return;
+        };
+        let len = entry.blob.as_bytes().len() as u64;
+        self.usage = self.usage.minus(len);
+        let Some(share) = entry.share else { return };
+        if let Some(used) = self.shares.get_mut(&share) {
+            *used = used.minus(len);
+            if used.blobs == 0 {
+                self.shares.remove(&share);
+            }
         }
     }
 
@@ -169,6 +219,8 @@ impl State {
 
 struct Entry {
     blob: Blob,
+    /// The share of who put it first.
+    share: Option<Box<str>>,
     holds: BTreeMap<Holder, End>,
 }
 

@@ -7,6 +7,9 @@
 //! A blob stays as long as somebody holds it. A hold has a name, the [`Holder`], and an end, so
 //! that every step may be repeated after a crash: putting twice holds once, releasing twice
 //! releases once, and what nobody came back for ends by itself.
+//!
+//! A store is bounded ([`Limits`]), and nobody can fill it alone: each token has a share of it, and
+//! part of it is kept for answers, so that what was executed can be told.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -37,12 +40,28 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     /// Stores `blob` under its hash and holds it for `holder` until `keep` from now.
     ///
     /// If `holder` holds it already, the later end counts. Once this returns, another process that
-    /// shares the store can fetch it.
+    /// shares the store can fetch it. The part of the store that is kept for answers is not used.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Full`], [`Error::DiskFull`], [`Error::TooManyHolders`],
-    /// [`Error::Unavailable`].
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::ShareFull`], [`Error::DiskFull`],
+    /// [`Error::TooManyHolders`], [`Error::Unavailable`].
     async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash>;
+
+    /// The same for the answer to a request, which may use all of the store: what is at most
+    /// [`Limits::NOTICE_BYTES`] long the very last of it, so that at least a refusal can be told.
+    ///
+    /// While half of what the answer may use is free, in the store and in the share, it is held for
+    /// `wanted` if that is longer than `keep`.
+    ///
+    /// # Errors
+    /// As [`BlobStore::put`].
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> Result<BlobHash>;
 
     /// The blob with this hash, verified against it.
     ///
@@ -95,7 +114,8 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
 /// Name of a hold: who needs the blob. For a request's bodies,
 /// [`Holder::for_request`].
 ///
-/// 1 to 64 bytes of `a`–`z`, `0`–`9` and `-`.
+/// 1 to 64 bytes of `a`–`z`, `0`–`9` and `-`. What stands before the first `-` is the share of the store
+/// that the blobs which this holder puts count to; without a `-` they count to no share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder(Box<str>);
 
@@ -115,13 +135,22 @@ impl Holder {
         Ok(Self(name.into()))
     }
 
-    /// Who holds the bodies of a request and of its answer: 64 hexadecimal digits of BLAKE2b-256 over
-    /// the token and the request ID, since a request ID is unique only within its token.
+    /// Who holds the bodies of a request and of its answer: 24 hexadecimal digits of BLAKE2b-256 over the
+    /// token, which are its share, `-`, and 32 over the token and the request ID, since a request ID is
+    /// unique only within its token.
     #[must_use]
     pub fn for_request(token: TokenId, id: RequestId) -> Self {
-        let mut bytes = token.as_bytes().to_vec();
-        bytes.extend_from_slice(id.to_string().as_bytes());
-        Self(hex::encode(blake2b256(&[&bytes]).as_bytes()).into())
+        let digits = |parts: &[&[u8]], bytes| hex::encode(&blake2b256(parts).as_bytes()[..bytes]);
+        let token = token.as_bytes();
+        let share = digits(&[token], 12);
+        let request = digits(&[token, id.to_string().as_bytes()], 16);
+        Self(format!("{share}-{request}").into())
+    }
+
+    /// The share that blobs put by this holder count to.
+    #[must_use]
+    pub fn share(&self) -> Option<&str> {
+        self.0.split_once('-').map(|(share, _)| share)
     }
 
     /// The name.
@@ -155,9 +184,17 @@ pub struct Limits {
     pub max_blobs: u64,
     /// Bytes of one blob, its salt included.
     pub max_blob_bytes: u64,
+    /// How much of bytes and number only answers may use, in percent; 25.
+    pub answer_percent: u8,
+    /// How much of bytes and number the holders of one share may use together, in percent; 25.
+    pub share_percent: u8,
 }
 
 impl Limits {
+    /// An answer up to this length, salt included, may use the last twentieth of the store and of its
+    /// share, which longer ones leave free: a refusal has room when nothing else has.
+    pub const NOTICE_BYTES: u64 = 4 << 10;
+
     /// Limits on bytes and number of all blobs together, and on the bytes of each.
     #[must_use]
     pub const fn new(max_bytes: u64, max_blobs: u64, max_blob_bytes: u64) -> Self {
@@ -165,7 +202,23 @@ impl Limits {
             max_bytes,
             max_blobs,
             max_blob_bytes,
+            answer_percent: 25,
+            share_percent: 25,
         }
+    }
+
+    /// Keeps another part of the store for answers, in percent; 0 keeps nothing, more than 100 is 100.
+    #[must_use]
+    pub const fn with_answer_percent(mut self, percent: u8) -> Self {
+        self.answer_percent = percent;
+        self
+    }
+
+    /// Gives each share another part of the store, in percent; 100 limits nobody.
+    #[must_use]
+    pub const fn with_share_percent(mut self, percent: u8) -> Self {
+        self.share_percent = percent;
+        self
     }
 
     fn check_blob(&self, blob: &Blob) -> Result<()> {
@@ -179,20 +232,80 @@ impl Limits {
         Ok(())
     }
 
-    fn check_room(&self, now: Usage, len: u64) -> Result<()> {
-        let fits = now.blobs < self.max_blobs
-            && now
-                .bytes
-                .checked_add(len)
-                .is_some_and(|sum| sum <= self.max_bytes);
-        if !fits {
+    /// Whether one more blob, stored as `len` bytes, fits into the store as it is and into its share.
+    fn check_room(&self, purpose: Purpose, now: &Occupied, len: u64) -> Result<()> {
+        let percent = self.percent(purpose);
+        if !self.whole().part(percent).fits(now.all, len) {
             return Err(Error::Full {
-                bytes: now.bytes,
-                blobs: now.blobs,
+                bytes: now.all.bytes,
+                blobs: now.all.blobs,
             });
         }
-        Ok(())
+        match now.share {
+            Some(share) if !self.share().part(percent).fits(share, len) => Err(Error::ShareFull {
+                bytes: share.bytes,
+                blobs: share.blobs,
+            }),
+            _ => Ok(()),
+        }
     }
+
+    /// How long an answer is held.
+    fn answer_keep(&self, now: &Occupied, keep: Duration, wanted: Duration) -> Duration {
+        let half = self.percent(Purpose::Answer) / 2;
+        let is_roomy = self.whole().part(half).fits(now.all, 0)
+            && now
+                .share
+                .is_none_or(|share| self.share().part(half).fits(share, 0));
+        if is_roomy { keep.max(wanted) } else { keep }
+    }
+
+    /// How much may be used for something, in percent of the whole.
+    fn percent(&self, purpose: Purpose) -> u8 {
+        let kept = self.answer_percent.min(100);
+        match purpose {
+            Purpose::Payload => 100 - kept,
+            Purpose::Answer => 100 - kept.min(NOTICE_PERCENT),
+            Purpose::Notice => 100,
+        }
+    }
+
+    fn whole(&self) -> Usage {
+        Usage {
+            bytes: self.max_bytes,
+            blobs: self.max_blobs,
+        }
+    }
+
+    fn share(&self) -> Usage {
+        self.whole().part(self.share_percent.min(100))
+    }
+}
+
+/// What a blob is put for, which says how much of the store it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Payload,
+    Answer,
+    /// A short answer.
+    Notice,
+}
+
+impl Purpose {
+    fn answer(blob: &Blob) -> Self {
+        if blob.as_bytes().len() as u64 <= Limits::NOTICE_BYTES {
+            Self::Notice
+        } else {
+            Self::Answer
+        }
+    }
+}
+
+/// What is used of a store, and of the share that a holder puts to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Occupied {
+    all: Usage,
+    share: Option<Usage>,
 }
 
 /// What a store holds.
@@ -203,6 +316,45 @@ pub struct Usage {
     pub bytes: u64,
     /// Number of blobs.
     pub blobs: u64,
+}
+
+impl Usage {
+    /// With one more blob of this length.
+    fn plus(self, len: u64) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(len),
+            blobs: self.blobs.saturating_add(1),
+        }
+    }
+
+    /// Without one.
+    fn minus(self, len: u64) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(len),
+            blobs: self.blobs.saturating_sub(1),
+        }
+    }
+
+    /// As a limit: so many percent of it.
+    fn part(self, percent: u8) -> Self {
+        let part = |whole: u64| {
+            let part = u128::from(whole) * u128::from(percent) / 100;
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        Self {
+            bytes: part(self.bytes),
+            blobs: part(self.blobs),
+        }
+    }
+
+    /// As a limit: whether one more blob of this length stays within it.
+    fn fits(self, now: Self, len: u64) -> bool {
+        now.blobs < self.blobs
+            && now
+                .bytes
+                .checked_add(len)
+                .is_some_and(|sum| sum <= self.bytes)
+    }
 }
 
 /// What a sweep removed.
@@ -255,6 +407,14 @@ pub enum Error {
         /// Blobs stored.
         blobs: u64,
     },
+    /// No room for this token until other blobs of its own are released; others have room.
+    #[error("the token's share of the blob store is full: {bytes} bytes in {blobs} blobs")]
+    ShareFull {
+        /// Bytes stored that count to the share.
+        bytes: u64,
+        /// Blobs stored that count to it.
+        blobs: u64,
+    },
     /// The disk is full, or the user's quota of it, whatever the store's own limits.
     #[error("no space is left where the blobs are stored")]
     DiskFull {
@@ -286,6 +446,12 @@ pub enum Error {
         #[source]
         source: PrivateFileError,
     },
+    /// The store's key file is gone, is no key file, or has another key than the blobs are sealed with.
+    #[error("the blob store's key cannot be used: {reason}")]
+    WrongKey {
+        /// What is wrong.
+        reason: String,
+    },
     /// The store cannot be opened as it is; its files are left alone.
     #[error("the blob store cannot be opened: {reason}")]
     Unusable {
@@ -300,13 +466,19 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable { .. } | Self::Full { .. } | Self::DiskFull { .. }
+            Self::Unavailable { .. }
+                | Self::Full { .. }
+                | Self::ShareFull { .. }
+                | Self::DiskFull { .. }
         )
     }
 }
 
 /// Bounds what one blob's bookkeeping can grow to; gateway and executors need a handful.
 const MAX_HOLDERS: usize = 64;
+
+/// What only short answers may use, in percent of the store and of a share.
+const NOTICE_PERCENT: u8 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -342,9 +514,47 @@ mod tests {
         let (id, token) = (RequestId::new(), TokenId::new([1; 32]));
         let holder = Holder::for_request(token, id);
         assert_eq!(Holder::new(holder.as_str()).ok(), Some(holder.clone()));
-        assert_eq!(holder.as_str().len(), Holder::MAX_LEN);
-        assert_ne!(holder, Holder::for_request(TokenId::new([2; 32]), id));
-        assert_ne!(holder, Holder::for_request(token, RequestId::new()));
+        let (other_token, other_id) = (TokenId::new([2; 32]), RequestId::new());
+        assert_ne!(holder, Holder::for_request(other_token, id));
+        assert_ne!(holder, Holder::for_request(token, other_id));
+        // All of a token's count to one share.
+        let share = holder.share();
+        assert_eq!(share.map(str::len), Some(24));
+        assert_eq!(Holder::for_request(token, other_id).share(), share);
+        assert_ne!(Holder::for_request(other_token, id).share(), share);
+        assert_eq!(Holder::new("h").ok().as_ref().and_then(Holder::share), None);
+    }
+
+    #[test]
+    fn each_purpose_has_its_part() {
+        let limits = Limits::new(1000, 100, 1000);
+        let at = |bytes, share| Occupied {
+            all: Usage { bytes, blobs: 0 },
+            share: Some(Usage {
+                bytes: share,
+                blobs: 0,
+            }),
+        };
+        for (purpose, all, share) in [
+            (Purpose::Payload, 750, 187),
+            (Purpose::Answer, 950, 237),
+            (Purpose::Notice, 1000, 250),
+        ] {
+            assert!(limits.check_room(purpose, &at(all - 10, 0), 10).is_ok());
+            let full = limits.check_room(purpose, &at(all - 9, 0), 10);
+            assert!(matches!(full, Err(Error::Full { .. })), "{full:?}");
+            assert!(limits.check_room(purpose, &at(0, share - 10), 10).is_ok());
+            let full = limits.check_room(purpose, &at(0, share - 9), 10);
+            assert!(matches!(full, Err(Error::ShareFull { .. })), "{full:?}");
+        }
+        // Percentages out of their range limit nothing, and nothing overflows.
+        let odd = Limits::new(u64::MAX, u64::MAX, 1)
+            .with_answer_percent(255)
+            .with_share_percent(255);
+        assert!(odd.check_room(Purpose::Payload, &at(0, 0), 1).is_err());
+        let most = at(u64::MAX - 1, u64::MAX - 1);
+        assert!(odd.check_room(Purpose::Notice, &most, 1).is_ok());
+        assert!(odd.check_room(Purpose::Notice, &most, 2).is_err());
     }
 
     #[test]
@@ -359,6 +569,7 @@ mod tests {
             .is_retryable()
         );
         assert!(Error::Full { bytes: 1, blobs: 1 }.is_retryable());
+        assert!(Error::ShareFull { bytes: 1, blobs: 1 }.is_retryable());
         assert!(!Error::NotFound { hash }.is_retryable());
         assert!(!Error::Corrupt { hash, reason: "r" }.is_retryable());
         assert!(!Error::TooLarge { len: 2, limit: 1 }.is_retryable());

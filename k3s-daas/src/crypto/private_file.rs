@@ -82,6 +82,18 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError>
     Ok(bytes)
 }
 
+/// Refuses a private file in whose directory others can put another one in its place, whatever its own
+/// mode is. Where the sticky bit is set (`/tmp`, mounted Kubernetes secrets) they cannot.
+///
+/// # Errors
+/// - [`PrivateFileError::ExposedDirectory`]: group or others may write there.
+/// - [`PrivateFileError::Io`], also when there is no such directory.
+pub fn check_parent_of_private(path: &Path) -> Result<(), PrivateFileError> {
+    let directory = directory_of(path);
+    let metadata = fs::metadata(directory).map_err(|source| io_error(path, source))?;
+    check_directory_mode(directory, &metadata)
+}
+
 /// Why a private file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +105,17 @@ pub enum PrivateFileError {
     )]
     Exposed {
         /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Others than the owner can replace files in the directory.
+    #[error(
+        "{} has mode {mode:04o}, so others can replace the keys in it; run: chmod go-w {}",
+        .path.display(), .path.display()
+    )]
+    ExposedDirectory {
+        /// The directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -194,13 +217,36 @@ pub(crate) fn create_new_private(path: &Path) -> io::Result<File> {
 
 #[cfg(unix)]
 fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+    let mode = mode_of(metadata);
     if mode & 0o077 != 0 {
         return Err(PrivateFileError::Exposed {
             path: path.into(),
             mode,
         });
     }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_directory_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
+    let mode = mode_of(metadata);
+    let is_sticky = mode & 0o1000 != 0;
+    if mode & 0o022 != 0 && !is_sticky {
+        return Err(PrivateFileError::ExposedDirectory {
+            path: path.into(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn mode_of(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
+}
+
+#[cfg(not(unix))]
+fn check_directory_mode(_path: &Path, _metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
     Ok(())
 }
 
@@ -328,6 +374,39 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        for (mode, is_open) in [
+            (0o700, false),
+            (0o755, false),
+            (0o1777, false),
+            (0o3775, false),
+            (0o777, true),
+            (0o770, true),
+            (0o720, true),
+            (0o702, true),
+            (0o2775, true),
+        ] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let checked = check_parent_of_private(&path);
+            assert_eq!(checked.is_err(), is_open, "{mode:o}: {checked:?}");
+            if let Err(error) = checked {
+                let text = error.to_string();
+                let command = format!("chmod go-w {}", dir.path().display());
+                assert!(text.contains(&command), "{text}");
+            }
+        }
+        let missing = check_parent_of_private(&dir.path().join("no/key")).unwrap_err();
+        assert!(missing.is_not_found(), "{missing:?}");
+        // A bare name lies in the working directory.
+        assert!(!matches!(
+            check_parent_of_private(Path::new("key")),
+            Err(PrivateFileError::Io { .. })
+        ));
     }
 
     #[test]

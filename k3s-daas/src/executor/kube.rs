@@ -40,6 +40,8 @@ use ::kube::config::{KubeConfigOptions, Kubeconfig};
 pub struct KubeExecutor {
     service: Service,
     server: String,
+    /// Host and port of the server.
+    address: String,
     impersonates: bool,
 }
 
@@ -65,8 +67,16 @@ impl KubeExecutor {
         {
             return Err(ConfigError::Impersonates);
         }
+        let url = &config.cluster_url;
+        let default_port = if url.scheme_str() == Some("http") {
+            80
+        } else {
+            443
+        };
+        let port = url.port_u16().unwrap_or(default_port);
         Ok(Self {
-            server: config.cluster_url.to_string(),
+            address: format!("{}:{port}", url.host().unwrap_or_default()),
+            server: url.to_string(),
             service: service(&config)?,
             impersonates: true,
         })
@@ -136,9 +146,11 @@ impl KubeExecutor {
         let mut service = self.service.clone();
         let answered = match service.ready().await {
             Ok(service) => service.call(request).await,
-            Err(error) => return Err(not_sent(&*error)),
+            Err(error) => return Err(self.not_sent(&*error)),
         };
-        let (parts, body) = answered.map_err(classify)?.into_parts();
+        let (parts, body) = answered
+            .map_err(|error| self.classify(&*error))?
+            .into_parts();
         let headers = parts.headers.iter();
         let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
         let body = body.into_data_stream().map_err(|error| interrupted(&error));
@@ -147,6 +159,29 @@ impl KubeExecutor {
             headers: headers.collect(),
             body: Box::pin(body),
         })
+    }
+
+    /// Only what certainly wrote nothing is [`Error::NotSent`].
+    fn classify(&self, error: &(dyn StdError + 'static)) -> Error {
+        let mut cause = Some(error);
+        while let Some(inner) = cause {
+            let is_connect = inner
+                .downcast_ref::<legacy::Error>()
+                .is_some_and(legacy::Error::is_connect);
+            // Credentials that cannot be had: the request never left the layer before the connection.
+            if is_connect || inner.is::<::kube::client::AuthError>() {
+                return self.not_sent(error);
+            }
+            cause = inner.source();
+        }
+        interrupted(error)
+    }
+
+    /// Says where the cluster should be: whoever reads it may not have the kubeconfig.
+    fn not_sent(&self, error: &(dyn StdError + 'static)) -> Error {
+        Error::NotSent {
+            reason: format!("{}: {}", self.address, innermost(error)),
+        }
     }
 
     fn request(
@@ -296,28 +331,6 @@ fn service(config: &KubeConfig) -> Result<Service, ConfigError> {
         .map_err(BoxError::from)
         .service(client);
     Ok(BoxCloneSyncService::new(layers))
-}
-
-/// Only what certainly wrote nothing is [`Error::NotSent`].
-fn classify(error: BoxError) -> Error {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
-    while let Some(inner) = cause {
-        let is_connect = inner
-            .downcast_ref::<legacy::Error>()
-            .is_some_and(legacy::Error::is_connect);
-        // Credentials that cannot be had: the request never left the layer before the connection.
-        if is_connect || inner.is::<::kube::client::AuthError>() {
-            return not_sent(&*error);
-        }
-        cause = inner.source();
-    }
-    interrupted(&*error)
-}
-
-fn not_sent(error: &(dyn StdError + 'static)) -> Error {
-    Error::NotSent {
-        reason: innermost(error),
-    }
 }
 
 fn interrupted(error: &(dyn StdError + 'static)) -> Error {

@@ -189,6 +189,7 @@ impl Inner {
                 tracing::warn!(%error, "a request's body could not be stored");
                 match error {
                     blob::Error::Full { .. }
+                    | blob::Error::ShareFull { .. }
                     | blob::Error::DiskFull { .. }
                     | blob::Error::TooLarge { .. } => Refusal::BlobsFull,
                     _ => Refusal::BlobsDown,

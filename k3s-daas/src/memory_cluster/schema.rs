@@ -72,6 +72,16 @@ pub(super) struct Findings {
     pub(super) unknown: Vec<String>,
     /// The first value of a wrong type, in Go's words.
     pub(super) mismatch: Option<String>,
+    /// Every value of a wrong type.
+    pub(super) wrong: Vec<WrongType>,
+}
+
+/// A value of a wrong type, in OpenAPI's words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WrongType {
+    pub(super) path: String,
+    pub(super) wanted: &'static str,
+    pub(super) found: &'static str,
 }
 
 impl Field {
@@ -189,9 +199,9 @@ impl Walk<'_> {
             }
             (Shape::Quantity, Value::String(text)) => {
                 if !is_quantity(text) {
-                    self.mismatch(format!(
-                        "quantities must match the regular expression '{QUANTITY}'"
-                    ));
+                    let message =
+                        format!("quantities must match the regular expression '{QUANTITY}'");
+                    self.mismatch(message, shape, value);
                 }
             }
             (Shape::Time, Value::String(text)) => {
@@ -199,7 +209,7 @@ impl Walk<'_> {
                     let message = format!(
                         "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
                     );
-                    self.mismatch(message);
+                    self.mismatch(message, shape, value);
                 }
             }
             (Shape::Bytes, Value::String(text)) => {
@@ -208,7 +218,8 @@ impl Walk<'_> {
                     .decode(text.as_bytes())
                     .is_err()
                 {
-                    self.mismatch("illegal base64 data at input byte 0".to_owned());
+                    let message = "illegal base64 data at input byte 0".to_owned();
+                    self.mismatch(message, shape, value);
                 }
             }
             (Shape::String | Shape::IntOrString, Value::String(_))
@@ -233,7 +244,7 @@ impl Walk<'_> {
                     },
                     go_type(field)
                 );
-                self.mismatch(message);
+                self.mismatch(message, shape, value);
             }
         }
     }
@@ -290,8 +301,13 @@ impl Walk<'_> {
         self.path.truncate(length);
     }
 
-    fn mismatch(&mut self, message: String) {
+    fn mismatch(&mut self, message: String, wanted: &Shape, found: &Value) {
         self.findings.mismatch.get_or_insert(message);
+        self.findings.wrong.push(WrongType {
+            path: self.path.clone(),
+            wanted: open_api_type(wanted),
+            found: open_api_type_of(found),
+        });
     }
 }
 
@@ -479,6 +495,33 @@ fn json_kind(value: &Value, wanted: &Shape) -> String {
         Value::String(_) => "string".into(),
         Value::Array(_) => "array".into(),
         Value::Object(_) => "object".into(),
+    }
+}
+
+/// The type or format that an OpenAPI schema has for it.
+fn open_api_type(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Any | Shape::Ref(_) | Shape::Struct(_) | Shape::Map(_) => "object",
+        Shape::List(_) => "array",
+        Shape::String | Shape::Quantity => "string",
+        Shape::Bytes => "byte",
+        Shape::Time => "date-time",
+        Shape::Int32 | Shape::Int64 => "integer",
+        Shape::Double => "number",
+        Shape::Bool => "boolean",
+        Shape::IntOrString => "integer,string",
+    }
+}
+
+fn open_api_type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

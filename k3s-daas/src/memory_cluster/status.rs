@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::kinds::Resource;
+use super::schema::WrongType;
 
 /// A request that was refused: what becomes a `v1` `Status`.
 #[derive(Debug, Clone)]
@@ -255,6 +256,22 @@ impl Cause {
             reason: "FieldValueInvalid",
             message,
             field: field.into(),
+        }
+    }
+
+    /// A value of a wrong type in a custom object, as the validation of its schema says it.
+    pub(super) fn type_invalid(wrong: &WrongType) -> Self {
+        let WrongType {
+            path,
+            wanted,
+            found,
+        } = wrong;
+        Self {
+            reason: "FieldValueTypeInvalid",
+            message: format!(
+                "Invalid value: {found:?}: {path} in body must be of type {wanted}: {found:?}"
+            ),
+            field: path.clone(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,14 +34,14 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// Made anew, kept nowhere.
     pub(super) fn ephemeral(names: &[String]) -> Result<Self, Error> {
-        Material::generate(names)?.into_identity()
+        Material::generate(names)?.to_identity()
     }
 
     /// As kept in `directory`; made on the first start. A certificate for other names than
     /// `names` is renewed under the same authority.
     pub(super) fn kept(directory: &Path, names: &[String]) -> Result<Self, Error> {
-        let read = |file: &str| fs::read_to_string(directory.join(file)).map(Zeroizing::new);
-        let material = match (read(CA), read(CA_KEY), read(TOKEN)) {
+        let read = |file: &str| read_private(&directory.join(file));
+        let mut material = match (read(CA), read(CA_KEY), read(TOKEN)) {
             (Ok(ca), Ok(ca_key), Ok(token)) => {
                 let wanted = names.join("\n");
                 let kept = (read(CERTIFICATE), read(KEY), read(NAMES));
@@ -81,7 +81,16 @@ impl Identity {
                 ));
             }
         };
-        material.into_identity()
+        material.check(directory)?;
+        match material.to_identity() {
+            Ok(identity) => Ok(identity),
+            // Certificate and key of the server are only what the authority can make again.
+            Err(_) => {
+                material.issue(names)?;
+                material.save(directory, names)?;
+                material.to_identity()
+            }
+        }
     }
 }
 
@@ -98,7 +107,7 @@ impl Material {
     fn generate(names: &[String]) -> Result<Self, Error> {
         let key = KeyPair::generate().map_err(identity)?;
         let ca = authority().self_signed(&key).map_err(identity)?;
-        let mut random = Zeroizing::new([0_u8; 32]);
+        let mut random = Zeroizing::new([0_u8; TOKEN_BYTES]);
         getrandom::fill(random.as_mut_slice()).map_err(|e| Error::Identity(e.to_string()))?;
         let mut material = Self {
             ca: Zeroizing::new(ca.pem()),
@@ -146,7 +155,20 @@ impl Material {
         Ok(())
     }
 
-    fn into_identity(self) -> Result<Identity, Error> {
+    /// Whether what cannot be made again is whole.
+    fn check(&self, directory: &Path) -> Result<(), Error> {
+        let damaged = |file: &str| {
+            let path = directory.join(file);
+            Error::Identity(format!("{} is not what was written", path.display()))
+        };
+        CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(|_| damaged(CA))?;
+        KeyPair::from_pem(&self.ca_key).map_err(|_| damaged(CA_KEY))?;
+        let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(self.token.as_bytes());
+        let is_token = token.is_ok_and(|bytes| Zeroizing::new(bytes).len() == TOKEN_BYTES);
+        is_token.then_some(()).ok_or_else(|| damaged(TOKEN))
+    }
+
+    fn to_identity(&self) -> Result<Identity, Error> {
         let pem = |e: rustls::pki_types::pem::Error| Error::Identity(e.to_string());
         let certificate =
             CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(pem)?;
@@ -162,7 +184,7 @@ impl Material {
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Identity {
             ca_pem: self.ca.to_string(),
-            admin_token: self.token,
+            admin_token: self.token.clone(),
             server: Arc::new(server),
         })
     }
@@ -180,7 +202,8 @@ fn authority() -> CertificateParams {
     params
 }
 
-/// Creates the directory of a durable cluster, for its owner alone.
+/// Creates the directory of a durable cluster, for its owner alone; one that is there stays as it is, and
+/// what is put into it is private all the same.
 pub(super) fn private_directory(path: &Path) -> Result<(), Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -192,13 +215,36 @@ pub(super) fn private_directory(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Makes sure that `path` exists; what it holds stays.
+/// Makes sure that `path` exists and is its owner's alone; what it holds stays.
 pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    close(&options.open(path)?)
+}
+
+/// Takes from others what they may do with a file that was there before, say restored from a copy.
+fn close(file: &fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut file = fs::File::open(path)?;
+    close(&file)?;
+    // Room enough that it does not grow and leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(16 << 10));
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -209,6 +255,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&fresh)?;
+    close(&file)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)
@@ -217,6 +264,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn identity(error: rcgen::Error) -> Error {
     Error::Identity(error.to_string())
 }
+
+const TOKEN_BYTES: usize = 32;
 
 const CA: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";

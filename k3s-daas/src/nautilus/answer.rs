@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::core::{Core, Held, Pause};
-use super::journal::{JournalError, Key, Unstored};
+use super::journal::{End, JournalError, Key, Unstored};
 use super::reply::{Refusal, Reply};
 use super::worker::holder;
 use crate::blob;
@@ -46,6 +47,11 @@ pub(super) async fn answer(
             Put::Done => (status, sealed),
             Put::TooLarge(limit) => {
                 refuse(core, key, held, &too_large(held, status, limit), target).await
+            }
+            Put::NoRoom => {
+                let is_read = request.is_read;
+                let refusal = Refusal::NoRoom { status, is_read };
+                refuse(core, key, held, &refusal, target).await
             }
         },
         Err(refusal) => refuse(core, key, held, &refusal, target).await,
@@ -101,35 +107,41 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
     let Unstored { key, epoch, call } = unstored;
     let (token, id) = key;
     let mut pause = Pause::default();
-    loop {
+    let is_wanted = loop {
         match core.ledger.call(call.clone()).await {
             Ok(_) => {
                 core.status.stored.add(1);
                 tracing::debug!(%token, request_id = %id, epoch, "answer stored");
-                break;
+                break false;
             }
             Err(error) if is_final(&error) => {
-                if error.code() != Some(Code::AlreadyAnswered) {
+                core.ignore(key, epoch);
+                let is_answered = error.code() == Some(Code::AlreadyAnswered);
+                if !is_answered {
                     tracing::warn!(%token, request_id = %id, epoch, %error, "the ledger does not take the answer");
                 }
-                core.ignore(key, epoch);
-                break;
+                break !is_answered && core.look(key).is_some();
             }
             Err(error) => {
                 tracing::warn!(%token, request_id = %id, epoch, %error, "answer not stored; trying again");
                 let is_held = core.look(key).is_some();
                 if !is_held && !error.is_retryable() {
-                    break;
+                    break false;
                 }
             }
         }
         pause.wait().await;
-    }
-    let deadline_ms = core.look(key).map_or(0, |held| held.request.deadline_ms);
-    let forget_at_ms = deadline_ms
-        .max(core.now_ms())
-        .saturating_add(KEEP_SETTLED_MS);
-    core.journal.settled(key, epoch, forget_at_ms).await
+    };
+    let end = if is_wanted {
+        End::Refused
+    } else {
+        let deadline_ms = core.look(key).map_or(0, |held| held.request.deadline_ms);
+        let over_ms = deadline_ms.max(core.now_ms());
+        End::Settled {
+            forget_at_ms: over_ms.saturating_add(KEEP_SETTLED_MS),
+        }
+    };
+    core.journal.ended(key, epoch, end).await
 }
 
 /// Whether the ledger will never take this answer.
@@ -173,7 +185,9 @@ async fn refuse(
     tracing::warn!(%token, request_id = %id, epoch = held.request.epoch, status = reply.status, ?refusal, "refused");
     let sealed = Blob::seal(to_bcs(&reply.envelope()));
     // A store that cannot take even this leaves the client with the status on the ledger.
-    put(core, key, held, &sealed).await;
+    if !matches!(put(core, key, held, &sealed).await, Put::Done) {
+        tracing::error!(%token, request_id = %id, "the refusal's text is lost: the blob store has no room");
+    }
     (reply.status, sealed)
 }
 
@@ -182,6 +196,8 @@ enum Put {
     Done,
     /// It will never be.
     TooLarge(usize),
+    /// It is not, and what takes the room may stay for long.
+    NoRoom,
 }
 
 /// Puts an envelope where the gateway can fetch it.
@@ -189,14 +205,30 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
     let (token, id) = key;
     let request = &held.request;
     let remaining = core.until(request.deadline_ms);
-    let keep = remaining + Duration::from_millis(held.ttl_ms) + KEEP_LONGER;
+    let keep = remaining + KEEP_LONGER;
+    // Nobody comes back for a read's answer; for a write's as long as its record is there.
+    let wanted = if request.is_read {
+        keep
+    } else {
+        keep + Duration::from_millis(held.ttl_ms)
+    };
+    let started = Instant::now();
     let attempts = async {
         let mut pause = Pause::up_to(Duration::from_secs(1));
         loop {
-            match core.blobs.put(sealed, &holder(key), keep).await {
+            match core
+                .blobs
+                .put_answer(sealed, &holder(key), keep, wanted)
+                .await
+            {
                 Ok(_) => return Put::Done,
                 Err(blob::Error::TooLarge { limit, .. }) => {
                     return Put::TooLarge(usize::try_from(limit).unwrap_or(usize::MAX));
+                }
+                // Its own earlier answers stay for a while: to wait would only hold up others.
+                Err(blob::Error::ShareFull { .. }) => return Put::NoRoom,
+                Err(blob::Error::Full { .. }) if started.elapsed() >= core.config.blob_patience => {
+                    return Put::NoRoom;
                 }
                 Err(error) => {
                     tracing::warn!(%token, request_id = %id, %error, "answer not in the blob store; trying again");
@@ -217,7 +249,7 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
 
 /// Settled answers stay in the journal a while longer, so that nobody signs another one.
 const KEEP_SETTLED_MS: u64 = 10 * 60_000;
-/// Beyond the record's own life, since clocks differ.
+/// Beyond the deadline, for whoever asks again; and beyond the record's own life, since clocks differ.
 const KEEP_LONGER: Duration = Duration::from_secs(60);
 /// Answers at the deadline are put too.
 const PUT_AT_LEAST: Duration = Duration::from_secs(5);

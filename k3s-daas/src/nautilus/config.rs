@@ -13,8 +13,8 @@ use crate::types::duration_text;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The journal's file; `nautilus.sqlite` in the working directory. Its directory must exist. One
-    /// process at a time.
+    /// The journal's file, made by [`super::create_journal`]; `nautilus.sqlite` in the working directory.
+    /// One process at a time.
     pub journal: PathBuf,
     /// How many requests are at the cluster at a time, watches not counted; 64.
     pub concurrency: usize,
@@ -34,7 +34,7 @@ pub struct Config {
     /// How long a watch waits for its first event; 5 s, and never beyond its lease.
     #[serde(with = "duration_text")]
     pub watch_window: Duration,
-    /// How long a blob that is not there (yet) is asked for again; 2 s.
+    /// How long a blob that is not there (yet) is asked for again, and room for an answer; 2 s.
     #[serde(with = "duration_text")]
     pub blob_patience: Duration,
     /// How often unanswered requests are looked through; 1 s.

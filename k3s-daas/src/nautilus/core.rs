@@ -17,7 +17,7 @@ use crate::blob::BlobStore;
 use crate::contract::{Call, Request};
 use crate::crypto::{Signature, Signer};
 use crate::executor::Executor;
-use crate::ledger::{Ledger, LedgerExt as _, Snapshot};
+use crate::ledger::{Cursor, Ledger, LedgerExt as _, Snapshot};
 use crate::types::{ByteString, ClusterId, ExecutorId, HexBytes, TokenId};
 use crate::wire::{self, AssignmentMessage, Deployment, IntentKind};
 
@@ -33,6 +33,8 @@ pub(super) struct Core {
     pub(super) config: super::Config,
     pub(super) status: Arc<Status>,
     pub(super) journal: Journal,
+    /// Where the ledger was when the journal was made.
+    pub(super) birth: Cursor,
     /// No more is begun.
     pub(super) shutdown: CancellationToken,
     /// Whatever still runs is dropped; the journal has it.
@@ -85,6 +87,7 @@ impl Core {
         parts: Parts,
         cluster: ClusterId,
         journal: Journal,
+        birth: Cursor,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
         let config = parts.config;
@@ -102,6 +105,7 @@ impl Core {
             cluster,
             status: parts.status,
             journal,
+            birth,
             // A failure of ours must not cancel the caller's token.
             shutdown: shutdown.child_token(),
             abandon: CancellationToken::new(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 
 use super::core::{Core, Pause};
-use super::journal::{Key, Progress};
+use super::journal::{Key, Lost, Progress};
 use super::{Error, Result};
 use crate::ledger::{self, Cursor, SequencedEvent};
 use crate::types::{ByteString, RequestId, TokenId};
@@ -98,13 +98,21 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         pause.wait().await;
     }
     let mut assigned = Vec::new();
+    let mut lost = Vec::new();
     let mut admitted = Vec::new();
     let mut ended = Vec::new();
     let ours = events
         .iter()
         .filter(|event| event.event.cluster() == core.cluster);
-    for event in ours {
-        match &event.event {
+    for SequencedEvent { cursor, event, .. } in ours {
+        let mut assign = |key: Option<Key>, epoch: u64| {
+            let Some(key) = key else { return };
+            assigned.push(key);
+            if *cursor <= core.birth {
+                lost.extend(from_before(core, key, epoch));
+            }
+        };
+        match event {
             Event::K8sApiRequest(event) => {
                 let Some(key) = key(event.seal_token_id, &event.request_id) else {
                     continue;
@@ -114,14 +122,16 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
                     .is_some_and(|held| held.request.outcome.is_none())
                 {
                     admitted.push(Arc::new(event.clone()));
-                    assigned.extend((event.nautilus_endpoint == core.me).then_some(key));
+                    if event.nautilus_endpoint == core.me {
+                        assign(Some(key), 0);
+                    }
                 }
             }
             Event::K8sRequestClaimed(event) if event.executor == core.me => {
-                assigned.extend(key(event.token, &event.request_id));
+                assign(key(event.token, &event.request_id), event.epoch);
             }
             Event::K8sRequestReleased(event) if event.executor == core.me => {
-                assigned.extend(key(event.token, &event.request_id));
+                assign(key(event.token, &event.request_id), event.epoch);
             }
             Event::K8sRequestProcessed(event) => ended.extend(key(event.token, &event.request_id)),
             Event::SessionClosed(event) => ended.extend(key(event.token, &event.request_id)),
@@ -141,8 +151,9 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
     unsaved.progress.cursor = last.cursor;
     unsaved.progress.ended.extend(ended);
     let is_due = unsaved.since.elapsed() >= SAVE_INTERVAL || unsaved.progress.ended.len() >= CHUNK;
-    if !admitted.is_empty() || is_due {
+    if !admitted.is_empty() || !lost.is_empty() || is_due {
         unsaved.progress.admitted = admitted;
+        unsaved.progress.lost = lost;
         let progress = std::mem::replace(unsaved, Unsaved::new(last.cursor)).progress;
         core.journal.advance(progress).await?;
     }
@@ -154,6 +165,23 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         core.enqueue(key).await;
     }
     Ok(())
+}
+
+/// The assignment of a write to this executor from before the journal was made, if it is the present one:
+/// from an earlier one it was released, which nothing is that began.
+fn from_before(core: &Core, key: Key, epoch: u64) -> Option<Lost> {
+    let request = core.look(key)?.request;
+    let is_present = request.executor == core.me && request.epoch == epoch;
+    let is_open = is_present && !request.is_read && request.outcome.is_none();
+    is_open.then(|| {
+        tracing::warn!(token = %key.0, request_id = %key.1, epoch,
+            "a write was assigned before the journal was made; it is not executed");
+        Lost {
+            key,
+            epoch,
+            forget_at_ms: request.prunable_at_ms,
+        }
+    })
 }
 
 fn key(token: TokenId, request_id: &ByteString) -> Option<Key> {

@@ -3,18 +3,25 @@
 //!
 //! One SQLite file, written by one thread that commits what many wait for at once. Response bodies are
 //! not in it: they are in the blob store, encrypted, before the answer that names them is written here.
+//!
+//! A journal is made once, on purpose, and never by running. It knows how far the ledger was when it was
+//! made, its birth: a write that was assigned to this executor before may have begun under an earlier
+//! journal that is lost, so it is never begun under this one.
 
+mod file;
 mod thread;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::contract::Call;
 use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
+
+pub(super) use file::create;
 
 /// A request, wherever it is assigned.
 pub(super) type Key = (TokenId, RequestId);
@@ -28,6 +35,8 @@ pub(super) struct Journal {
 /// What an opened journal has from before.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
+    /// Where the ledger was when the journal was made.
+    pub(super) birth: Cursor,
     /// Every event up to here is in it.
     pub(super) cursor: Cursor,
     /// Requests of the cluster without an answer, as they were admitted.
@@ -50,13 +59,34 @@ pub(super) struct Progress {
     pub(super) cursor: Cursor,
     pub(super) admitted: Vec<std::sync::Arc<wire::K8sApiRequest>>,
     pub(super) ended: Vec<Key>,
+    /// Assignments of writes to this executor from before the journal's birth.
+    pub(super) lost: Vec<Lost>,
+}
+
+/// An assignment that may have begun under an earlier journal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    pub(super) key: Key,
+    pub(super) epoch: u64,
+    pub(super) forget_at_ms: u64,
+}
+
+/// Whether a request may have reached the cluster earlier, in whatever assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// Certainly not.
+    Fresh,
+    /// It began.
+    Begun,
+    /// It may have begun under a journal that is lost.
+    Lost,
 }
 
 /// What the journal knows of a request.
 #[derive(Debug)]
 pub(super) struct Recalled {
-    /// It began, in whatever assignment, and may have reached the cluster.
-    pub(super) has_begun: bool,
+    /// What was before.
+    pub(super) past: Past,
     /// The answer that was signed for this assignment, stored or not.
     pub(super) signed: Option<Unstored>,
 }
@@ -70,6 +100,15 @@ pub(super) enum Begun {
     Before,
 }
 
+/// How an answer that was sent to the ledger ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The ledger asks for no answer any more; what is known of it may be forgotten from this time on.
+    Settled { forget_at_ms: u64 },
+    /// The ledger never takes this one, and may hold the request still.
+    Refused,
+}
+
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,16 +116,33 @@ pub enum JournalError {
     /// Another process has it open.
     #[error("the journal is in use by another process")]
     InUse,
+    /// There is none. It was never made, or it is lost: see [`super::create_journal`].
+    #[error("there is no journal in {0}")]
+    Missing(PathBuf),
+    /// There is one already.
+    #[error("there is a journal in {0} already")]
+    Exists(PathBuf),
     /// It belongs to another executor or ledger.
     #[error("the journal is of another executor or ledger")]
     Foreign,
+    /// It has followed further than the ledger goes: one of the two is an older copy.
+    #[error("the journal has followed the ledger to {followed}, and the ledger ends at {ledger}")]
+    Ahead {
+        /// How far it was followed.
+        followed: Cursor,
+        /// How far it goes.
+        ledger: Cursor,
+    },
     /// It is no journal of this version, or it is damaged.
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),
+    /// Its file was removed or replaced while it was open.
+    #[error("the journal's file was removed or replaced")]
+    Gone,
     /// SQLite failed.
     #[error("the journal failed")]
     Sqlite(#[from] rusqlite::Error),
-    /// The file could not be made.
+    /// The file could not be made or opened.
     #[error("the journal's file cannot be used")]
     File(#[source] std::io::Error),
     /// It failed earlier, and nothing is begun without it.
@@ -95,20 +151,15 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Opens or creates the journal of one executor on one chain.
+    /// Opens the journal of one executor on one chain.
     pub(super) fn open(
         path: &Path,
         chain: ChainId,
         executor: ExecutorId,
     ) -> Result<(Self, Recovered), JournalError> {
-        create_private(path).map_err(JournalError::File)?;
-        let mut connection = Connection::open(path)?;
-        prepare(&mut connection, chain, executor).map_err(|error| match error {
-            JournalError::Sqlite(error) => explain(error),
-            other => other,
-        })?;
+        let (connection, file) = file::open(path, chain, executor)?;
         let recovered = recover(&connection)?;
-        let sender = thread::start(connection).map_err(JournalError::File)?;
+        let sender = thread::start(connection, file).map_err(JournalError::File)?;
         Ok((Self { sender }, recovered))
     }
 
@@ -140,7 +191,7 @@ impl Journal {
 
     /// What it knows of a request and of this assignment of it.
     pub(super) async fn recall(&self, key: Key, epoch: u64) -> Result<Recalled, JournalError> {
-        let (has_begun, signed) = self
+        let (past, signed) = self
             .ask(|reply| thread::Order::Recall { key, epoch, reply })
             .await?;
         let signed = signed.map(|bytes| {
@@ -148,7 +199,7 @@ impl Journal {
             Ok::<_, JournalError>(Unstored { key, epoch, call })
         });
         Ok(Recalled {
-            has_begun,
+            past,
             signed: signed.transpose()?,
         })
     }
@@ -185,17 +236,12 @@ impl Journal {
         }
     }
 
-    /// Records that an answer is stored, or never can be.
-    pub(super) async fn settled(
-        &self,
-        key: Key,
-        epoch: u64,
-        forget_at_ms: u64,
-    ) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Settled {
+    /// Records how an answer ended that was sent to the ledger.
+    pub(super) async fn ended(&self, key: Key, epoch: u64, end: End) -> Result<(), JournalError> {
+        self.ask(|reply| thread::Order::Ended {
             key,
             epoch,
-            forget_at_ms,
+            end,
             reply,
         })
         .await
@@ -242,78 +288,16 @@ impl Journal {
     }
 }
 
-/// The file holds what is on the ledger anyway, but nobody else has business in it.
-fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-fn prepare(
-    connection: &mut Connection,
-    chain: ChainId,
-    executor: ExecutorId,
-) -> Result<(), JournalError> {
-    connection.busy_timeout(std::time::Duration::from_millis(500))?;
-    // Exclusive before anything else is read: then no other process gets in at all.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if version > SCHEMA_VERSION || (version != SCHEMA_VERSION && tables > 0) {
-        return Err(JournalError::Unreadable(format!(
-            "it has version {version}, this program knows {SCHEMA_VERSION}"
-        )));
-    }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
-    if version != SCHEMA_VERSION {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.execute(
-            "INSERT INTO journal (chain, executor, major, minor, run) VALUES (?1, ?2, 0, 0, 0)",
-            params![chain.as_bytes(), executor.as_bytes()],
-        )?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    }
-    let sound: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if sound != "ok" {
-        return Err(JournalError::Unreadable(sound));
-    }
-    let owner: Option<([u8; 32], [u8; 32])> = transaction
-        .query_row("SELECT chain, executor FROM journal", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    if owner != Some((*chain.as_bytes(), *executor.as_bytes())) {
-        return Err(JournalError::Foreign);
-    }
-    transaction.execute("UPDATE journal SET run = run + 1", [])?;
-    transaction.commit()?;
-    Ok(())
-}
-
-fn explain(error: rusqlite::Error) -> JournalError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-            JournalError::InUse
-        }
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            JournalError::Unreadable(error.to_string())
-        }
-        _ => JournalError::Sqlite(error),
-    }
-}
-
 fn recover(connection: &Connection) -> Result<Recovered, JournalError> {
-    let cursor = connection.query_row("SELECT major, minor FROM journal", [], |row| {
-        Ok(Cursor {
-            major: unsigned(row.get(0)?),
-            minor: unsigned(row.get(1)?),
-        })
+    let select = "SELECT born_major, born_minor, major, minor FROM journal";
+    let (birth, cursor) = connection.query_row(select, [], |row| {
+        let cursor = |major: usize| -> rusqlite::Result<Cursor> {
+            Ok(Cursor {
+                major: unsigned(row.get(major)?),
+                minor: unsigned(row.get(major + 1)?),
+            })
+        };
+        Ok((cursor(0)?, cursor(2)?))
     })?;
     let mut unanswered = Vec::new();
     let mut statement = connection.prepare("SELECT event FROM unanswered")?;
@@ -337,6 +321,7 @@ fn recover(connection: &Connection) -> Result<Recovered, JournalError> {
         });
     }
     Ok(Recovered {
+        birth,
         cursor,
         unanswered,
         answers,
@@ -360,14 +345,6 @@ fn unsigned(number: i64) -> u64 {
 fn time(time_ms: u64) -> i64 {
     i64::try_from(time_ms).unwrap_or(i64::MAX)
 }
-
-const SCHEMA_VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, run INTEGER NOT NULL);
-CREATE TABLE unanswered (token BLOB NOT NULL, request TEXT NOT NULL, event BLOB NOT NULL, prunable_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request)) WITHOUT ROWID;
-CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEGER NOT NULL, phase INTEGER NOT NULL, run INTEGER NOT NULL, call BLOB, forget_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request, epoch)) WITHOUT ROWID;
-";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -4,6 +4,8 @@
 //! of it again ([`crate::token::Authorized`]), writes down that it begins, sends it once, signs the
 //! answer, writes that down too, and stores it on the ledger until the ledger has it. A crash at any
 //! point ends in at most one execution and exactly one answer.
+//!
+//! It writes that down in a journal, which [`create_journal`] makes once, when its executor is registered.
 
 mod answer;
 mod config;
@@ -18,6 +20,7 @@ mod watch;
 mod worker;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,28 @@ pub use status::Status;
 
 use self::core::Core;
 use self::journal::{Journal, Recovered};
+
+/// Makes the journal of an executor in a file whose directory exists, once: best when it is registered, and
+/// before it is run.
+///
+/// Writes that the ledger assigned to the executor before this moment are never executed under this
+/// journal: they may have begun under an earlier one that is lost, so they are answered 504, outcome unknown.
+///
+/// # Errors
+/// - [`Error::Journal`]: there is one already, or its file cannot be made.
+/// - [`Error::UnknownExecutor`]: the ledger has no such executor.
+/// - [`Error::Ledger`]: it does not say where it is.
+pub async fn create_journal(path: &Path, ledger: &dyn Ledger, executor: ExecutorId) -> Result<()> {
+    // Said before the ledger is asked, and looked at again after: see `journal::create`.
+    if path.symlink_metadata().is_ok() {
+        return Err(JournalError::Exists(path.to_owned()).into());
+    }
+    ledger.sync().await?;
+    let found = ledger.view(|now| now.state.executor(executor).map(|_| now.cursor));
+    let birth = found.ok_or(Error::UnknownExecutor(executor))?;
+    journal::create(path, ledger.deployment().chain, executor, birth)?;
+    Ok(())
+}
 
 /// An executor's service: follows the ledger, executes, answers.
 pub struct Nautilus {
@@ -111,7 +136,14 @@ impl Nautilus {
         if key != parts.signer.public_key() {
             return Err(Error::WrongKey);
         }
-        Core::new(parts, cluster, journal, shutdown)
+        let (followed, ledger) = (
+            recovered.cursor.max(recovered.birth),
+            parts.ledger.view(|snapshot| snapshot.cursor),
+        );
+        if ledger < followed {
+            return Err(JournalError::Ahead { followed, ledger }.into());
+        }
+        Core::new(parts, cluster, journal, recovered.birth, shutdown)
             .run(recovered)
             .await
     }
@@ -128,7 +160,7 @@ impl NautilusBuilder {
     ///
     /// # Errors
     /// - [`Error::Config`]: a value is out of its bounds.
-    /// - [`Error::Journal`]: it is in use, of another executor, of a newer version, or damaged.
+    /// - [`Error::Journal`]: there is none, it is in use, of another executor or version, or damaged.
     pub fn build(self) -> Result<Nautilus> {
         let parts = self.parts;
         if let Some(text) = parts.config.invalid() {

@@ -34,8 +34,8 @@ pub(super) enum Refusal {
     ReadTimeout,
     /// A write that may or may not have happened.
     Unknown(Doubt),
-    /// Nothing reached the cluster.
-    ClusterUnreachable,
+    /// Nothing reached the cluster; where it is said to be, and why not.
+    ClusterUnreachable(String),
     /// A read whose answer broke off.
     Interrupted,
     /// The executor has no way to send such a request.
@@ -46,6 +46,8 @@ pub(super) enum Refusal {
         limit: usize,
         is_read: bool,
     },
+    /// The cluster's answer has no room in the blob store, or not in the token's share of it.
+    NoRoom { status: u16, is_read: bool },
     /// The cluster's watch is in a form that cannot be cut.
     Uncuttable(String),
     /// The cluster's status is no final one.
@@ -61,6 +63,8 @@ pub(super) enum Doubt {
     Deadline,
     /// The executor stopped meanwhile.
     Restart,
+    /// It was assigned before the executor's journal was made.
+    NoJournal,
     /// The executor it was assigned to never answered.
     Claimed,
     /// The connection broke off before there was a status.
@@ -95,8 +99,14 @@ impl Refusal {
                 details.insert(field.into(), json!(value));
             }
         }
-        let cause = json!({"reason": "DaasRequestId", "message": id.to_string(), "field": ""});
-        details.insert("causes".into(), json!([cause]));
+        let cause = |reason: &str, message: &str| json!({"reason": reason, "message": message, "field": ""});
+        let mut causes = Vec::new();
+        // First, where the gateway looks for it.
+        if let Self::ClusterUnreachable(why) = self {
+            causes.push(cause(CLUSTER_UNREACHABLE, why));
+        }
+        causes.push(cause("DaasRequestId", &id.to_string()));
+        details.insert("causes".into(), json!(causes));
         let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
         if let Some(seconds) = self.retry_after_seconds() {
             details.insert("retryAfterSeconds".into(), json!(seconds));
@@ -132,15 +142,17 @@ impl Refusal {
                 (502, "BadGateway")
             }
             Self::TooLate | Self::ReadTimeout | Self::Unknown(_) => (504, "Timeout"),
-            Self::ClusterUnreachable | Self::Interrupted => (503, "ServiceUnavailable"),
+            Self::ClusterUnreachable(_) | Self::Interrupted => (503, "ServiceUnavailable"),
             Self::TooLarge { .. } => (507, "ResponseTooLarge"),
+            Self::NoRoom { .. } => (507, "InsufficientStorage"),
             Self::Uncuttable(_) => (406, "NotAcceptable"),
         }
     }
 
-    /// Only where certainly nothing was executed and a little later may help.
+    /// Only where certainly nothing was executed and a little later may help. A cluster that is away is
+    /// not back in a second, and clients that try again by themselves would hide it from their users.
     fn retry_after_seconds(&self) -> Option<u32> {
-        matches!(self, Self::ClusterUnreachable | Self::BlobStore(_)).then_some(1)
+        matches!(self, Self::BlobStore(_)).then_some(1)
     }
 
     fn message(&self, id: RequestId) -> String {
@@ -172,8 +184,10 @@ impl Refusal {
                 "the outcome of request {id} is unknown: {doubt}; look before repeating it, \
                  `daas request show {id}` tells what the ledger knows"
             ),
-            Self::ClusterUnreachable => {
-                format!("request {id} was not executed: the Kubernetes API cannot be reached")
+            Self::ClusterUnreachable(why) => {
+                format!(
+                    "request {id} was not executed: the Kubernetes API cannot be reached: {why}"
+                )
             }
             Self::Interrupted => format!(
                 "the cluster's answer to request {id} broke off; it is a read and may be repeated"
@@ -190,6 +204,17 @@ impl Refusal {
             Self::TooLarge { status, limit, .. } => format!(
                 "request {id} was executed and the cluster answered {status}, but with more than {limit} \
                  bytes, which are lost"
+            ),
+            Self::NoRoom {
+                status,
+                is_read: true,
+            } => format!(
+                "the cluster answered request {id} with {status}, but the token's earlier answers leave no room \
+                 for it; ask for less at a time, or again in a minute or two"
+            ),
+            Self::NoRoom { status, .. } => format!(
+                "request {id} was executed and the cluster answered {status}, but the token's earlier answers \
+                 leave no room for the rest of it, which is lost"
             ),
             Self::Uncuttable(media_type) => format!(
                 "request {id} watches as {media_type:?}, which cannot be cut into whole events; ask for \
@@ -211,6 +236,9 @@ impl std::fmt::Display for Doubt {
         match self {
             Self::Deadline => f.write_str("the cluster did not answer before the deadline"),
             Self::Restart => f.write_str("the executor was restarted while it was at the cluster"),
+            Self::NoJournal => f.write_str(
+                "it was assigned before the executor's journal was made, and may have begun under an earlier one",
+            ),
             Self::Claimed => f.write_str("the executor it was assigned to did not answer in time"),
             Self::Interrupted => f.write_str("the connection to the cluster broke off"),
             Self::Truncated(status) => write!(
@@ -220,3 +248,6 @@ impl std::fmt::Display for Doubt {
         }
     }
 }
+
+/// How the gateway knows that the cluster was not reached: `details.causes[0].reason`.
+const CLUSTER_UNREACHABLE: &str = "ClusterUnreachable";

@@ -113,14 +113,30 @@ impl World {
         let token = issued.token;
         let amount = 10 * MIST_PER_SUI;
         ledger.apply(&Call::DepositStake { token, amount }).unwrap();
-        Self {
+        let world = Self {
             ledger,
             blobs: MemoryBlobStore::new(),
             cluster,
             token,
             executors,
             directory: tempfile::tempdir().unwrap(),
+        };
+        for index in 0..world.executors.len() {
+            world.create_journal(index).unwrap();
         }
+        world
+    }
+
+    /// The journal of an executor, born now.
+    pub(super) fn create_journal(&self, index: usize) -> Result<(), JournalError> {
+        let birth = self.ledger.view(|snapshot| snapshot.cursor);
+        let chain = self.ledger.deployment().chain;
+        let executor = self.executors[index].0;
+        journal::create(&self.journal(index), chain, executor, birth)
+    }
+
+    pub(super) fn journal(&self, index: usize) -> std::path::PathBuf {
+        self.directory.path().join(format!("{index}.sqlite"))
     }
 
     /// Quick where the defaults are patient.
@@ -133,7 +149,7 @@ impl World {
             upkeep_interval: Duration::from_millis(200),
             prune_interval: Duration::ZERO,
             drain: Duration::from_secs(5),
-            ..Config::new(self.directory.path().join("journal.sqlite"))
+            ..Config::new(self.journal(0))
         }
     }
 
@@ -179,7 +195,7 @@ impl World {
     }
 
     pub(super) fn nautilus(&self, index: usize, executor: impl Executor) -> NautilusBuilder {
-        let journal = self.directory.path().join(format!("{index}.sqlite"));
+        let journal = self.journal(index);
         let (id, signer) = self.executors[index].clone();
         Nautilus::builder(
             Arc::new(self.ledger.clone()),

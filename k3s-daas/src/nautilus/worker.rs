@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::answer::{self, deliver};
 use super::core::{Core, Held, Pause};
-use super::journal::{Begun, JournalError, Key};
+use super::journal::{Begun, JournalError, Key, Past};
 use super::reply::{Doubt, Refusal, Reply};
 use super::watch::{Frames, Framing};
 use crate::blob::{self, Holder};
@@ -49,7 +49,7 @@ pub(super) async fn handle(
     let Some(event) = core.admitted(key) else {
         return Ok(());
     };
-    let (decision, target) = decide(core, key, &held, &event, recalled.has_begun).await;
+    let (decision, target) = decide(core, key, &held, &event, recalled.past).await;
     let reply = match decision {
         Decision::Wait => return Ok(()),
         Decision::Distrust(why) => {
@@ -94,7 +94,7 @@ pub(super) async fn give_back(core: &Arc<Core>, key: Key) {
     let is_mine = held.request.executor == core.me && held.request.outcome.is_none();
     // What began in an earlier run is no one else's either.
     let recalled = core.journal.recall(key, held.request.epoch).await;
-    let is_fresh = recalled.is_ok_and(|recalled| !recalled.has_begun);
+    let is_fresh = recalled.is_ok_and(|recalled| recalled.past == Past::Fresh);
     if is_mine && is_fresh && held.has_others && !held.request.is_claimed_write() {
         core.release(key, &held).await;
     }
@@ -135,7 +135,7 @@ async fn decide(
     key: Key,
     held: &Held,
     event: &wire::K8sApiRequest,
-    has_begun: bool,
+    past: Past,
 ) -> (Decision, Option<Target>) {
     let request = &held.request;
     let message = RequestMessage::from(event);
@@ -160,7 +160,7 @@ async fn decide(
         }
     };
     let target = parsed.target().clone();
-    let decision = decide_known(core, key, held, event, &parsed, has_begun).await;
+    let decision = decide_known(core, key, held, event, &parsed, past).await;
     (decision, Some(target))
 }
 
@@ -170,21 +170,19 @@ async fn decide_known(
     held: &Held,
     event: &wire::K8sApiRequest,
     parsed: &K8sApiRequest,
-    has_begun: bool,
+    past: Past,
 ) -> Decision {
     let request = &held.request;
+    let doubt = doubt(past);
     if request.is_claimed_write() {
-        let doubt = if has_begun {
-            Doubt::Restart
-        } else {
-            Doubt::Claimed
-        };
+        return Decision::Refuse(Refusal::Unknown(doubt.unwrap_or(Doubt::Claimed)));
+    }
+    if let Some(doubt) = doubt
+        && !request.is_read
+    {
         return Decision::Refuse(Refusal::Unknown(doubt));
     }
-    if has_begun && !request.is_read {
-        return Decision::Refuse(Refusal::Unknown(Doubt::Restart));
-    }
-    if let Some(decision) = too_late(core, held, has_begun) {
+    if let Some(decision) = too_late(core, held, past) {
         return decision;
     }
     if request.session || is_stream(parsed) {
@@ -219,7 +217,7 @@ async fn decide_known(
         Ok(authorized) => Decision::Execute(Box::new(authorized)),
         // It moved on while the bytes were fetched: whoever has it now answers.
         Err(NotAuthorized::AlreadyAnswered | NotAuthorized::NotAssigned) => Decision::Wait,
-        Err(NotAuthorized::LeaseOver) => too_late(core, held, has_begun).unwrap_or(Decision::Wait),
+        Err(NotAuthorized::LeaseOver) => too_late(core, held, past).unwrap_or(Decision::Wait),
         Err(NotAuthorized::ClaimedWrite) => Decision::Refuse(Refusal::Unknown(Doubt::Claimed)),
         // An answer would be about something that this executor has not seen.
         Err(NotAuthorized::Unknown(what)) => Decision::Distrust(what),
@@ -232,15 +230,24 @@ async fn decide_known(
     }
 }
 
+/// Why nobody knows what became of it, if it may have begun.
+fn doubt(past: Past) -> Option<Doubt> {
+    match past {
+        Past::Fresh => None,
+        Past::Begun => Some(Doubt::Restart),
+        Past::Lost => Some(Doubt::NoJournal),
+    }
+}
+
 /// What remains to be said once nothing may begin any more.
-fn too_late(core: &Core, held: &Held, has_begun: bool) -> Option<Decision> {
+fn too_late(core: &Core, held: &Held, past: Past) -> Option<Decision> {
     let request = &held.request;
     let latest_ms = core.latest_ms();
     if latest_ms >= request.deadline_ms {
-        Some(Decision::Refuse(match (has_begun, request.is_read) {
-            (false, _) => Refusal::TooLate,
-            (true, true) => Refusal::ReadTimeout,
-            (true, false) => Refusal::Unknown(Doubt::Restart),
+        Some(Decision::Refuse(match doubt(past) {
+            None => Refusal::TooLate,
+            Some(_) if request.is_read => Refusal::ReadTimeout,
+            Some(doubt) => Refusal::Unknown(doubt),
         }))
     } else if latest_ms >= request.lease_ends_ms {
         Some(Decision::Wait)
@@ -353,9 +360,9 @@ async fn begin_and_execute(
         Ok(Ok(executed)) => executed,
         Ok(Err(Upstream::NotSent { reason })) => {
             tracing::warn!(%token, request_id = %id, epoch, reason, "nothing was sent to the cluster");
-            core.status.set_cluster(Some(reason));
+            core.status.set_cluster(Some(reason.clone()));
             core.journal.not_sent(key, epoch).await?;
-            return Ok(Executed::NotSent(Refusal::ClusterUnreachable));
+            return Ok(Executed::NotSent(Refusal::ClusterUnreachable(reason)));
         }
         Ok(Err(Upstream::Unsupported { reason })) => {
             core.journal.not_sent(key, epoch).await?;

@@ -18,7 +18,7 @@ macro_rules! events {
         #[non_exhaustive]
         #[allow(clippy::large_enum_variant)] // the large one, a request, is by far the most frequent
         pub enum Event {
-            $($(#[$doc])* $name($name),)+
+            $($(#[$doc])* #[serde(rename = $move_name)] $name($name),)+
         }
 
         impl Event {

@@ -1,12 +1,17 @@
-//! The lock of a blob directory, and the count that it guards.
+//! The lock of a blob directory, and the counts that it guards.
+//!
+//! Three little-endian u64, state, bytes and blobs of the whole store; then for each number of a share two,
+//! bytes and blobs. Most shares are nobody's, and their place in the file takes no room on the disk.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::blob::Usage;
+use crate::blob::{Holder, Usage};
+use crate::crypto::blake2b256;
 
 /// A file lock for other processes and a mutex for other threads of this one.
 pub(super) struct Lock {
@@ -72,20 +77,62 @@ impl Locked<'_> {
         self.doubtful
     }
 
-    /// Makes a change that leads to `usage`. A process that dies in it leaves the count doubtful;
-    /// one that fails leaves the count as it was.
+    /// What counts to a share.
+    pub(super) fn share(&mut self, share: Share) -> io::Result<Usage> {
+        let mut record = [0; SHARE_RECORD];
+        self.file.seek(SeekFrom::Start(share.offset()))?;
+        match self.file.read_exact(&mut record) {
+            Ok(()) => {}
+            // Nobody this far behind has anything yet.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                record = [0; SHARE_RECORD]
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Usage {
+            bytes: number(&record, 0),
+            blobs: number(&record, 1),
+        })
+    }
+
+    /// Makes a change that leads to `usage`, and to that of a share. A process that dies in it leaves the
+    /// counts doubtful; one that fails leaves the counts as they were.
     pub(super) fn change(
         &mut self,
         usage: Usage,
+        share: Option<(Share, Usage)>,
         change: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
+        let before = match share {
+            Some((share, _)) => Some((share, self.share(share)?)),
+            None => None,
+        };
         self.write(UNDER_WAY, self.usage)?;
-        let changed = change();
-        let after = if changed.is_ok() { usage } else { self.usage };
+        // First what may need room on the disk.
+        let changed = self.write_share(share).and_then(|()| change());
+        let after = if changed.is_ok() {
+            usage
+        } else {
+            self.write_share(before)?;
+            self.usage
+        };
         self.write(SETTLED, after)?;
         self.usage = after;
         self.doubtful = false;
         changed
+    }
+
+    /// Replaces all counts by what was counted.
+    pub(super) fn set(&mut self, usage: Usage, shares: &HashMap<Share, Usage>) -> io::Result<()> {
+        self.write(UNDER_WAY, self.usage)?;
+        self.file.set_len(RECORD as u64)?;
+        for (share, used) in shares {
+            self.write_share(Some((*share, *used)))?;
+        }
+        self.write(SETTLED, usage)?;
+        self.usage = usage;
+        self.doubtful = false;
+        Ok(())
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -96,15 +143,10 @@ impl Locked<'_> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
             Err(error) => return Err(error),
         };
-        let number = |index: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&record[8 * index..8 * (index + 1)]);
-            u64::from_le_bytes(bytes)
-        };
-        self.doubtful = !complete || number(0) != SETTLED;
+        self.doubtful = !complete || number(&record, 0) != SETTLED;
         self.usage = Usage {
-            bytes: number(1),
-            blobs: number(2),
+            bytes: number(&record, 1),
+            blobs: number(&record, 2),
         };
         Ok(())
     }
@@ -117,6 +159,49 @@ impl Locked<'_> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&record)
     }
+
+    fn write_share(&mut self, share: Option<(Share, Usage)>) -> io::Result<()> {
+        let Some((share, used)) = share else {
+            return Ok(());
+        };
+        let mut record = [0; SHARE_RECORD];
+        record[..8].copy_from_slice(&used.bytes.to_le_bytes());
+        record[8..].copy_from_slice(&used.blobs.to_le_bytes());
+        self.file.seek(SeekFrom::Start(share.offset()))?;
+        self.file.write_all(&record)
+    }
+}
+
+/// Number of a share. Two names rarely have the same one; they have one share together then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Share(u16);
+
+impl Share {
+    pub(super) fn of(holder: &Holder) -> Option<Self> {
+        let hash = blake2b256(&[holder.share()?.as_bytes()]);
+        let bytes = hash.as_bytes();
+        Some(Self(u16::from_le_bytes([bytes[0], bytes[1]])))
+    }
+
+    /// Name of the file in a blob's directory that says what the blob counts to.
+    pub(super) fn file_name(self) -> String {
+        format!("{SHARE_PREFIX}{:04x}", self.0)
+    }
+
+    pub(super) fn from_file_name(name: &str) -> Option<Self> {
+        let number = name.strip_prefix(SHARE_PREFIX)?;
+        u16::from_str_radix(number, 16).ok().map(Self)
+    }
+
+    fn offset(self) -> u64 {
+        RECORD as u64 + u64::from(self.0) * SHARE_RECORD as u64
+    }
+}
+
+fn number(record: &[u8], index: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&record[8 * index..8 * (index + 1)]);
+    u64::from_le_bytes(bytes)
 }
 
 impl Drop for Locked<'_> {
@@ -126,8 +211,9 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// Three little-endian u64: state, bytes, blobs.
 const RECORD: usize = 24;
+const SHARE_RECORD: usize = 16;
+const SHARE_PREFIX: &str = "share-";
 const SETTLED: u64 = 1;
 const UNDER_WAY: u64 = 2;
 
@@ -167,20 +253,56 @@ mod tests {
         let usage = Usage { bytes: 7, blobs: 1 };
         let mut locked = lock.lock().unwrap();
         assert!(locked.is_doubtful(), "nothing was ever counted");
-        locked.change(usage, || Ok(())).unwrap();
+        locked.change(usage, None, || Ok(())).unwrap();
         drop(locked);
         let mut locked = lock.lock().unwrap();
         assert!(!locked.is_doubtful());
         assert_eq!(locked.usage(), usage);
         // One that fails changes nothing.
-        let failed = locked.change(Usage::default(), || Err(io::Error::other("no")));
+        let share = Share(0xffff);
+        let failed = locked.change(Usage::default(), Some((share, usage)), || {
+            Err(io::Error::other("no"))
+        });
         assert!(failed.is_err());
         assert_eq!(locked.usage(), usage);
+        assert_eq!(locked.share(share).unwrap(), Usage::default());
         locked.write(UNDER_WAY, usage).unwrap();
         drop(locked);
         assert!(lock.lock().unwrap().is_doubtful());
         locked_bytes(&lock, &[0xff; 10]);
         assert!(lock.lock().unwrap().is_doubtful(), "cut short");
+    }
+
+    #[test]
+    fn shares_are_counted_each_by_itself() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let lock = Lock::open(&dir.path().join("lock"), Duration::from_secs(1)).unwrap();
+        let used = |bytes| Usage { bytes, blobs: 1 };
+        let mut locked = lock.lock().unwrap();
+        for (share, bytes) in [(Share(0), 5), (Share(7), 6), (Share(0xffff), 7)] {
+            locked
+                .change(used(bytes), Some((share, used(bytes))), || Ok(()))
+                .unwrap();
+        }
+        drop(locked);
+        let mut locked = lock.lock().unwrap();
+        assert_eq!(locked.share(Share(0)).unwrap(), used(5));
+        assert_eq!(locked.share(Share(7)).unwrap(), used(6));
+        assert_eq!(locked.share(Share(8)).unwrap(), Usage::default());
+        assert_eq!(locked.share(Share(0xffff)).unwrap(), used(7));
+        assert_eq!(locked.usage(), used(7));
+        let counted = HashMap::from([(Share(7), used(9))]);
+        locked.set(used(9), &counted).unwrap();
+        drop(locked);
+        let mut locked = lock.lock().unwrap();
+        assert_eq!(locked.share(Share(7)).unwrap(), used(9));
+        assert_eq!(locked.share(Share(0)).unwrap(), Usage::default());
+        assert_eq!(locked.share(Share(0xffff)).unwrap(), Usage::default());
+        // What is in a blob's directory reads back, and a hold is no share.
+        let holder = Holder::new("share-00ff").unwrap();
+        let share = Share::of(&holder).unwrap();
+        assert_eq!(Share::from_file_name(&share.file_name()), Some(share));
+        assert_eq!(Share::from_file_name("share-00ff~17"), None);
     }
 
     fn locked_bytes(lock: &Lock, bytes: &[u8]) {

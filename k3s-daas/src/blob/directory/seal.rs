@@ -11,7 +11,7 @@ use chacha20poly1305::aead::AeadInOut as _;
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::{make_directory, unavailable, unusable};
+use super::{make_directory, unavailable, unusable, wrong_key};
 use crate::blob::{Error, Result};
 use crate::crypto::{BlobHash, blake2b256, create_private, random_array, read_private};
 
@@ -105,8 +105,8 @@ pub(super) fn load_or_create_key(
         Err(error) if !error.is_not_found() => return Err(Error::Key { source: error }),
         Err(_) if may_create => {}
         Err(_) => {
-            return unusable(format!(
-                "its key file {} is gone, and {} cannot be read without it",
+            return wrong_key(format!(
+                "{} is gone, and {} cannot be read without it",
                 path.display(),
                 root.display()
             ));
@@ -142,7 +142,7 @@ fn parse_key(path: &Path, text: &[u8]) -> Result<Zeroizing<[u8; 32]>> {
     let digits = text.strip_prefix(KEY_LINE).map(<[u8]>::trim_ascii_end);
     match digits.map(|digits| hex::decode_to_slice(digits, &mut *key)) {
         Some(Ok(())) => Ok(key),
-        _ => unusable(format!("{} is not a blob key file", path.display())),
+        _ => wrong_key(format!("{} is not a blob key file", path.display())),
     }
 }
 

@@ -98,6 +98,12 @@ fn assert_unusable(error: &Error, says: &str) {
     assert!(error.to_string().contains(says), "{error}");
 }
 
+#[track_caller]
+fn assert_wrong_key(error: &Error, says: &str) {
+    assert!(matches!(error, Error::WrongKey { .. }), "{error:?}");
+    assert!(error.to_string().contains(says), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite() {
     for durability in [Durability::Cached, Durability::Synced] {
@@ -130,7 +136,7 @@ async fn two_that_opened_it_agree() {
 #[tokio::test]
 async fn limits_count_what_others_put() {
     let place = Place::new();
-    let limits = Limits::new(1 << 20, 2, 1 << 20);
+    let limits = Limits::new(1 << 20, 2, 1 << 20).with_answer_percent(0);
     let one = place.builder().with_limits(limits).open().unwrap();
     let other = place.builder().with_limits(limits).open().unwrap();
     put(&one, b"1").await;
@@ -320,13 +326,13 @@ async fn another_key_is_refused_at_the_door() {
     let good = fs::read(place.key()).unwrap();
 
     fs::rename(place.key(), place.dir.path().join("away")).unwrap();
-    assert_unusable(&place.refusal(), "is gone");
+    assert_wrong_key(&place.refusal(), "is gone");
     assert!(!place.key().exists(), "no key is made for blobs of another");
 
     let other = Place::new();
     other.open();
     fs::copy(other.key(), place.key()).unwrap();
-    assert_unusable(&place.refusal(), "another key");
+    assert_wrong_key(&place.refusal(), "another key");
 
     for garbled in [
         &b""[..],
@@ -336,7 +342,7 @@ async fn another_key_is_refused_at_the_door() {
         &good[20..],
     ] {
         write_private(&place.key(), garbled).unwrap();
-        assert_unusable(&place.refusal(), "is not a blob key file");
+        assert_wrong_key(&place.refusal(), "is not a blob key file");
     }
     write_private(&place.key(), &good).unwrap();
     place.open();
@@ -464,6 +470,37 @@ async fn a_doubtful_count_is_made_again() {
     assert_ne!(store.usage().await.unwrap(), expected);
     assert_eq!(place.open().usage().await.unwrap(), expected);
     assert_eq!(store.usage().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn shares_are_counted_again_too() {
+    let place = Place::new();
+    let limits = Limits::new(1 << 20, 8, 1 << 20).with_answer_percent(0);
+    let open = || place.builder().with_limits(limits).open().unwrap();
+    let [mine, other] = ["mine-1", "other-1"].map(|name| Holder::new(name).unwrap());
+    let store = open();
+    let first = Blob::seal(b"1");
+    store.put(&first, &mine, LONG).await.unwrap();
+    store.put(&Blob::seal(b"2"), &mine, LONG).await.unwrap();
+    let lock = place.root().join(LOCK_FILE);
+    for damage in [vec![], [2u64.to_le_bytes(), [0; 8], [0; 8]].concat()] {
+        fs::write(&lock, damage).unwrap();
+        let refused = store.put(&Blob::seal(b"3"), &mine, LONG).await;
+        assert!(
+            matches!(refused, Err(Error::ShareFull { blobs: 2, .. })),
+            "{refused:?}"
+        );
+    }
+    drop(store);
+    let store = open();
+    let refused = store.put(&Blob::seal(b"3"), &mine, LONG).await;
+    assert!(
+        matches!(refused, Err(Error::ShareFull { .. })),
+        "{refused:?}"
+    );
+    store.put(&Blob::seal(b"3"), &other, LONG).await.unwrap();
+    store.release(&first.hash(), &mine).await.unwrap();
+    store.put(&Blob::seal(b"4"), &mine, LONG).await.unwrap();
 }
 
 #[tokio::test]

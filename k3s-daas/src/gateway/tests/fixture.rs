@@ -441,6 +441,16 @@ impl BlobStore for LyingStore {
         self.0.put(blob, holder, keep).await
     }
 
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<BlobHash> {
+        self.0.put_answer(blob, holder, keep, wanted).await
+    }
+
     async fn fetch(&self, _hash: &BlobHash) -> crate::blob::Result<Blob> {
         let invented =
             ResponseEnvelope::new([("content-type", "text/plain")], b"invented".to_vec());

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,7 +33,10 @@ impl Neighbours {
             std::process::id(),
             hex::encode(random_array::<8>())
         );
-        let socket = UnixDatagram::bind(reachable(dir, &handle, OsStr::new(&name)))?;
+        let path = reachable(dir, &handle, OsStr::new(&name));
+        let socket = UnixDatagram::bind(&path)?;
+        // Who can write to it can wake this process; the directory is closed to others, this is too.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(Self {
             socket,
             dir: dir.to_owned(),

@@ -7,6 +7,7 @@ use super::{duplicates, schema_of};
 use crate::memory_cluster::kinds::Resource;
 use crate::memory_cluster::patch::apply::Writer;
 use crate::memory_cluster::request::{Request, ResourceTarget};
+use crate::memory_cluster::schema::{Findings, WrongType};
 use crate::memory_cluster::status::{Cause, Refusal};
 
 /// `fieldValidation`.
@@ -104,9 +105,9 @@ pub(super) fn decode_object(
     object["kind"] = resource.kind.clone().into();
     let mut problems = duplicate_fields(request);
     let findings = schema_of(resource).prune(&mut object);
-    if let Some(mismatch) = findings.mismatch {
-        return Err(cannot_be_handled(resource, &mismatch));
-    }
+    check_types(resource, &object, &findings, |mismatch| {
+        cannot_be_handled(resource, mismatch)
+    })?;
     problems.extend(
         findings
             .unknown
@@ -124,6 +125,27 @@ pub(super) fn decode_object(
         }
         _ => Ok(object),
     }
+}
+
+/// Refuses values of a wrong type: 422 where the schema of a custom kind says so, else what `undecodable`
+/// makes of Go's words, since a built-in kind is decoded into Go's types, and the metadata of every kind.
+pub(super) fn check_types(
+    resource: &Resource,
+    object: &Value,
+    findings: &Findings,
+    undecodable: impl FnOnce(&str) -> Refusal,
+) -> Result<(), Refusal> {
+    let Some(mismatch) = &findings.mismatch else {
+        return Ok(());
+    };
+    let is_decoded =
+        |wrong: &WrongType| resource.custom.is_none() || wrong.path.starts_with("metadata");
+    if findings.wrong.iter().any(is_decoded) {
+        return Err(undecodable(mismatch));
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let causes: Vec<Cause> = findings.wrong.iter().map(Cause::type_invalid).collect();
+    Err(Refusal::invalid(resource, name, &causes))
 }
 
 pub(super) fn cannot_be_handled(resource: &Resource, why: &str) -> Refusal {

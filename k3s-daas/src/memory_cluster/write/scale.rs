@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Change, Options};
+use super::Change;
 use crate::memory_cluster::cluster::Cluster;
 use crate::memory_cluster::crd::at_path;
 use crate::memory_cluster::kinds::Resource;
@@ -37,8 +37,8 @@ impl Cluster {
         target: ResourceTarget,
         name: String,
     ) -> Result<Reply, Refusal> {
-        let mut options = Options::read(&request, &resource, &target)?;
-        "scale".clone_into(&mut options.writer.subresource);
+        let mut change = Change::new(&request, &resource, target)?;
+        "scale".clone_into(&mut change.options.writer.subresource);
         let wanted = if request.method == Method::PUT {
             Wanted::Whole(request.decode_body()?)
         } else {
@@ -47,12 +47,6 @@ impl Cluster {
                 &request.body,
                 resource.custom.is_none(),
             )?)
-        };
-        let change = Change {
-            resource,
-            target,
-            options,
-            user: request.user.name.clone(),
         };
         let scale = self
             .store

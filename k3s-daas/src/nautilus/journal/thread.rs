@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Begun, Key, Progress, signed, time};
+use super::file::{OpenFile, mark_closed};
+use super::{Begun, End, JournalError, Key, Past, Progress, signed, time};
 use crate::wire::to_bcs;
 
 /// Something for the journal, and where to say that it is on disk.
@@ -23,7 +24,7 @@ pub(super) enum Order {
     Recall {
         key: Key,
         epoch: u64,
-        reply: oneshot::Sender<(bool, Option<Vec<u8>>)>,
+        reply: oneshot::Sender<(Past, Option<Vec<u8>>)>,
     },
     NotSent {
         key: Key,
@@ -37,10 +38,10 @@ pub(super) enum Order {
         forget_at_ms: u64,
         reply: oneshot::Sender<Option<Vec<u8>>>,
     },
-    Settled {
+    Ended {
         key: Key,
         epoch: u64,
-        forget_at_ms: u64,
+        end: End,
         reply: oneshot::Sender<()>,
     },
     Forget {
@@ -61,25 +62,40 @@ type Reply = Box<dyn FnOnce() + Send>;
 pub(super) const BEGUN: i64 = 1;
 /// Its answer is signed.
 pub(super) const ANSWERED: i64 = 2;
-/// Its answer is stored, or never can be.
+/// The ledger asks for no answer any more.
 pub(super) const SETTLED: i64 = 3;
 /// It began, and certainly did not reach the cluster.
 pub(super) const NOT_SENT: i64 = 4;
+/// It may have begun under an earlier journal.
+pub(super) const LOST: i64 = 5;
+/// Its answer is signed, and the ledger never takes it.
+pub(super) const REFUSED: i64 = 6;
 
 /// Starts the thread; it ends with the last sender, or with the first error.
-pub(super) fn start(mut connection: Connection) -> std::io::Result<mpsc::Sender<Order>> {
+pub(super) fn start(
+    mut connection: Connection,
+    file: OpenFile,
+) -> std::io::Result<mpsc::Sender<Order>> {
     let (sender, mut receiver) = mpsc::channel(QUEUE);
     let work = move || {
         let mut orders = Vec::with_capacity(BATCH);
         while receiver.blocking_recv_many(&mut orders, BATCH) > 0 {
-            match commit(&mut connection, orders.drain(..)) {
+            // Looked at after the commit and before anybody acts on it.
+            let done = commit(&mut connection, orders.drain(..))
+                .map_err(JournalError::from)
+                .and_then(|replies| file.check().map(|()| replies));
+            match done {
                 Ok(replies) => replies.into_iter().for_each(|reply| reply()),
                 // Dropping the receiver tells everyone who waits or comes later.
                 Err(error) => {
-                    tracing::error!(%error, "the journal failed; nothing is begun any more");
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(error, "the journal failed; nothing is begun any more");
                     return;
                 }
             }
+        }
+        if let Err(error) = mark_closed(&connection) {
+            tracing::warn!(%error, "the journal was not closed as it should be");
         }
     };
     std::thread::Builder::new()
@@ -115,8 +131,8 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             begin(transaction, key, epoch, is_read, forget_at_ms)?,
         ),
         Order::Recall { key, epoch, reply } => {
-            let has_begun = has_begun(transaction, key)?;
-            later(reply, (has_begun, signed_answer(transaction, key, epoch)?))
+            let past = past(transaction, key)?;
+            later(reply, (past, signed_answer(transaction, key, epoch)?))
         }
         Order::NotSent { key, epoch, reply } => later(reply, not_sent(transaction, key, epoch)?),
         Order::Answer {
@@ -126,12 +142,12 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             forget_at_ms,
             reply,
         } => later(reply, answer(transaction, key, epoch, &call, forget_at_ms)?),
-        Order::Settled {
+        Order::Ended {
             key,
             epoch,
-            forget_at_ms,
+            end,
             reply,
-        } => later(reply, settled(transaction, key, epoch, forget_at_ms)?),
+        } => later(reply, ended(transaction, key, epoch, end)?),
         Order::Forget { now_ms, reply } => later(reply, forget(transaction, now_ms)?),
         Order::Abandon {
             keys,
@@ -158,10 +174,29 @@ fn advance(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Resu
             time(event.prunable_at_ms)
         ])?;
     }
+    let mut lose = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO assignment (token, request, epoch, phase, run, forget_at_ms)
+         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true",
+    )?;
+    for lost in &progress.lost {
+        lose.execute(params![
+            lost.key.0.as_bytes(),
+            lost.key.1.to_string(),
+            signed(lost.epoch),
+            LOST,
+            time(lost.forget_at_ms)
+        ])?;
+    }
     let mut delete =
         transaction.prepare_cached("DELETE FROM unanswered WHERE token = ?1 AND request = ?2")?;
+    // Whoever answered it. A signed answer is settled by whoever delivers it.
+    let mut settle = transaction.prepare_cached(
+        "UPDATE assignment SET phase = ?3 WHERE token = ?1 AND request = ?2 AND phase IN (?4, ?5, ?6)",
+    )?;
     for (token, request) in &progress.ended {
-        delete.execute(params![token.as_bytes(), request.to_string()])?;
+        let (token, request) = (token.as_bytes(), request.to_string());
+        delete.execute(params![token, request])?;
+        settle.execute(params![token, request, SETTLED, BEGUN, LOST, REFUSED])?;
     }
     let mut cursor = transaction.prepare_cached("UPDATE journal SET major = ?1, minor = ?2")?;
     cursor.execute([signed(progress.cursor.major), signed(progress.cursor.minor)])?;
@@ -176,7 +211,7 @@ fn begin(
     forget_at_ms: u64,
 ) -> rusqlite::Result<Begun> {
     let (token, request) = (key.0.as_bytes(), key.1.to_string());
-    if !is_read && has_begun(transaction, key)? {
+    if !is_read && past(transaction, key)? != Past::Fresh {
         return Ok(Begun::Before);
     }
     let mut insert = transaction.prepare_cached(
@@ -200,11 +235,19 @@ fn begin(
     })
 }
 
-fn has_begun(transaction: &Transaction<'_>, key: Key) -> rusqlite::Result<bool> {
+fn past(transaction: &Transaction<'_>, key: Key) -> rusqlite::Result<Past> {
     let mut select = transaction.prepare_cached(
-        "SELECT 1 FROM assignment WHERE token = ?1 AND request = ?2 AND phase != ?3",
+        "SELECT max(phase != ?4) FROM assignment WHERE token = ?1 AND request = ?2 AND phase != ?3",
     )?;
-    select.exists(params![key.0.as_bytes(), key.1.to_string(), NOT_SENT])
+    let has_begun: Option<bool> = select.query_row(
+        params![key.0.as_bytes(), key.1.to_string(), NOT_SENT, LOST],
+        |row| row.get(0),
+    )?;
+    Ok(match has_begun {
+        None => Past::Fresh,
+        Some(true) => Past::Begun,
+        Some(false) => Past::Lost,
+    })
 }
 
 fn not_sent(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<()> {
@@ -222,22 +265,22 @@ fn not_sent(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Re
 }
 
 /// The call stays: whoever comes to this assignment again must not sign another answer.
-fn settled(
-    transaction: &Transaction<'_>,
-    key: Key,
-    epoch: u64,
-    forget_at_ms: u64,
-) -> rusqlite::Result<()> {
+fn ended(transaction: &Transaction<'_>, key: Key, epoch: u64, end: End) -> rusqlite::Result<()> {
+    let (phase, forget_at) = match end {
+        End::Settled { forget_at_ms } => (SETTLED, Some(time(forget_at_ms))),
+        // As long as the ledger holds it, this executor must know that it began.
+        End::Refused => (REFUSED, None),
+    };
     let mut update = transaction.prepare_cached(
-        "UPDATE assignment SET phase = ?4, forget_at_ms = ?5
+        "UPDATE assignment SET phase = ?4, forget_at_ms = coalesce(?5, forget_at_ms)
          WHERE token = ?1 AND request = ?2 AND epoch = ?3",
     )?;
     update.execute(params![
         key.0.as_bytes(),
         key.1.to_string(),
         signed(epoch),
-        SETTLED,
-        time(forget_at_ms)
+        phase,
+        forget_at
     ])?;
     Ok(())
 }

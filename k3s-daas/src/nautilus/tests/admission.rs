@@ -8,7 +8,6 @@ async fn tampered(
 ) -> (World, Running, Calls, RequestId) {
     let world = World::new();
     let calls = Calls::default();
-    let journal = world.directory.path().join("tampered.sqlite");
     let ledger = Tampered {
         inner: world.ledger.clone(),
         tamper: Arc::new(move |event| {
@@ -25,11 +24,7 @@ async fn tampered(
         Arc::new(signer),
         id,
     );
-    let config = Config {
-        journal,
-        ..world.config()
-    };
-    let running = Running::start(nautilus.with_config(config).build().unwrap());
+    let running = Running::start(nautilus.with_config(world.config()).build().unwrap());
     let builder = world.request(Method::Post, "/api/v1/namespaces/default/pods");
     let request = world
         .with_body(builder.with_query("dryRun=All"), b"{}")
@@ -218,6 +213,16 @@ impl BlobStore for Swapping {
         self.0.put(blob, holder, keep).await
     }
 
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<BlobHash> {
+        self.0.put_answer(blob, holder, keep, wanted).await
+    }
+
     async fn fetch(&self, _hash: &BlobHash) -> crate::blob::Result<Blob> {
         Ok(Blob::seal("[]"))
     }
@@ -281,8 +286,18 @@ impl BlobStore for Slow {
         holder: &Holder,
         keep: Duration,
     ) -> crate::blob::Result<BlobHash> {
-        let _permit = self.1.acquire().await.unwrap();
         self.0.put(blob, holder, keep).await
+    }
+
+    async fn put_answer(
+        &self,
+        blob: &Blob,
+        holder: &Holder,
+        keep: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<BlobHash> {
+        let _permit = self.1.acquire().await.unwrap();
+        self.0.put_answer(blob, holder, keep, wanted).await
     }
 
     async fn fetch(&self, hash: &BlobHash) -> crate::blob::Result<Blob> {

@@ -121,6 +121,8 @@ async fn a_wrong_key_or_an_unknown_executor_does_not_run() {
     let world = World::with(2, &ClusterPolicy::default());
     let builder = |id, signer: &Ed25519Signer| {
         let journal = world.directory.path().join(format!("{id}.sqlite"));
+        let chain = world.ledger.deployment().chain;
+        super::super::journal::create(&journal, chain, id, Cursor::default()).unwrap();
         let nautilus = Nautilus::builder(
             Arc::new(world.ledger.clone()),
             Arc::new(Calls::default().ok()),

@@ -186,3 +186,143 @@ async fn crashes_at_any_moment_execute_at_most_once_and_answer_exactly_once() {
     assert!(known > 0 && unknown > 0, "{known} {unknown}");
     running.stop().await.unwrap();
 }
+
+/// Removes the journal while nobody has it open, and makes another.
+async fn lose_the_journal(world: &World) {
+    let path = world.journal(0);
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{suffix}", path.display())).ok();
+    }
+    let missing = world.nautilus(0, Calls::default().ok()).build();
+    assert!(
+        matches!(&missing, Err(Error::Journal(JournalError::Missing(_)))),
+        "{missing:?}"
+    );
+    assert!(!path.exists(), "running makes none");
+    create_journal(&path, &world.ledger, world.executors[0].0)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn under_a_new_journal_a_write_from_before_is_not_executed() {
+    let world = World::new();
+    let calls = Calls::default();
+    let running = world.run(calls.hanging());
+    let begun = world.delete(20_000);
+    let read = world.get("/api/v1/nodes");
+    eventually(|| (calls.count() == 2).then_some(())).await;
+    running.crash().await;
+    // This one never began. Nobody can tell.
+    let waiting = world.delete(20_000);
+    lose_the_journal(&world).await;
+    let after = world.delete(20_000);
+    let running = run_again(&world, &calls).await;
+    for id in [begun, waiting] {
+        let (code, status) = world.status(id).await;
+        assert_eq!((code, &status["reason"]), (504, &"Timeout".into()));
+        let message = status["message"].as_str().unwrap();
+        assert!(
+            message.contains("unknown") && message.contains("earlier one"),
+            "{message}"
+        );
+        assert!(status["details"]["retryAfterSeconds"].is_null(), "{status}");
+    }
+    assert_eq!(world.answered(read).await.status_code, 200);
+    assert_eq!(world.answered(after).await.status_code, 200);
+    a_while().await;
+    assert_eq!((calls.of(begun), calls.of(waiting)), (1, 0));
+    assert_eq!((calls.of(read), calls.of(after)), (2, 1));
+    assert_eq!(running.status.unknown(), 2);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_new_journal_never_begins_stays_so_over_restarts() {
+    let world = World::new();
+    let calls = Calls::default();
+    let before = world.delete(20_000);
+    lose_the_journal(&world).await;
+    // Followed, and down before it could answer.
+    world.ledger.set_outage(Some(Outage::Busy));
+    let running = world.run(calls.ok());
+    eventually(|| (running.status.held() == 1).then_some(())).await;
+    a_while().await;
+    running.crash().await;
+    world.ledger.set_outage(None);
+    let running = run_again(&world, &calls).await;
+    assert_eq!(world.answered(before).await.status_code, 504);
+    let after = world.delete(20_000);
+    assert_eq!(world.answered(after).await.status_code, 200);
+    assert_eq!((calls.of(before), calls.of(after)), (0, 1));
+    assert_eq!(world.answers(before), 1);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_executor_may_execute_what_was_lost_to_nobody() {
+    let world = World::with(2, &ClusterPolicy::default());
+    let calls = Calls::default();
+    let ids: Vec<_> = (0..12).map(|_| world.delete(20_000)).collect();
+    lose_the_journal(&world).await;
+    let first = Running::start(world.nautilus(0, calls.ok()).build().unwrap());
+    let second = Running::start(world.nautilus(1, calls.ok()).build().unwrap());
+    let mine: Vec<_> = ids.iter().map(|id| world.assigned(*id) == 0).collect();
+    assert!(mine.contains(&true) && mine.contains(&false));
+    for (id, is_mine) in ids.into_iter().zip(mine) {
+        // The second's journal is older than all of them.
+        let expected = if is_mine { (504, 0) } else { (200, 1) };
+        let code = world.answered(id).await.status_code;
+        assert_eq!((code, calls.of(id)), expected);
+    }
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_executed_once_the_journal_is_removed() {
+    let world = World::new();
+    let calls = Calls::default();
+    let running = world.run(calls.ok());
+    let id = world.delete(20_000);
+    world.answered(id).await;
+    std::fs::remove_file(world.journal(0)).unwrap();
+    let id = world.delete(20_000);
+    let error = running.failed().await;
+    assert!(
+        matches!(error, Error::Journal(JournalError::Stopped)),
+        "{error:?}"
+    );
+    assert_eq!((calls.of(id), world.record(id)), (0, None));
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_older_than_the_journal_is_refused() {
+    let world = World::new();
+    let calls = Calls::default();
+    std::fs::remove_file(world.journal(0)).unwrap();
+    let chain = world.ledger.deployment().chain;
+    let mut birth = world.ledger.view(|snapshot| snapshot.cursor);
+    birth.major += 1;
+    super::super::journal::create(&world.journal(0), chain, world.executors[0].0, birth).unwrap();
+    let error = world.run(calls.ok()).failed().await;
+    assert!(
+        matches!(&error, Error::Journal(JournalError::Ahead { .. })),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_journal_is_for_an_executor_of_this_ledger_and_made_once() {
+    let world = World::new();
+    let path = world.directory.path().join("new");
+    let stranger = ExecutorId::new([9; 32]);
+    let error = create_journal(&path, &world.ledger, stranger).await;
+    assert!(matches!(error, Err(Error::UnknownExecutor(id)) if id == stranger));
+    assert!(!path.exists());
+    let error = create_journal(&world.journal(0), &world.ledger, world.executors[0].0).await;
+    assert!(
+        matches!(&error, Err(Error::Journal(JournalError::Exists(_)))),
+        "{error:?}"
+    );
+}

@@ -119,6 +119,9 @@ async fn kubernetes_requests_travel_from_the_ledger_to_a_cluster_and_back() {
             registered.executor,
         );
         let config = Config::new(directory.path().join(format!("{n}.sqlite")));
+        create_journal(&config.journal, &*whole.ledger, registered.executor)
+            .await
+            .unwrap();
         running.push(Running::start(
             nautilus.with_config(config).build().unwrap(),
         ));

@@ -69,6 +69,75 @@ async fn a_directory_keeps_objects_identity_and_clock() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_a_copy_opened_to_others_are_closed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        MemoryCluster::builder()
+            .with_directory(directory.path().to_owned())
+            .build()
+    };
+    drop(open().unwrap());
+    let files = [
+        "ca.crt",
+        "ca.key",
+        "server.key",
+        "admin.token",
+        "cluster.db",
+    ];
+    let mode = |file: &str| {
+        let metadata = std::fs::metadata(directory.path().join(file)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    for file in files {
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(directory.path().join(file), open).unwrap();
+    }
+    // The commit thread of the first still holds the file for a moment.
+    let begun = Instant::now();
+    while open().is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+    for file in files {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_identity_is_refused_or_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || async {
+        let server = Server::start_in(directory.path()).await;
+        let ca = server.cluster.ca_pem().to_owned();
+        server.client().get("/version").await.expect(StatusCode::OK);
+        server.stop().await;
+        ca
+    };
+    let ca = start().await;
+    for file in ["ca.crt", "ca.key", "admin.token"] {
+        let path = directory.path().join(file);
+        let whole = std::fs::read(&path).unwrap();
+        for damaged in [&b"hello"[..], b"", &whole[..whole.len() / 2]] {
+            std::fs::write(&path, damaged).unwrap();
+            let built = MemoryCluster::builder()
+                .with_directory(directory.path().to_owned())
+                .build();
+            let Err(Error::Identity(why)) = built else {
+                panic!("{file}: {built:?}");
+            };
+            assert!(why.contains(file), "{why}");
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    // These the authority makes again, and its clients see no difference.
+    for file in ["server.crt", "server.key"] {
+        std::fs::write(directory.path().join(file), "hello").unwrap();
+        assert_eq!(start().await, ca, "{file}");
+    }
+}
+
 #[tokio::test]
 async fn a_directory_of_something_else_is_refused() {
     let directory = tempfile::tempdir().unwrap();

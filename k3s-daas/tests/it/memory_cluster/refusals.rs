@@ -412,3 +412,63 @@ async fn field_validation_warns_refuses_or_ignores() {
         "fieldValidation: Unsupported value: \"Loud\"",
     );
 }
+
+/// In the words of kube-apiserver's validation of a structural schema.
+#[tokio::test]
+async fn custom_objects_of_a_wrong_type_are_invalid() {
+    let server = Server::start().await;
+    let client = server.client();
+    client
+        .post(DEFINITIONS, &widget_definition())
+        .await
+        .expect(StatusCode::CREATED);
+    let widget = |spec: serde_json::Value| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec});
+    let size = "Widget.example.com \"w\" is invalid: spec.size: Invalid value: \"string\": spec.size in body must be of \
+                type integer: \"string\"";
+    let answer = client.post(WIDGETS, &widget(json!({"size": "big"}))).await;
+    answer.refused(422, "Invalid", size);
+    assert_eq!(
+        answer.json()["details"]["causes"],
+        json!([{"reason": "FieldValueTypeInvalid", "field": "spec.size",
+            "message": "Invalid value: \"string\": spec.size in body must be of type integer: \"string\""}])
+    );
+    let both = json!({"size": 1.5, "tags": ["a", 2]});
+    client.post(WIDGETS, &widget(both)).await.refused(
+        422,
+        "Invalid",
+        "[spec.size: Invalid value: \"number\": spec.size in body must be of type integer: \"number\", \
+         spec.tags[1]: Invalid value: \"integer\": spec.tags[1] in body must be of type string: \"integer\"]",
+    );
+    client
+        .post(WIDGETS, &widget(json!({"size": 1})))
+        .await
+        .expect(StatusCode::CREATED);
+    let path = format!("{WIDGETS}/w");
+    client
+        .patch(&path, "merge-patch+json", &json!({"spec": {"size": "big"}}))
+        .await
+        .refused(422, "Invalid", size);
+    let applied = client
+        .patch(
+            &format!("{path}?fieldManager=me"),
+            "apply-patch+yaml",
+            &widget(json!({"size": "big"})),
+        )
+        .await;
+    assert_eq!(applied.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        applied.json()["message"],
+        "failed to create typed patch object (default/w; example.com/v1, Kind=Widget): .spec.size: expected integer, \
+         got string"
+    );
+    let left = client.get(&path).await.expect(StatusCode::OK);
+    assert_eq!(left["spec"], json!({"size": 1}));
+    // Metadata is decoded before any schema is asked.
+    let mut odd = widget(json!({"size": "big"}));
+    odd["metadata"]["labels"] = json!({"a": 1});
+    client.post(WIDGETS, &odd).await.refused(
+        400,
+        "BadRequest",
+        "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+    );
+}

@@ -349,16 +349,8 @@ async fn status_and_scale_are_doors_of_their_own() {
 async fn a_custom_kind_is_served_pruned_and_gone_with_its_definition() {
     let server = Server::start().await;
     let client = server.client();
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"]},
-            "versions": [{"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-                "additionalPrinterColumns": [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}],
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "properties": {"size": {"type": "integer"}}},
-                    "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}}]}});
+    let (definitions, widgets) = (DEFINITIONS, WIDGETS);
+    let definition = widget_definition();
     client
         .post(definitions, &definition)
         .await

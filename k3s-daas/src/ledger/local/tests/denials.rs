@@ -238,7 +238,10 @@ async fn a_ledger_is_made_once() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    for entry in fs::read_dir(&dir).unwrap() {
+    let _open = LocalLedger::open(&dir, signer(&key)).unwrap();
+    let sockets: Vec<_> = fs::read_dir(dir.join("followers")).unwrap().collect();
+    assert!(!sockets.is_empty());
+    for entry in fs::read_dir(&dir).unwrap().chain(sockets) {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{:?} is its owner's alone", entry.path());

@@ -9,7 +9,6 @@
 //! `DAAS_TEST_SEED` repeats a run, `DAAS_TEST_TWIN_SEQUENCES` makes it longer or shorter. A sequence that
 //! once failed is kept in `fixtures/twin-corpus/` and comes first from then on.
 
-mod mirror;
 mod sequence;
 mod write;
 

@@ -1,13 +1,14 @@
 //! Calls with what the Rust twin says becomes of them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use k3s_daas::contract::{Abort, AttestedFacts, Call, Code, Effects, Object, State};
-use k3s_daas::types::{Address, ClusterId, Digest, HexBytes, TokenId};
+use k3s_daas::types::{Address, ByteString, ClusterId, Digest, HexBytes, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::world::World;
-use super::mirror::Mirror;
 
 /// Something done at some moment, and what became of it.
 pub(super) struct Step {
@@ -58,7 +59,6 @@ pub(super) enum Outcome {
 pub(super) struct Sequence {
     pub(super) steps: Vec<Step>,
     pub(super) objects: Vec<Vec<u8>>,
-    mirror: Mirror,
 }
 
 impl Sequence {
@@ -88,9 +88,6 @@ impl Sequence {
             Ok(effects) => {
                 assert!(effects.events.len() <= 1, "{effects:?}");
                 let event = effects.events.first().cloned();
-                if let Some(event) = &event {
-                    self.mirror.note(event, input.digest);
-                }
                 let paid = effects.credits.iter().map(|(_, amount)| amount).sum();
                 Outcome::Done { event, paid }
             }
@@ -139,8 +136,42 @@ impl Sequence {
 
     /// Notes how the objects are in the end.
     pub(super) fn end(&mut self, state: &State) {
-        self.objects = self.mirror.objects(state);
+        self.objects = objects(state);
     }
+}
+
+/// Everything there is, as `twin.move` reads it: kind, ID, keys, then bytes in the order of the fields here.
+fn objects(state: &State) -> Vec<Vec<u8>> {
+    let mut objects = Vec::new();
+    let mut add = |kind: u8, id: Address, keys: Vec<ByteString>, bytes: Vec<u8>| {
+        let mut object = bcs::to_bytes(&(kind, id, keys)).unwrap();
+        object.extend(bytes);
+        objects.push(object);
+    };
+    for cluster in state.clusters() {
+        // Move's table of slashed keys cannot be walked: these are all that may be in it.
+        let executors = state.executors().filter(|entry| entry.cluster == cluster.id);
+        let keys: BTreeSet<_> = executors.map(|executor| executor.signing_key).collect();
+        let keys = keys.iter().map(|key| ByteString(key.as_ref().to_vec()));
+        add(0, cluster.id.into(), keys.collect(), to_bcs(cluster));
+    }
+    for token in state.tokens() {
+        let id = Address::from(token.id);
+        add(1, id, Vec::new(), to_bcs(token));
+        let requests = state.requests(token.id);
+        let (ids, bytes): (Vec<_>, Vec<_>) = requests
+            .map(|(id, request)| (ByteString(id.to_wire()), to_bcs(request)))
+            .unzip();
+        add(3, id, ids, bytes.concat());
+    }
+    for executor in state.executors() {
+        add(2, executor.id.into(), Vec::new(), to_bcs(executor));
+    }
+    objects
+}
+
+fn to_bcs(value: &impl Serialize) -> Vec<u8> {
+    bcs::to_bytes(value).unwrap()
 }
 
 impl From<&AttestedFacts> for Facts {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use k3s_daas::types::{Address, ByteString, Digest};
+use k3s_daas::types::{Address, Digest};
 
 use super::sequence::{Deed, Facts, Outcome, Sequence, Step};
 
@@ -78,7 +78,9 @@ impl Outcome {
             || (NO_EVENT, Vec::new()),
             |event| (bcs::to_bytes(event).unwrap()[0], event.to_move_bcs()),
         );
-        bcs::to_bytes(&(*paid, kind, ByteString(bytes))).unwrap()
+        let mut effects = bcs::to_bytes(&(*paid, kind)).unwrap();
+        effects.extend(bytes);
+        effects
     }
 }
 

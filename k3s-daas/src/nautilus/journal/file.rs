@@ -1,0 +1,246 @@
+//! The journal's file: made once, opened by one process, and watched while it is open.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+
+use super::{JournalError, signed};
+use crate::ledger::Cursor;
+use crate::types::{ChainId, ExecutorId};
+
+/// Makes the journal of one executor on one chain; `birth` is where the ledger was after somebody saw that
+/// there is none: a process that still has a removed one open begins nothing that was assigned later.
+///
+/// It appears as a whole or not at all.
+pub(in crate::nautilus) fn create(
+    path: &Path,
+    chain: ChainId,
+    executor: ExecutorId,
+    birth: Cursor,
+) -> Result<(), JournalError> {
+    let exists = || JournalError::Exists(path.to_owned());
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(exists());
+    }
+    let new = beside(path, &format!(".{}.new", std::process::id()));
+    let _remove = Remove(new.clone());
+    // That of a start that was killed.
+    remove(&new)?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&new).map_err(JournalError::File)?;
+    let mut connection = Connection::open(&new)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO journal (chain, executor, born_major, born_minor, major, minor, run, is_open)
+         VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0)",
+        params![
+            chain.as_bytes(),
+            executor.as_bytes(),
+            signed(birth.major),
+            signed(birth.minor)
+        ],
+    )?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
+    // What a journal left that was here would be taken for a part of this one.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        remove(&beside(path, suffix))?;
+    }
+    // Unlike a rename it replaces nothing.
+    fs::hard_link(&new, path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(),
+        _ => JournalError::File(error),
+    })?;
+    remove(&new)?;
+    sync_parent(path).map_err(JournalError::File)
+}
+
+/// Opens a journal for this process alone.
+pub(super) fn open(
+    path: &Path,
+    chain: ChainId,
+    executor: ExecutorId,
+) -> Result<(Connection, OpenFile), JournalError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(JournalError::Missing(path.to_owned()));
+        }
+        Err(error) => return Err(JournalError::File(error)),
+    };
+    // SQLite takes an empty file for a new database.
+    if metadata.len() == 0 {
+        return Err(JournalError::Unreadable("it is empty".to_owned()));
+    }
+    let wal = fs::metadata(beside(path, "-wal"));
+    let has_wal = wal.is_ok_and(|wal| wal.len() > 0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    prepare(&mut connection, chain, executor, has_wal).map_err(|error| match error {
+        JournalError::Sqlite(error) => explain(error),
+        other => other,
+    })?;
+    let file = OpenFile {
+        path: path.to_owned(),
+        identity: identity(path).map_err(JournalError::File)?,
+    };
+    Ok((connection, file))
+}
+
+/// The file that an open journal is in.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl OpenFile {
+    /// Whoever has another file in its place does not know what this one has: nothing may go on.
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        match identity(&self.path) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            Ok(_) => Err(JournalError::Gone),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(JournalError::Gone),
+            Err(error) => Err(JournalError::File(error)),
+        }
+    }
+}
+
+/// Says that nothing is missing once the connection is closed.
+pub(super) fn mark_closed(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE journal SET is_open = 0", [])?;
+    Ok(())
+}
+
+fn prepare(
+    connection: &mut Connection,
+    chain: ChainId,
+    executor: ExecutorId,
+    has_wal: bool,
+) -> Result<(), JournalError> {
+    connection.busy_timeout(Duration::from_millis(500))?;
+    // Exclusive before anything else is read: then no other process gets in at all.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != SCHEMA_VERSION {
+        return Err(JournalError::Unreadable(format!(
+            "it has version {version}, this program knows {SCHEMA_VERSION}"
+        )));
+    }
+    // Nothing is changed in what is not this executor's journal, and whole.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let sound: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(JournalError::Unreadable(sound));
+    }
+    let found: Option<([u8; 32], [u8; 32], bool)> = transaction
+        .query_row("SELECT chain, executor, is_open FROM journal", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((known_chain, known_executor, was_open)) = found else {
+        return Err(JournalError::Unreadable("it is of nobody".to_owned()));
+    };
+    if (known_chain, known_executor) != (*chain.as_bytes(), *executor.as_bytes()) {
+        return Err(JournalError::Foreign);
+    }
+    // Whoever did not close it left its last commits in a file beside it.
+    if was_open && !has_wal {
+        return Err(JournalError::Unreadable(
+            "what was written last is gone with the file beside it, whose name ends in -wal"
+                .to_owned(),
+        ));
+    }
+    transaction.commit()?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute("UPDATE journal SET run = run + 1, is_open = 1", [])?;
+    // Into the file itself; the one beside it stays, and is not empty, until this process closes both.
+    connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+fn explain(error: rusqlite::Error) -> JournalError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            JournalError::InUse
+        }
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            JournalError::Unreadable(error.to_string())
+        }
+        _ => JournalError::Sqlite(error),
+    }
+}
+
+/// Removes a file when dropped, if it is there.
+struct Remove(PathBuf);
+
+impl Drop for Remove {
+    fn drop(&mut self) {
+        // The next one that is made removes what this leaves.
+        let _ = remove(&self.0);
+    }
+}
+
+fn remove(path: &Path) -> Result<(), JournalError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(JournalError::File(error)),
+        _ => Ok(()),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(unix)]
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Elsewhere an open file can be neither removed nor replaced.
+#[cfg(not(unix))]
+type Identity = ();
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(drop)
+}
+
+#[cfg(unix)]
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_parent(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+const SCHEMA_VERSION: i64 = 2;
+
+const SCHEMA: &str = "
+CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, born_major INTEGER NOT NULL, born_minor INTEGER NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, run INTEGER NOT NULL, is_open INTEGER NOT NULL);
+CREATE TABLE unanswered (token BLOB NOT NULL, request TEXT NOT NULL, event BLOB NOT NULL, prunable_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request)) WITHOUT ROWID;
+CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEGER NOT NULL, phase INTEGER NOT NULL, run INTEGER NOT NULL, call BLOB, forget_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request, epoch)) WITHOUT ROWID;
+";
