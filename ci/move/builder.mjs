@@ -47,6 +47,16 @@ export function packageFiles({ root = PACKAGE, tests = true, added = [] } = {}) 
   return files;
 }
 
+/** `files` without the test modules that have no test whose full name is wanted; helpers stay. */
+export function onlyTests(files, isWanted) {
+  const stays = ([path, text]) => {
+    const tests = [...text.matchAll(/^#\[(?:test|random_test)\b[^\n]*\n(?:[^\n]*\n)*?fun (\w+)/gm)];
+    const module = /^module (\S+);/m.exec(text)?.[1];
+    return !path.startsWith("tests/") || tests.length === 0 || tests.some(([, name]) => isWanted(`${module}::${name}`));
+  };
+  return Object.fromEntries(Object.entries(files).filter(stays));
+}
+
 /** Compiles `files` with every lint. `{modules, dependencies, digest, warnings}`; throws on an error. */
 export async function build(files) {
   const { dumpMovePackage } = await compiler();

@@ -1,6 +1,6 @@
 // Removes what guards the Move package, one piece at a time, and demands that a test turns red.
 //
-//   node ci/move/mutate.mjs [--kind guard|term|boundary] [--module NAME] [--jobs N] [--report FILE]
+//   node ci/move/mutate.mjs [--kind guard|term|boundary] [--module NAME] [--line N] [--jobs N] [--report FILE]
 //
 // guard     a check is never made: `errors::require(…)`, `assert!(…)`, `if (…) return …`, `x.check_…(…);`
 // term      one operand of `&&` and `||` says nothing
@@ -12,7 +12,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
 
-import { packageFiles, test } from "./builder.mjs";
+import { onlyTests, packageFiles, test } from "./builder.mjs";
 import { corpora, fixtures, onlyHelpers } from "./generate.mjs";
 
 // Mutants that are the same function, spelled otherwise: module, mutated text, why.
@@ -40,14 +40,14 @@ async function main(args) {
     const at = args.indexOf(`--${name}`);
     return at < 0 ? otherwise : args[at + 1];
   };
-  const [kind, module, report] = [option("kind"), option("module"), option("report")];
+  const [kind, module, line, report] = ["kind", "module", "line", "report"].map((name) => option(name));
   const jobs = Number(option("jobs", "2"));
 
   const files = packageFiles();
   const mutants = Object.keys(files)
     .filter((path) => path.startsWith("sources/") && (!module || path === `sources/${module}.move`))
     .flatMap((path) => mutantsOf(path, files[path]))
-    .filter((mutant) => !kind || mutant.kind === kind);
+    .filter((mutant) => (!kind || mutant.kind === kind) && (!line || mutant.line === Number(line)));
 
   const begin = Date.now();
   const queue = [...mutants.keys()];
@@ -152,9 +152,11 @@ function mutantsOf(path, source) {
   return found.filter(({ context }) => context !== undefined);
 }
 
-// The source with comments and byte strings blanked out, at the same offsets.
+// The source with comments blanked out and strings made dull, at the same offsets.
 function blanked(source) {
-  return source.replace(/\/\/[^\n]*|"(?:[^"\\]|\\.)*"/g, (text) => " ".repeat(text.length));
+  return source.replace(/\/\/[^\n]*|"(?:[^"\\]|\\.)*"/g, (text) =>
+    text.startsWith("//") ? " ".repeat(text.length) : `"${"_".repeat(text.length - 2)}"`,
+  );
 }
 
 function closing(code, open) {
@@ -250,29 +252,20 @@ function serve() {
     const source = own[path];
     const mutated = source.slice(0, begin) + now + source.slice(end);
     const module = /(\w+)\.move$/.exec(path)[1];
-    const close = onlyTests(own, TESTED_IN[module] ?? [`${module}_tests`]);
+    const modules = TESTED_IN[module] ?? [`${module}_tests`];
+    const close = onlyTests(own, (name) => modules.some((one) => name.includes(`::${one}::`)));
     try {
       for (const files of [close, own, wide]) {
         const { tests } = await test({ ...files, [path]: mutated });
         if (tests.some((one) => !one.passed)) return parentPort.postMessage("killed");
       }
       parentPort.postMessage("survived");
-    } catch {
+    } catch (error) {
       // A mutant that does not compile tells nothing; the tests themselves compile without it.
+      if (process.env.VERBOSE) console.log(error.message.split("\n").slice(0, 4).join("\n"));
       parentPort.postMessage("unviable");
     }
   });
-}
-
-// `files` with the tests of these modules alone, and the helpers of all.
-function onlyTests(files, modules) {
-  const isWanted = (path) =>
-    !path.startsWith("tests/") || !isTest(files[path]) || modules.some((module) => path.endsWith(`/${module}.move`));
-  return Object.fromEntries(Object.entries(files).filter(([path]) => isWanted(path)));
-}
-
-function isTest(text) {
-  return /^#\[(test|random_test)\b/m.test(text);
 }
 
 if (isMainThread) await main(process.argv.slice(2));
