@@ -121,7 +121,7 @@ struct Model {
 impl Model {
     fn new(seed: u64) -> Self {
         let mut model = Self {
-            g: Generator::new(seed, World::empty()),
+            g: Generator::new(seed, World::unrecorded()),
             follower: State::untracked(),
             kept: Kept::default(),
             followed: 0,

@@ -346,7 +346,12 @@ impl Seen {
             }
         }
         let missing = |code: &&Code| !self.codes.contains_key(&code.number());
-        gaps.extend(Code::ALL.iter().filter(missing).map(|code| code.name().to_owned()));
+        gaps.extend(
+            Code::ALL
+                .iter()
+                .filter(missing)
+                .map(|code| code.name().to_owned()),
+        );
         gaps
     }
 }

@@ -6,9 +6,13 @@
 //! call that was refused, which must abort with its code after the same calls. A refused call changes
 //! nothing, so those before it need not be made again. `node ci/move.mjs twin` does both halves.
 //!
+//! All other tests of the contract are such sequences too: what they do in their worlds is written down as
+//! well ([`Recording`]), so each of their denials is denied on the VM.
+//!
 //! `DAAS_TEST_SEED` repeats a run, `DAAS_TEST_TWIN_SEQUENCES` makes it longer or shorter. A sequence that
-//! once failed is kept in `fixtures/twin-corpus/` and comes first from then on.
+//! once failed is kept in `fixtures/twin-corpus/` and written first from then on.
 
+mod record;
 mod sequence;
 mod write;
 
@@ -19,7 +23,9 @@ use k3s_daas::types::Address;
 
 use super::random::{DAY, Generator, Opening, Player, Seen, number, report, seed};
 use super::world::{START, World};
-use sequence::{Deed, Sequence};
+pub(super) use record::Recording;
+use sequence::Sequence;
+pub(super) use sequence::{Deed, Facts, Input};
 
 const SEQUENCES: u64 = 300;
 /// Calls of a sequence, after those that open it.
@@ -33,22 +39,47 @@ fn sequences_are_written_for_the_move_vm() {
         "DAAS_TEST_SEED={seed} DAAS_TEST_TWIN_SEQUENCES={count}"
     ));
     let mut seen = Seen::default();
-    let mut sequences = Vec::new();
+    let directory = record::directory();
     for n in 0..count {
         let mut twin = Twin::new(seed.wrapping_add(n));
         twin.play(CALLS);
         seen.add(&twin.seen);
-        sequences.push((format!("seed_{}", seed.wrapping_add(n)), twin.sequence));
+        if let Some(directory) = &directory {
+            let name = format!("seed_{}", seed.wrapping_add(n));
+            write::write(directory, &name, &twin.sequence);
+        }
     }
     report(&seen.to_string());
-    if let Some(directory) = std::env::var_os("DAAS_TEST_TWIN_DIR") {
-        write::write(directory.as_ref(), &sequences);
-    }
     if count >= SEQUENCES {
         // Sequences are short: now and then one rare thing did not happen.
         let gaps = seen.gaps();
         assert!(gaps.len() <= 8, "never: {gaps:?}");
     }
+}
+
+/// Past failures, and what should never be one, read back from where they are kept.
+#[test]
+fn what_failed_once_is_written_again() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/twin-corpus");
+    let mut count = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let inputs: Vec<Input> =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let sequence = Sequence::replayed(&inputs);
+        assert_eq!(
+            sequence.len(),
+            inputs.len(),
+            "{} breaks off",
+            path.display()
+        );
+        if let Some(directory) = record::directory() {
+            let name = format!("corpus_{}", path.file_stem().unwrap().to_str().unwrap());
+            write::write(&directory, &name.replace('-', "_"), &sequence);
+        }
+        count += 1;
+    }
+    assert!(count > 0, "nothing in {corpus}");
 }
 
 /// What a sequence is mostly about, so that few calls get far: all alike, what follows a request, stake, who
@@ -73,7 +104,7 @@ struct Twin {
 
 impl Twin {
     fn new(seed: u64) -> Self {
-        let mut w = World::empty();
+        let mut w = World::unrecorded();
         w.package = Address::ZERO;
         let mut g = Generator::new(seed, w);
         // Mostly today, now and then at an edge of 64 bits.

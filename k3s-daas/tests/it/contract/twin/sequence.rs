@@ -4,33 +4,36 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use k3s_daas::contract::{Abort, AttestedFacts, Call, Code, Effects, Object, State};
+use k3s_daas::contract::{
+    Abort, AttestedFacts, Call, Cluster, Code, Effects, Object, SealToken, State,
+};
 use k3s_daas::types::{Address, ByteString, ClusterId, Digest, HexBytes, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::world::World;
 
 /// Something done at some moment, and what became of it.
+#[derive(Clone)]
 pub(super) struct Step {
     pub(super) input: Input,
     pub(super) outcome: Outcome,
 }
 
 /// What is done: enough to do it again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Input {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in super::super) struct Input {
     /// Of the transaction: what the IDs of new objects are made of.
-    pub(super) digest: Digest,
-    pub(super) sender: Address,
-    pub(super) now_ms: u64,
+    pub(in super::super) digest: Digest,
+    pub(in super::super) sender: Address,
+    pub(in super::super) now_ms: u64,
     /// What the attestation document says that the call may have.
-    pub(super) facts: Option<Facts>,
-    pub(super) deed: Deed,
+    pub(in super::super) facts: Option<Facts>,
+    pub(in super::super) deed: Deed,
 }
 
 /// [`AttestedFacts`] as the Move tests take them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Facts {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in super::super) struct Facts {
     timestamp_ms: u64,
     pcrs: Vec<HexBytes>,
     nonce: HexBytes,
@@ -38,8 +41,8 @@ pub(super) struct Facts {
 }
 
 /// A call, or what no call can bring about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Deed {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in super::super) enum Deed {
     Call(Box<Call>),
     ClusterVersion(ClusterId, u64),
     TokenVersion(TokenId, u64),
@@ -48,20 +51,53 @@ pub(super) enum Deed {
     Insurance(ClusterId, u64),
 }
 
+#[derive(Clone)]
 pub(super) enum Outcome {
     /// Admitted: what it emits, the MIST that it pays out.
-    Done { event: Option<Event>, paid: u64 },
+    Done {
+        event: Option<Event>,
+        paid: u64,
+    },
     Refused(Code),
 }
 
 /// Steps from nothing, and the objects after them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Sequence {
     pub(super) steps: Vec<Step>,
     pub(super) objects: Vec<Vec<u8>>,
 }
 
 impl Sequence {
+    /// Does it all again, up to what cannot be done.
+    pub(super) fn replayed(inputs: &[Input]) -> Self {
+        let mut sequence = Self::default();
+        let mut w = World::unrecorded();
+        w.package = Address::ZERO;
+        w.now = 0;
+        for input in inputs {
+            // The clock of a chain does not go back.
+            if input.now_ms < w.now {
+                break;
+            }
+            w.now = input.now_ms;
+            w.digest = input.digest;
+            w.attested = input.facts.as_ref().map(AttestedFacts::from);
+            match &input.deed {
+                Deed::Call(call) => {
+                    sequence.call(&mut w, input.sender, call);
+                }
+                edit => sequence.edit(&mut w, edit.clone()),
+            }
+        }
+        sequence.end(&w.state);
+        sequence
+    }
+
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.steps.iter().map(|step| &step.input)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.steps.len()
     }
@@ -77,7 +113,7 @@ impl Sequence {
             return None;
         }
         let input = Input {
-            digest: w.digest(),
+            digest: w.digest,
             sender,
             now_ms: w.now,
             facts: w.attested.as_ref().map(Facts::from),
@@ -121,7 +157,7 @@ impl Sequence {
             Deed::Call(_) => panic!("a call is no edit"),
         }
         let input = Input {
-            digest: w.digest(),
+            digest: w.digest,
             sender: w.stranger,
             now_ms: w.now,
             facts: None,
@@ -150,7 +186,9 @@ fn objects(state: &State) -> Vec<Vec<u8>> {
     };
     for cluster in state.clusters() {
         // Move's table of slashed keys cannot be walked: these are all that may be in it.
-        let executors = state.executors().filter(|entry| entry.cluster == cluster.id);
+        let executors = state
+            .executors()
+            .filter(|entry| entry.cluster == cluster.id);
         let keys: BTreeSet<_> = executors.map(|executor| executor.signing_key).collect();
         let keys = keys.iter().map(|key| ByteString(key.as_ref().to_vec()));
         add(0, cluster.id.into(), keys.collect(), to_bcs(cluster));
@@ -172,6 +210,44 @@ fn objects(state: &State) -> Vec<Vec<u8>> {
 
 fn to_bcs(value: &impl Serialize) -> Vec<u8> {
     bcs::to_bytes(value).unwrap()
+}
+
+impl Deed {
+    /// What makes the one cluster the other, if that can be said.
+    pub(in super::super) fn of_cluster(before: &Cluster, after: &Cluster) -> Option<Self> {
+        let edits = [
+            Self::ClusterVersion(before.id, after.version),
+            Self::Insurance(before.id, after.insurance.saturating_sub(before.insurance)),
+        ];
+        let applied = |edit: &Self| {
+            let mut cluster = before.clone();
+            match edit {
+                Self::ClusterVersion(_, version) => cluster.version = *version,
+                Self::Insurance(_, more) => cluster.insurance += more,
+                _ => {}
+            }
+            cluster == *after
+        };
+        edits.into_iter().find(applied)
+    }
+
+    /// What makes the one token the other, if that can be said.
+    pub(in super::super) fn of_token(before: &SealToken, after: &SealToken) -> Option<Self> {
+        let edits = [
+            Self::TokenVersion(before.id, after.version),
+            Self::Unanswered(before.id, after.unanswered),
+        ];
+        let applied = |edit: &Self| {
+            let mut token = before.clone();
+            match edit {
+                Self::TokenVersion(_, version) => token.version = *version,
+                Self::Unanswered(_, count) => token.unanswered = *count,
+                _ => {}
+            }
+            token == *after
+        };
+        edits.into_iter().find(applied)
+    }
 }
 
 impl From<&AttestedFacts> for Facts {
@@ -222,22 +298,14 @@ fn is_expressible(w: &World, sender: Address, call: &Call) -> bool {
     is_genuine && cap.is_some_and(|cap| cap.owner == sender)
 }
 
-fn edit_cluster(
-    state: &mut State,
-    id: ClusterId,
-    edit: impl FnOnce(&mut k3s_daas::contract::Cluster),
-) {
+fn edit_cluster(state: &mut State, id: ClusterId, edit: impl FnOnce(&mut Cluster)) {
     let mut cluster = state.cluster(id).unwrap().clone();
     let cap = state.admin_cap(cluster.admin_cap).unwrap().clone();
     edit(&mut cluster);
     state.load(Object::Cluster(cluster, cap));
 }
 
-fn edit_token(
-    state: &mut State,
-    id: TokenId,
-    edit: impl FnOnce(&mut k3s_daas::contract::SealToken),
-) {
+fn edit_token(state: &mut State, id: TokenId, edit: impl FnOnce(&mut SealToken)) {
     let mut token = state.token(id).unwrap().clone();
     edit(&mut token);
     state.load(Object::Token(token));

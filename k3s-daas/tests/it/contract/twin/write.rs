@@ -9,16 +9,14 @@ use k3s_daas::types::{Address, Digest};
 
 use super::sequence::{Deed, Facts, Outcome, Sequence, Step};
 
-/// Writes a module for each sequence, and each sequence so that it can be kept.
-pub(super) fn write(directory: &Path, sequences: &[(String, Sequence)]) {
+/// Writes the tests of a sequence, and the sequence itself so that it can be kept.
+pub(super) fn write(directory: &Path, name: &str, sequence: &Sequence) {
     std::fs::create_dir_all(directory).unwrap();
-    for (name, sequence) in sequences {
-        let path = directory.join(name);
-        std::fs::write(path.with_extension("move"), module(name, sequence)).unwrap();
-        let inputs: Vec<_> = sequence.steps.iter().map(|step| &step.input).collect();
-        let json = serde_json::to_string(&inputs).unwrap();
-        std::fs::write(path.with_extension("json"), json).unwrap();
-    }
+    let path = directory.join(name);
+    std::fs::write(path.with_extension("move"), module(name, sequence)).unwrap();
+    let inputs: Vec<_> = sequence.inputs().collect();
+    let json = serde_json::to_string(&inputs).unwrap();
+    std::fs::write(path.with_extension("json"), json).unwrap();
 }
 
 /// The tests of one sequence.
@@ -27,7 +25,12 @@ fn module(name: &str, sequence: &Sequence) -> String {
     text.push_str("\nfun steps(): vector<vector<u8>> {\n    vector[\n");
     for (at, step) in sequence.steps.iter().enumerate() {
         let bytes = hex::encode(step.to_bcs());
-        writeln!(text, "        // {at}: {}\n        x\"{bytes}\",", step.describe()).unwrap();
+        writeln!(
+            text,
+            "        // {at}: {}\n        x\"{bytes}\",",
+            step.describe()
+        )
+        .unwrap();
     }
     text.push_str("    ]\n}\n\n#[test]\nfun admitted() {\n    let effects = vector[\n");
     for step in &sequence.steps {
@@ -36,7 +39,12 @@ fn module(name: &str, sequence: &Sequence) -> String {
     }
     text.push_str("    ];\n    let objects = vector[\n");
     for (at, object) in sequence.objects.iter().enumerate() {
-        writeln!(text, "        // {at}\n        x\"{}\",", hex::encode(object)).unwrap();
+        writeln!(
+            text,
+            "        // {at}\n        x\"{}\",",
+            hex::encode(object)
+        )
+        .unwrap();
     }
     text.push_str("    ];\n    twin::run(steps(), effects, objects);\n}\n");
     for (at, step) in sequence.steps.iter().enumerate() {
@@ -112,7 +120,12 @@ impl Step {
             edit => format!("{edit:?}"),
         };
         if said.len() > SHOWN {
-            said.truncate((0..=SHOWN).rev().find(|at| said.is_char_boundary(*at)).unwrap());
+            said.truncate(
+                (0..=SHOWN)
+                    .rev()
+                    .find(|at| said.is_char_boundary(*at))
+                    .unwrap(),
+            );
             said.push('…');
         }
         let outcome = match &self.outcome {
@@ -124,7 +137,9 @@ impl Step {
         };
         // What Move's comments may have.
         let line = format!("{} at {}: {said} → {outcome}", input.sender, input.now_ms);
-        line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        line.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     }
 }
 
