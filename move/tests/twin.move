@@ -1,7 +1,6 @@
 /// Runs what the Rust twin decided: sequences of calls that the Rust tests made up or read from their corpus.
 ///
-/// A sequence is a list of steps in BCS: a byte that is 0 if the Rust twin admits it, who sends what and when. What it emits
-/// and pays stands in a list beside it. Objects stand in lists of their own rather than in a `test_scenario`, and each step has a
+/// A step is BCS of who sends what and when; what it pays and emits stands in a list beside the steps. Objects stand in lists of their own rather than in a `test_scenario`, and each step has a
 /// transaction's context of its own, so that both twins derive the same IDs.
 #[test_only]
 module k3s_daas::twin;
@@ -84,7 +83,7 @@ public struct Arguments has copy, drop {
 
 // === What the written tests call ===
 
-/// Performs every step that the Rust twin admits, compares events and payments, and at the end all objects.
+/// Performs every step, all of which the Rust twin admits, compares events and payments, and at the end all objects.
 public fun run(
     steps: vector<vector<u8>>,
     effects: vector<vector<u8>>,
@@ -92,23 +91,20 @@ public fun run(
 ) {
     let mut world = begin();
     steps.length().do!(|at| {
-        if (steps[at][0] == 0) {
-            let mut step = bcs::new(steps[at]);
-            step.peel_u8();
-            let before = event::num_events();
-            let paid = world.perform(&mut step);
-            assert!(step.into_remainder_bytes().is_empty(), at * 10 + STEP_IS_MISREAD);
-            let mut effect = bcs::new(effects[at]);
-            assert!(paid == effect.peel_u64(), at * 10 + PAYMENT_DIFFERS);
-            let kind = effect.peel_u8();
-            let count = if (kind == NO_EVENT) 0 else 1;
-            assert!(event::num_events() - before == count, at * 10 + EVENTS_DIFFER);
-            if (kind != NO_EVENT) {
-                let mut emitted = told::of(kind);
-                assert!(!emitted.is_empty(), at * 10 + EVENT_DIFFERS);
-                let expected = effect.into_remainder_bytes();
-                assert!(emitted.pop_back() == expected, at * 10 + EVENT_DIFFERS);
-            };
+        let mut step = bcs::new(steps[at]);
+        let before = event::num_events();
+        let paid = world.perform(&mut step);
+        assert!(step.into_remainder_bytes().is_empty(), at * 10 + STEP_IS_MISREAD);
+        let mut effect = bcs::new(effects[at]);
+        assert!(paid == effect.peel_u64(), at * 10 + PAYMENT_DIFFERS);
+        let kind = effect.peel_u8();
+        let count = if (kind == NO_EVENT) 0 else 1;
+        assert!(event::num_events() - before == count, at * 10 + EVENTS_DIFFER);
+        if (kind != NO_EVENT) {
+            let mut emitted = told::of(kind);
+            assert!(!emitted.is_empty(), at * 10 + EVENT_DIFFERS);
+            let expected = effect.into_remainder_bytes();
+            assert!(emitted.pop_back() == expected, at * 10 + EVENT_DIFFERS);
         };
     });
     objects.length().do!(|at| {
@@ -117,16 +113,13 @@ public fun run(
     unit_test::destroy(world);
 }
 
-/// Performs the steps before `last` that the Rust twin admits, then `last`, which it refuses: the test expects the abort.
-public fun refuse(steps: vector<vector<u8>>, last: u64) {
+/// Performs the first `before` steps, then one that the Rust twin refuses after those: the test expects the abort.
+public fun refuse(steps: vector<vector<u8>>, before: u64, refused: vector<u8>) {
     let mut world = begin();
-    (last + 1).do!(|at| {
-        if (steps[at][0] == 0 || at == last) {
-            let mut step = bcs::new(steps[at]);
-            step.peel_u8();
-            world.perform(&mut step);
-        };
+    before.do!(|at| {
+        world.perform(&mut bcs::new(steps[at]));
     });
+    world.perform(&mut bcs::new(refused));
     unit_test::destroy(world);
 }
 

@@ -45,6 +45,9 @@ impl Recording {
     pub(in super::super) fn push(&mut self, input: Input) {
         if self.is_on {
             self.inputs.push(input);
+            if self.inputs.len() == LENGTH {
+                self.stop();
+            }
         }
     }
 
@@ -71,6 +74,9 @@ impl Drop for Recording {
         }
     }
 }
+
+/// Calls of a sequence: a Move test is one transaction to the VM, which bounds its events.
+const LENGTH: usize = 250;
 
 /// Sequences by what they do before the calls, refused, that end them: many tests differ in those alone.
 static KEPT: LazyLock<Mutex<BTreeMap<Digest, (String, Sequence)>>> = LazyLock::new(Mutex::default);

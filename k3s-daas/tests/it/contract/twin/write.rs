@@ -19,54 +19,84 @@ pub(super) fn write(directory: &Path, name: &str, sequence: &Sequence) {
     std::fs::write(path.with_extension("json"), json).unwrap();
 }
 
-/// The tests of one sequence.
+/// The tests of one sequence: one of all that is admitted, one for each call that is refused after so many of
+/// those.
 fn module(name: &str, sequence: &Sequence) -> String {
     let mut text = format!("#[test_only]\nmodule k3s_daas::twin_{name};\n\nuse k3s_daas::twin;\n");
-    text.push_str("\nfun steps(): vector<vector<u8>> {\n    vector[\n");
-    for (at, step) in sequence.steps.iter().enumerate() {
-        let bytes = hex::encode(step.to_bcs());
-        writeln!(
-            text,
-            "        // {at}: {}\n        x\"{bytes}\",",
-            step.describe()
-        )
-        .unwrap();
-    }
-    text.push_str("    ]\n}\n\n#[test]\nfun admitted() {\n    let effects = vector[\n");
-    for step in &sequence.steps {
-        let bytes = hex::encode(step.outcome.to_bcs());
-        writeln!(text, "        x\"{bytes}\",").unwrap();
-    }
-    text.push_str("    ];\n    let objects = vector[\n");
-    for (at, object) in sequence.objects.iter().enumerate() {
-        writeln!(
-            text,
-            "        // {at}\n        x\"{}\",",
-            hex::encode(object)
-        )
-        .unwrap();
-    }
-    text.push_str("    ];\n    twin::run(steps(), effects, objects);\n}\n");
+    let (admitted, refused): (Vec<_>, Vec<_>) = sequence
+        .steps
+        .iter()
+        .partition(|step| matches!(step.outcome, Outcome::Done { .. }));
+    let steps = admitted.iter().map(|step| (step.describe(), step.to_bcs()));
+    let effects = admitted
+        .iter()
+        .map(|step| (String::new(), step.outcome.to_bcs()));
+    let objects = sequence
+        .objects
+        .iter()
+        .map(|object| (String::new(), object.clone()));
+    write_list(&mut text, "steps", steps);
+    write_list(&mut text, "effects", effects);
+    write_list(&mut text, "objects", objects);
+    text.push_str("\n#[test]\nfun admitted() { twin::run(steps(), effects(), objects()) }\n");
+    let mut before = 0;
     for (at, step) in sequence.steps.iter().enumerate() {
         let Outcome::Refused(code) = &step.outcome else {
+            before += 1;
             continue;
         };
-        let error = code.name();
         writeln!(
             text,
-            "\n#[test, expected_failure(abort_code = k3s_daas::errors::{error})]\n\
-             fun step_{at}_refused() {{ twin::refuse(steps(), {at}) }}"
+            "\n// {}\n#[test, expected_failure(abort_code = k3s_daas::errors::{})]\n\
+             fun refused_{at}() {{\n    {}    twin::refuse(steps(), {before}, bytes)\n}}",
+            step.describe(),
+            code.name(),
+            bytes_of(&step.to_bcs()),
         )
         .unwrap();
+    }
+    assert_eq!(before + refused.len(), sequence.steps.len());
+    text
+}
+
+/// A function that gives all of them. One by one: a list of literals would be one constant, and those are
+/// bounded.
+fn write_list(text: &mut String, name: &str, items: impl Iterator<Item = (String, Vec<u8>)>) {
+    writeln!(
+        text,
+        "\nfun {name}(): vector<vector<u8>> {{\n    let mut list = vector[];"
+    )
+    .unwrap();
+    for (at, (what, bytes)) in items.enumerate() {
+        let bytes = bytes_of(&bytes);
+        writeln!(
+            text,
+            "    // {at} {what}\n    {bytes}    list.push_back(bytes);"
+        )
+        .unwrap();
+    }
+    text.push_str("    list\n}\n");
+}
+
+/// A statement that makes `bytes` be these.
+fn bytes_of(bytes: &[u8]) -> String {
+    let mut parts = bytes.chunks(CONSTANT_BYTES).map(hex::encode);
+    let first = parts.next().unwrap_or_default();
+    let rest: Vec<String> = parts.collect();
+    let mutable = if rest.is_empty() { "" } else { "mut " };
+    let mut text = format!("let {mutable}bytes = x\"{first}\";\n");
+    for part in rest {
+        writeln!(text, "    bytes.append(x\"{part}\");").unwrap();
     }
     text
 }
 
+/// Bytes of a constant: the bytecode has a bound of 65,535.
+const CONSTANT_BYTES: usize = 60_000;
+
 /// A step as `twin.move` reads it.
 #[derive(Serialize)]
 struct Wire<'a> {
-    /// 0 if it is admitted.
-    code: u8,
     // Without the length that a digest has as a vector of bytes.
     digest: Address,
     sender: Address,
@@ -97,12 +127,7 @@ const NO_EVENT: u8 = 255;
 impl Step {
     fn to_bcs(&self) -> Vec<u8> {
         let input = &self.input;
-        let code = match &self.outcome {
-            Outcome::Refused(code) => code.number(),
-            Outcome::Done { .. } => 0,
-        };
         let wire = Wire {
-            code,
             digest: bare(input.digest),
             sender: input.sender,
             now_ms: input.now_ms,
