@@ -152,6 +152,8 @@ pub struct GatewayParts {
     pub discovery: Option<TokenId>,
     /// What credentials must name.
     pub audience: String,
+    /// Limits and times.
+    pub config: gateway::Config,
     /// Its certificate.
     pub tls: Tls,
 }
@@ -162,7 +164,8 @@ impl GatewayParts {
     /// # Errors
     /// If a setting is out of its bounds.
     pub fn build(self) -> anyhow::Result<Gateway> {
-        let mut config = gateway::Config::new(self.audience);
+        let mut config = self.config;
+        config.audience = self.audience;
         config.discovery_token = self.discovery;
         let gateway = Gateway::builder(Arc::new(self.ledger), self.blobs, self.cluster)
             .with_config(config)

@@ -6,8 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use k3s_daas::nautilus;
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
+use k3s_daas::{gateway, nautilus};
 use serde::Serialize;
 
 use crate::env_vars as env;
@@ -99,6 +99,78 @@ settings! {
     GatewayPrivateKey = "gateway.private_key", env::GATEWAY_PRIVATE_KEY, Path, None;
     /// The gateway's own token for discovery.
     GatewayToken = "gateway.token", env::GATEWAY_TOKEN, Id, None;
+    /// Time to answer a request that has no timeout parameter.
+    GatewayDeadline = "gateway.deadline", "", Gateway, Some(Fallback::Text("65s"));
+    /// The longest time that a client may ask for; under 1h.
+    GatewayMaxDeadline = "gateway.max_deadline", "", Gateway, Some(Fallback::Text("10m"));
+    /// How long past the deadline a recorded answer is waited for.
+    GatewayAnswerGrace = "gateway.answer_grace", "", Gateway, Some(Fallback::Text("2s"));
+    /// When the caller gets the answer.
+    GatewayAnswer = "gateway.answer", "", Gateway, Some(Fallback::Text("settled"));
+    /// How commands that change nothing are answered.
+    GatewayReads = "gateway.reads", "", Gateway, Some(Fallback::Text("ledger"));
+    /// Bytes of a body from a client; at most 3 MiB.
+    GatewayMaxBodyBytes = "gateway.max_body_bytes", "", Gateway, Some(Fallback::Text("3145728"));
+    /// Bytes of all such bodies at once.
+    GatewayMaxBufferedBytes = "gateway.max_buffered_bytes", "", Gateway, Some(Fallback::Text("134217728"));
+    /// Bytes of them of one token.
+    GatewayMaxBufferedBytesPerToken = "gateway.max_buffered_bytes_per_token", "", Gateway, Some(Fallback::Text("33554432"));
+    /// Bytes of all answers at once that clients have not read yet.
+    GatewayMaxAnswerBytes = "gateway.max_answer_bytes", "", Gateway, Some(Fallback::Text("268435456"));
+    /// Bytes of them of one token.
+    GatewayMaxAnswerBytesPerToken = "gateway.max_answer_bytes_per_token", "", Gateway, Some(Fallback::Text("67108864"));
+    /// How long an answer waits for room.
+    GatewayAnswerPatience = "gateway.answer_patience", "", Gateway, Some(Fallback::Text("5s"));
+    /// How long a client may not read of a response before it is taken away.
+    GatewayWriteTimeout = "gateway.write_timeout", "", Gateway, Some(Fallback::Text("1m"));
+    /// Time for a client to send its body.
+    GatewayBodyTimeout = "gateway.body_timeout", "", Gateway, Some(Fallback::Text("30s"));
+    /// Bytes of a request's head.
+    GatewayMaxHeaderBytes = "gateway.max_header_bytes", "", Gateway, Some(Fallback::Text("32768"));
+    /// Headers of a request.
+    GatewayMaxHeaders = "gateway.max_headers", "", Gateway, Some(Fallback::Text("100"));
+    /// Time for a client to send a request's head.
+    GatewayHeaderTimeout = "gateway.header_timeout", "", Gateway, Some(Fallback::Text("32s"));
+    /// Time for a TLS handshake.
+    GatewayHandshakeTimeout = "gateway.handshake_timeout", "", Gateway, Some(Fallback::Text("10s"));
+    /// How long a connection may stay without a request.
+    GatewayIdleTimeout = "gateway.idle_timeout", "", Gateway, Some(Fallback::Text("90s"));
+    /// Time for what is under way when the gateway shuts down.
+    GatewayDrainTimeout = "gateway.drain_timeout", "", Gateway, Some(Fallback::Text("30s"));
+    /// Connections at once.
+    GatewayMaxConnections = "gateway.max_connections", "", Gateway, Some(Fallback::Text("8192"));
+    /// Connections at once from one address.
+    GatewayMaxConnectionsPerAddress = "gateway.max_connections_per_address", "", Gateway, Some(Fallback::Text("2048"));
+    /// Requests at once.
+    GatewayMaxInFlight = "gateway.max_in_flight", "", Gateway, Some(Fallback::Text("600"));
+    /// Requests at once of one token.
+    GatewayMaxInFlightPerToken = "gateway.max_in_flight_per_token", "", Gateway, Some(Fallback::Text("256"));
+    /// Watches at once.
+    GatewayMaxWatches = "gateway.max_watches", "", Gateway, Some(Fallback::Text("2048"));
+    /// Watches at once of one token.
+    GatewayMaxWatchesPerToken = "gateway.max_watches_per_token", "", Gateway, Some(Fallback::Text("256"));
+    /// How long an executor may take for the gateway's own question, whether anybody answers.
+    GatewayProbeTimeout = "gateway.probe_timeout", "", Gateway, Some(Fallback::Text("6s"));
+    /// How old what is known of the executors may be for /readyz; half of that when a request waits.
+    GatewayProbeInterval = "gateway.probe_interval", "", Gateway, Some(Fallback::Text("15s"));
+    /// How long discovery is served from memory; at most 30s.
+    GatewayDiscoveryTtl = "gateway.discovery_ttl", "", Gateway, Some(Fallback::Text("30s"));
+    /// Length of the short watches that a watch is fed from.
+    GatewayWatchSlice = "gateway.watch_slice", "", Gateway, Some(Fallback::Text("5s"));
+    /// When a watch that asks for no end is ended.
+    GatewayWatchLifetime = "gateway.watch_lifetime", "", Gateway, Some(Fallback::Text("45m"));
+    /// How long the answer to a read stays in the blob store once it is recorded.
+    GatewayReadRetention = "gateway.read_retention", "", Gateway, Some(Fallback::Text("1m"));
+    /// How long a request's body stays in the blob store past its deadline.
+    GatewayPayloadRetention = "gateway.payload_retention", "", Gateway, Some(Fallback::Text("10m"));
+    /// Refusals of one token that are recorded one by one, per second.
+    GatewayRefusalsPerSecond = "gateway.refusals_per_second", "", Gateway, Some(Fallback::Text("5"));
+    /// How many of them may come at once.
+    GatewayRefusalBurst = "gateway.refusal_burst", "", Gateway, Some(Fallback::Text("20"));
+    /// How often those over it are recorded as a count.
+    GatewayRefusalReport = "gateway.refusal_report", "", Gateway, Some(Fallback::Text("10s"));
+    /// Whether responses say in Server-Timing where their time went.
+    GatewayServerTiming = "gateway.server_timing", "", Gateway, Some(Fallback::Text("true"));
     /// Kubeconfig of the cluster that Nautilus executes on.
     NautilusKubeconfig = "nautilus.kubeconfig", env::NAUTILUS_KUBECONFIG, Path, None;
     /// Context of that kubeconfig; its current one if none is given.
@@ -147,6 +219,8 @@ enum Kind {
     Socket,
     Url,
     LogFormat,
+    /// A field of [`gateway::Config`].
+    Gateway,
     /// A field of [`nautilus::Config`].
     Nautilus,
 }
@@ -277,6 +351,7 @@ impl Settings {
             settings.strip_kind(key)?;
             settings.check(key)?;
         }
+        settings.gateway()?;
         Ok(settings)
     }
 
@@ -344,7 +419,11 @@ impl Settings {
             Kind::Url => Err(wrong("does not begin with https://")),
             Kind::LogFormat if value == "text" || value == "json" => Ok(()),
             Kind::LogFormat => Err(wrong("is neither text nor json")),
-            Kind::Nautilus => match nautilus_config([(key, value.as_str())]) {
+            Kind::Nautilus => match fields::<nautilus::Config>([(key, value.as_str())]) {
+                Ok(_) => Ok(()),
+                Err(why) => Err(wrong(&format!("is not what it takes: {why}"))),
+            },
+            Kind::Gateway => match fields::<gateway::Config>([(key, value.as_str())]) {
                 Ok(_) => Ok(()),
                 Err(why) => Err(wrong(&format!("is not what it takes: {why}"))),
             },
@@ -398,11 +477,11 @@ impl Settings {
     /// # Errors
     /// None that reading them has not found already.
     pub fn nautilus(&self, layout: &Layout) -> Result<nautilus::Config, Error> {
-        let fields = Key::ALL
+        let keys = Key::ALL
             .iter()
             .filter(|key| matches!(key.kind(), Kind::Nautilus));
-        let values = fields.filter_map(|&key| Some((key, self.text(key)?)));
-        let mut config = nautilus_config(values).map_err(|why| Error::Value {
+        let values = keys.filter_map(|&key| Some((key, self.text(key)?)));
+        let mut config = fields::<nautilus::Config>(values).map_err(|why| Error::Value {
             key: "nautilus",
             origin: Origin::File(self.file.clone()),
             value: "table".to_owned(),
@@ -422,6 +501,44 @@ impl Settings {
     #[must_use]
     pub fn is_development(&self) -> bool {
         self.value(Key::Development).unwrap_or(false)
+    }
+
+    /// Limits and times of the gateway; its audience and its token are settings of their own.
+    ///
+    /// # Errors
+    /// None that reading them has not found already.
+    pub fn gateway(&self) -> Result<gateway::Config, Error> {
+        let keys = Key::ALL.iter().copied();
+        let keys = keys.filter(|key| matches!(key.kind(), Kind::Gateway));
+        let values = keys.clone().filter_map(|key| Some((key, self.text(key)?)));
+        let wrong = |why: String| {
+            // What is out of its bounds is named first.
+            let name = why.split(' ').next().unwrap_or_default();
+            let key = keys
+                .clone()
+                .find(|key| key.name().ends_with(&format!(".{name}")));
+            Error::Value {
+                key: key.map_or("gateway", Key::name),
+                origin: key
+                    .and_then(|key| self.origin(key))
+                    .cloned()
+                    .unwrap_or(Origin::Default),
+                value: key
+                    .and_then(|key| self.text(key))
+                    .unwrap_or_default()
+                    .to_owned(),
+                why: format!("is out of bounds: {why}"),
+            }
+        };
+        let mut config =
+            fields::<gateway::Config>(values).map_err(|error| wrong(error.to_string()))?;
+        // Only for its bounds.
+        config.audience = "any".to_owned();
+        config
+            .validate()
+            .map_err(|error| wrong(error.to_string()))?;
+        config.audience.clear();
+        Ok(config)
     }
 
     /// All settings, for people.
@@ -580,6 +697,22 @@ pub fn update(file: &Path, changes: &[(Key, toml::Value)]) -> Result<(), Error> 
         .map_err(|error| failed(std::io::Error::other(error)))
 }
 
+/// Settings of the library, from those of its fields that stand in the settings here.
+fn fields<'a, T: serde::de::DeserializeOwned>(
+    values: impl IntoIterator<Item = (Key, &'a str)>,
+) -> serde_json::Result<T> {
+    let fields = values.into_iter().map(|(key, text)| {
+        let name = key.name().rsplit('.').next().unwrap_or_default();
+        let value = match (text.parse::<u64>(), text.parse::<bool>()) {
+            (Ok(number), _) => number.into(),
+            (_, Ok(is)) => is.into(),
+            _ => text.into(),
+        };
+        (name.to_owned(), value)
+    });
+    serde_json::from_value(serde_json::Value::Object(fields.collect()))
+}
+
 /// The settings that a file sets.
 fn parse(file: &Path, text: &str) -> Result<Vec<(Key, String)>, Error> {
     let root: toml::Table = text.parse().map_err(|source| Error::Toml {
@@ -611,21 +744,6 @@ fn parse(file: &Path, text: &str) -> Result<Vec<(Key, String)>, Error> {
         Ok(())
     })?;
     Ok(found)
-}
-
-/// A configuration with some of its fields, as they stand in the settings.
-fn nautilus_config<'a>(
-    fields: impl IntoIterator<Item = (Key, &'a str)>,
-) -> serde_json::Result<nautilus::Config> {
-    let fields = fields.into_iter().map(|(key, text)| {
-        let name = key.name().rsplit('.').next().unwrap_or_default();
-        let value = match text.parse::<u64>() {
-            Ok(number) => number.into(),
-            Err(_) => text.into(),
-        };
-        (name.to_owned(), value)
-    });
-    serde_json::from_value(serde_json::Value::Object(fields.collect()))
 }
 
 fn flatten(
@@ -810,6 +928,54 @@ mod tests {
         for field in fields.as_object().unwrap().keys() {
             let name = format!("nautilus.{field}");
             assert!(field == "journal" || names.contains(&&*name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_as_the_settings_say() {
+        let gateway = |file: &str| load(file, Vec::new(), &[]).unwrap().gateway().unwrap();
+        // What is shown as a default is one.
+        let defaults = gateway::Config::default();
+        assert_eq!(gateway(""), defaults);
+        let file = "[gateway]\nlisten = \"127.0.0.1:1\"\ndeadline = \"20s\"\nmax_in_flight = 7\nserver_timing = false\n";
+        let mut expected = defaults.clone();
+        expected.deadline = std::time::Duration::from_secs(20);
+        expected.max_in_flight = 7;
+        expected.server_timing = false;
+        assert_eq!(gateway(file), expected);
+        // And every one can be set.
+        let fields = serde_json::to_value(&defaults).unwrap();
+        let names: Vec<_> = Key::ALL.iter().map(|key| key.name()).collect();
+        for field in fields.as_object().unwrap().keys() {
+            let name = format!("gateway.{field}");
+            let is_elsewhere = field == "discovery_token";
+            assert!(is_elsewhere || names.contains(&&*name), "{name}");
+        }
+        for (file, expected) in [
+            ("gateway.deadline = \"20\"", "`gateway.deadline`"),
+            ("gateway.deadline = 20", "`gateway.deadline`"),
+            (
+                "gateway.max_in_flight = \"many\"",
+                "`gateway.max_in_flight`",
+            ),
+            ("gateway.max_in_flight = -1", "`gateway.max_in_flight`"),
+            ("gateway.server_timing = \"no\"", "`gateway.server_timing`"),
+            (
+                "gateway.max_in_flight = 0",
+                "max_in_flight must be 1 to 1048576",
+            ),
+            (
+                "gateway.max_buffered_bytes = 1000",
+                "max_buffered_bytes must be",
+            ),
+            (
+                "gateway.max_inflight = 1",
+                "did you mean `gateway.max_in_flight`?",
+            ),
+            ("gateway.discovery_token = \"0x1\"", "no setting"),
+        ] {
+            let error = load(file, Vec::new(), &[]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{file}: {error}");
         }
     }
 

@@ -35,14 +35,7 @@ fn a_write_under_a_lost_journal_is_not_executed_again() {
         std::fs::remove_file(format!("{}{suffix}", journal.display())).ok();
     }
 
-    let dev = [support::DAAS, "dev", "--listen", "127.0.0.1:0"];
-    for program in [&[NAUTILUS][..], &dev] {
-        let run = start(program, &dir);
-        assert_eq!(run.code, 6, "{run:?}");
-        assert!(run.err.contains("there is no journal in"), "{}", run.err);
-        assert!(run.err.contains("`daas executor journal`"), "{}", run.err);
-        assert!(!journal.exists(), "running makes none");
-    }
+    refused_without_a_journal(&[NAUTILUS], &dir);
     let made = daas(&dir, &["executor", "journal"]);
     assert!(made.err.contains("outcome unknown: 1"), "{made:?}");
     made.ok();
@@ -106,6 +99,14 @@ fn an_executor_that_never_ran_has_a_journal_before_its_first_request() {
     }
     running.start_nautilus();
     asking.join().unwrap().ok();
+
+    // Once it was assigned something, a missing journal is a lost one.
+    running.nautilus.take().unwrap().kill();
+    running.gateway.take().unwrap().kill();
+    running.cluster.take().unwrap().kill();
+    std::fs::remove_dir_all(dir.join("nautilus")).unwrap();
+    let dev = [support::DAAS, "dev", "--listen", "127.0.0.1:0"];
+    refused_without_a_journal(&dev, &dir);
 }
 
 #[test]
@@ -131,6 +132,16 @@ fn what_is_wrong_with_the_key_of_bodies_is_a_matter_of_keys() {
         "{}",
         garbled.err
     );
+}
+
+#[track_caller]
+fn refused_without_a_journal(program: &[&str], dir: &Path) {
+    let run = start(program, dir);
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.err.contains("there is no journal in"), "{}", run.err);
+    assert!(run.err.contains("`daas executor journal`"), "{}", run.err);
+    let journal = dir.join("nautilus/journal.db");
+    assert!(!journal.exists(), "running makes none");
 }
 
 /// A cluster that takes requests and never answers.

@@ -194,6 +194,7 @@ async fn begin(
                     cluster: ground.cluster,
                     discovery: Some(ground.gateway_token),
                     audience: address.to_string(),
+                    config: Default::default(),
                     tls,
                 };
                 let gateway = gateway.build()?;

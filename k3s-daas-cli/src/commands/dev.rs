@@ -181,6 +181,7 @@ async fn start(
         cluster: ground.cluster,
         discovery: Some(ground.gateway_token),
         audience: session::audience(&app.settings),
+        config: app.settings.gateway()?,
         tls,
     };
     let gateway = gateway.build()?;

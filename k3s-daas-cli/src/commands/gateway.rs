@@ -114,6 +114,7 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         cluster,
         discovery: app.settings.value(Key::GatewayToken),
         audience: session::audience(&settled.settings),
+        config: settled.settings.gateway()?,
         tls,
     };
     let gateway = gateway.build()?;

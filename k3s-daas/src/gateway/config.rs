@@ -35,8 +35,21 @@ pub struct Config {
     pub answer_grace: Duration,
     /// Bytes of a body; the contract has 3 MiB.
     pub max_body_bytes: usize,
-    /// Bytes of all bodies that are held at once.
+    /// Bytes of all bodies from clients that are held at once.
     pub max_buffered_bytes: usize,
+    /// Bytes of them of one token.
+    pub max_buffered_bytes_per_token: usize,
+    /// Bytes of all answers that are held at once until their clients have read them; while one is taken
+    /// apart it is there twice.
+    pub max_answer_bytes: usize,
+    /// Bytes of them of one token.
+    pub max_answer_bytes_per_token: usize,
+    /// How long an answer waits for room.
+    #[serde(with = "duration_text")]
+    pub answer_patience: Duration,
+    /// How long a client may not read of a response before it is taken away.
+    #[serde(with = "duration_text")]
+    pub write_timeout: Duration,
     /// Time for a client to send its body.
     #[serde(with = "duration_text")]
     pub body_timeout: Duration,
@@ -69,6 +82,14 @@ pub struct Config {
     /// Watches at once of one token.
     pub max_watches_per_token: usize,
 
+    /// How long an executor may take for the gateway's own question before it counts as silent.
+    #[serde(with = "duration_text")]
+    pub probe_timeout: Duration,
+    /// How old what is known of the executors may be when `/readyz` is asked; half of that when a request
+    /// waits. It is also the longest time between questions while nobody answers. Each is a request on the
+    /// ledger, made with [`Config::discovery_token`].
+    #[serde(with = "duration_text")]
+    pub probe_interval: Duration,
     /// How long discovery is served from memory; at most 30 s.
     #[serde(with = "duration_text")]
     pub discovery_ttl: Duration,
@@ -127,6 +148,11 @@ impl Default for Config {
             answer_grace: Duration::from_secs(2),
             max_body_bytes: 3 << 20,
             max_buffered_bytes: 128 << 20,
+            max_buffered_bytes_per_token: 32 << 20,
+            max_answer_bytes: 256 << 20,
+            max_answer_bytes_per_token: 64 << 20,
+            answer_patience: Duration::from_secs(5),
+            write_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
             max_header_bytes: 32 << 10,
             max_headers: 100,
@@ -140,6 +166,8 @@ impl Default for Config {
             max_in_flight_per_token: 256,
             max_watches: 2_048,
             max_watches_per_token: 256,
+            probe_timeout: Duration::from_secs(6),
+            probe_interval: Duration::from_secs(15),
             discovery_ttl: MAX_DISCOVERY_TTL,
             watch_slice: Duration::from_secs(5),
             watch_lifetime: Duration::from_mins(45),
@@ -184,11 +212,32 @@ impl Config {
             "max_body_bytes",
             "at most 3 MiB",
         )?;
-        bound(
-            self.max_buffered_bytes >= self.max_body_bytes,
-            "max_buffered_bytes",
-            "at least max_body_bytes",
-        )?;
+        for (setting, value) in [
+            ("max_buffered_bytes", self.max_buffered_bytes),
+            (
+                "max_buffered_bytes_per_token",
+                self.max_buffered_bytes_per_token,
+            ),
+        ] {
+            bound(
+                (self.max_body_bytes..=MAX_ROOM).contains(&value),
+                setting,
+                "at least max_body_bytes and at most 1 TiB",
+            )?;
+        }
+        for (setting, value) in [
+            ("max_answer_bytes", self.max_answer_bytes),
+            (
+                "max_answer_bytes_per_token",
+                self.max_answer_bytes_per_token,
+            ),
+        ] {
+            bound(
+                (1 << 20..=MAX_ROOM).contains(&value),
+                setting,
+                "1 MiB to 1 TiB",
+            )?;
+        }
         bound(
             (1 << 13..=1 << 20).contains(&self.max_header_bytes),
             "max_header_bytes",
@@ -220,6 +269,9 @@ impl Config {
             ("handshake_timeout", self.handshake_timeout),
             ("idle_timeout", self.idle_timeout),
             ("watch_lifetime", self.watch_lifetime),
+            ("write_timeout", self.write_timeout),
+            ("probe_timeout", self.probe_timeout),
+            ("probe_interval", self.probe_interval),
             ("refusal_report", self.refusal_report),
         ] {
             bound(!value.is_zero(), setting, "more than nothing")?;
@@ -251,6 +303,7 @@ pub struct InvalidConfig {
 }
 
 const MAX_DISCOVERY_TTL: Duration = Duration::from_secs(30);
+const MAX_ROOM: usize = 1 << 40;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -282,6 +335,15 @@ mod tests {
         assert_eq!(
             with(&|c| c.max_body_bytes = (3 << 20) + 1),
             Err("max_body_bytes")
+        );
+        assert_eq!(
+            with(&|c| c.max_buffered_bytes_per_token = 1),
+            Err("max_buffered_bytes_per_token")
+        );
+        assert_eq!(with(&|c| c.max_answer_bytes = 0), Err("max_answer_bytes"));
+        assert_eq!(
+            with(&|c| c.write_timeout = Duration::ZERO),
+            Err("write_timeout")
         );
         assert_eq!(
             with(&|c| c.deadline = Duration::from_hours(1)),

@@ -1,21 +1,23 @@
 //! Discovery, OpenAPI and the version: the same for everybody, so fetched once and served to all.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{Response, StatusCode};
+use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::extract::{Asked, accept, parameters};
 use super::reply::{self, Refusal};
 use super::submit::{Caller, Timing};
 use super::{Body, Inner};
-use crate::types::RequestId;
-use crate::wire::ResponseEnvelope;
+use crate::types::{ByteString, RequestId};
 
-/// What was fetched, by path and `Accept`; what has a query is not kept.
+/// What was fetched, by path and `Accept`, and by the hash of its contents where that is asked for.
 #[derive(Debug)]
 pub(super) struct Discovery {
     ttl: Duration,
@@ -32,7 +34,8 @@ struct State {
     changed: Option<Instant>,
 }
 
-type Key = (String, String);
+/// Path, query, `Accept`.
+type Key = (String, String, String);
 
 /// One thing that is fetched by one and waited for by all who want it.
 #[derive(Debug, Default)]
@@ -42,8 +45,11 @@ struct Entry {
 
 #[derive(Clone, Debug)]
 struct Fetched {
+    /// The gateway's request on the ledger.
+    id: RequestId,
     status: u16,
-    envelope: Arc<ResponseEnvelope>,
+    headers: Arc<[(ByteString, ByteString)]>,
+    body: Bytes,
     at: Instant,
     generation: u64,
 }
@@ -108,19 +114,23 @@ impl Discovery {
 }
 
 impl Inner {
-    /// Discovery for whoever is allowed to ask at all; `None` if the gateway has no token of its own, or
-    /// if there is a query: anybody could fill what is kept with it, and the gateway would ask for them.
+    /// Discovery for whoever is allowed to ask at all, and the ID of the request it is from; `None` if the
+    /// gateway has no token of its own, or if there is a query, but for the hash of what is there: anybody
+    /// could fill what is kept with it, and the gateway would ask for them.
     pub(super) async fn discover(
         &self,
         caller: &Caller,
         asked: &Asked,
         timing: &mut Timing,
-    ) -> Option<Result<Response<Body>, Refusal>> {
+    ) -> Option<Result<(RequestId, Response<Body>), Refusal>> {
         let token = self.config.discovery_token?;
         // kubectl's own timeout is not part of what it asks.
-        if parameters(&asked.query).any(|(name, _)| name != "timeout") {
-            return None;
-        }
+        let mut parameters = parameters(&asked.query).filter(|(name, _)| name != "timeout");
+        let hash = match (parameters.next(), parameters.next()) {
+            (None, _) => None,
+            (Some((name, hash)), None) if name == "hash" => Some(hash),
+            _ => return None,
+        };
         let started = Instant::now();
         let message = asked.message_without_body(self.deadline_ms(asked));
         let checked = self.check(caller, &message, asked);
@@ -132,16 +142,34 @@ impl Inner {
             token,
             credential: None,
         };
-        let fetched = self.discovered(&own, asked, timing).await;
-        Some(fetched.and_then(|fetched| serve(asked, fetched)))
+        let mut question = asked.clone();
+        question.query.clear();
+        if let Some(hash) = hash {
+            if !self.is_listed(&asked.path, &hash).await {
+                return None;
+            }
+            question.query = format!("hash={hash}");
+        }
+        let fetched = self.discovered(&own, question, timing).await;
+        Some(fetched.and_then(|fetched| Ok((fetched.id, serve(asked, fetched)?))))
+    }
+
+    /// Whether the cluster itself names this hash for this path, now: there are only so many of those.
+    async fn is_listed(&self, path: &str, hash: &str) -> bool {
+        if !path.starts_with(OPENAPI) || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return false;
+        }
+        let Some((200, found)) = self.discover_own(OPENAPI, "application/json").await else {
+            return false;
+        };
+        let listed = serde_json::from_slice::<Listed<'_>>(&found).unwrap_or_default();
+        let wanted = format!("{path}?hash={hash}");
+        let mut urls = listed.paths.values().map(|listed| &listed.url);
+        urls.any(|url| *url == wanted)
     }
 
     /// What discovery says of `path`, for the gateway itself.
-    pub(super) async fn discover_own(
-        &self,
-        path: &str,
-        accept: &str,
-    ) -> Option<(u16, Arc<ResponseEnvelope>)> {
+    pub(super) async fn discover_own(&self, path: &str, accept: &str) -> Option<(u16, Bytes)> {
         let token = self.config.discovery_token?;
         let own = Caller {
             token,
@@ -150,19 +178,23 @@ impl Inner {
         let mut asked = Asked::get(path)?;
         asked.set_header("accept", accept.to_owned());
         let fetched = self
-            .discovered(&own, &asked, &mut Timing::default())
+            .discovered(&own, asked, &mut Timing::default())
             .await
             .ok()?;
-        Some((fetched.status, fetched.envelope))
+        Some((fetched.status, fetched.body))
     }
 
     async fn discovered(
         &self,
         own: &Caller,
-        asked: &Asked,
+        mut request: Asked,
         timing: &mut Timing,
     ) -> Result<Fetched, Refusal> {
-        let key = (asked.path.clone(), accept(asked).to_owned());
+        let key = (
+            request.path.clone(),
+            request.query.clone(),
+            accept(&request).to_owned(),
+        );
         let entry = self.discovery.entry(&key);
         // Whoever comes first fetches, the others wait for it here.
         let mut kept = entry.fetched.lock().await;
@@ -172,22 +204,22 @@ impl Inner {
         }
         self.metrics.discovery_misses.add(1);
         let generation = self.discovery.generation();
-        let mut request = asked.clone();
-        request.id = RequestId::new();
-        request.id_given = false;
-        request.query.clear();
-        request.body = bytes::Bytes::new();
+        request.body = Bytes::new();
+        request.deadline = None;
         request.headers.retain(|(name, _)| *name == "accept");
         request.set_header("user-agent", USER_AGENT.to_owned());
         let answer = self.execute(own, &request, timing).await?;
+        // From here on it is there once for all, and counts to what is kept here.
         let fetched = Fetched {
+            id: request.id,
             status: answer.status,
-            envelope: Arc::new(answer.envelope),
+            headers: answer.envelope.headers.into(),
+            body: answer.envelope.body.0.into(),
             at: Instant::now(),
             generation,
         };
         if matches!(fetched.status, 200 | 404 | 406) {
-            self.discovery.account(fetched.envelope.body.len());
+            self.discovery.account(fetched.body.len());
             *kept = Some(fetched.clone());
         }
         Ok(fetched)
@@ -197,7 +229,6 @@ impl Inner {
 /// What was fetched, or that the client has it already.
 fn serve(asked: &Asked, fetched: Fetched) -> Result<Response<Body>, Refusal> {
     let etag = fetched
-        .envelope
         .headers
         .iter()
         .find(|(name, _)| name[..] == *ETAG.as_str().as_bytes());
@@ -208,13 +239,25 @@ fn serve(asked: &Asked, fetched: Fetched) -> Result<Response<Body>, Refusal> {
                 .any(|known| weak(known) == weak_bytes(etag))
         })
     });
-    let envelope = ResponseEnvelope::clone(&fetched.envelope);
     let status = if has_it && fetched.status == 200 {
         StatusCode::NOT_MODIFIED.as_u16()
     } else {
         fetched.status
     };
-    reply::answer(status, envelope).ok_or(Refusal::LedgerFault)
+    reply::recorded(status, &fetched.headers, fetched.body, None).ok_or(Refusal::LedgerFault)
+}
+
+/// The root of OpenAPI v3: where each document is, with the hash of its contents.
+#[derive(Default, Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    paths: HashMap<Cow<'a, str>, ListedPath<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ListedPath<'a> {
+    #[serde(borrow, rename = "serverRelativeURL")]
+    url: Cow<'a, str>,
 }
 
 fn weak(tag: &str) -> &[u8] {
@@ -225,7 +268,8 @@ fn weak_bytes(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
-const USER_AGENT: &str = concat!("daas-gateway/", env!("CARGO_PKG_VERSION"));
+const OPENAPI: &str = "/openapi/v3";
+pub(super) const USER_AGENT: &str = concat!("daas-gateway/", env!("CARGO_PKG_VERSION"));
 /// Paths times encodings; a cluster with many API groups has a few hundred.
 const MAX_ENTRIES: usize = 1_024;
 /// OpenAPI alone is some megabytes.

@@ -7,7 +7,6 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::reply::Refusal;
 use crate::token::BEARER_PREFIX;
@@ -164,27 +163,6 @@ pub(super) fn asked(parts: &Parts, id: Option<RequestId>) -> Result<Asked, Unfor
     })
 }
 
-/// The body, all of it.
-///
-/// # Errors
-/// [`Refusal::BodyTooLarge`], [`Refusal::BodyTimeout`], [`Refusal::BodyBroken`].
-pub(super) async fn body<B>(body: B, limit: usize, timeout: Duration) -> Result<Bytes, Refusal>
-where
-    B: http_body::Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::BodyTooLarge(limit));
-    }
-    let collected = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(limit)),
-        Ok(Err(_)) => Err(Refusal::BodyBroken),
-        Err(_) => Err(Refusal::BodyTimeout),
-    }
-}
-
 /// What the ledger can be told of a request whose body was over every limit: the contract's own code.
 pub(super) fn oversized(asked: &Asked, deadline_ms: u64) -> RequestMessage {
     let mut message = asked.message_without_body(deadline_ms);
@@ -236,15 +214,17 @@ impl Asked {
         }
     }
 
-    /// What kind of stream it is, if it is one that nothing carries yet.
+    /// What is to be said of it, if it is a stream, which nothing carries yet.
     pub(super) fn stream(&self) -> Option<&'static str> {
         let path = &self.target.path;
         match path.subresource.as_str() {
             "exec" | "attach" | "portforward" if path.is_resource => {
-                Some("exec, attach and port-forward")
+                Some("exec, attach and port-forward are not served yet: they need")
             }
-            "log" if path.is_resource && self.is_followed() => Some("a followed log"),
-            _ if self.is_upgrade => Some("an upgraded connection"),
+            "log" if path.is_resource && self.is_followed() => {
+                Some("a followed log is not served yet: it needs")
+            }
+            _ if self.is_upgrade => Some("an upgraded connection is not served yet: it needs"),
             _ => None,
         }
     }

@@ -8,7 +8,10 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::discovery::Discovery;
+use super::executors::Executors;
+use super::holds::Holds;
 use super::pending::Pending;
+use crate::crypto::BlobHash;
 use crate::ledger::{Cursor, Ledger, SequencedEvent};
 use crate::types::{ClusterId, RequestId, TokenId};
 use crate::wire::{Event, K8sApiRequest};
@@ -20,6 +23,17 @@ pub(super) struct Follower {
     pub(super) pending: Arc<Pending>,
     pub(super) discovery: Arc<Discovery>,
     pub(super) progress: Arc<Progress>,
+    pub(super) executors: Arc<Executors>,
+    pub(super) holds: Arc<Holds>,
+}
+
+/// What was admitted and is not answered yet, as far as something is to be done then.
+#[derive(Default)]
+struct Unanswered {
+    /// Writes that change what discovery says.
+    changes: HashSet<(TokenId, RequestId)>,
+    /// Reads that this gateway submitted.
+    reads: HashSet<(TokenId, RequestId)>,
 }
 
 /// How far the follower has come.
@@ -42,8 +56,7 @@ impl Follower {
     /// Follows until `stop`; the stream resumes from its cursor, so nothing is missed on the way.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut wait = FIRST_WAIT;
-        // Writes that change what discovery says, until they are answered.
-        let mut changes = HashSet::new();
+        let mut unanswered = Unanswered::default();
         loop {
             let mut events = self.ledger.events(self.progress.followed().cursor);
             loop {
@@ -53,7 +66,7 @@ impl Follower {
                 };
                 match next {
                     Some(Ok(event)) => {
-                        self.handle(&event, &mut changes);
+                        self.handle(&event, &mut unanswered);
                         self.progress.advance(&event);
                         wait = FIRST_WAIT;
                     }
@@ -76,27 +89,46 @@ impl Follower {
         }
     }
 
-    fn handle(&self, event: &SequencedEvent, changes: &mut HashSet<(TokenId, RequestId)>) {
+    fn handle(&self, event: &SequencedEvent, unanswered: &mut Unanswered) {
         if event.event.cluster() != self.cluster {
             return;
         }
         match &event.event {
             Event::K8sRequestProcessed(processed) => {
                 self.pending.answer(processed);
-                if let Ok(id) = RequestId::from_bytes(&processed.request_id)
-                    && changes.remove(&(processed.token, id))
-                {
+                self.executors.heard(processed);
+                let Ok(id) = RequestId::from_bytes(&processed.request_id) else {
+                    return;
+                };
+                let key = (processed.token, id);
+                if unanswered.changes.remove(&key) {
                     self.discovery.invalidate();
+                }
+                if unanswered.reads.remove(&key)
+                    && let Ok(hash) = processed.envelope_hash[..].try_into()
+                {
+                    self.holds.shorten(processed.token, id, BlobHash(hash));
                 }
             }
-            Event::K8sApiRequest(request) if changes_discovery(request) => {
-                if changes.len() >= MAX_CHANGES {
-                    // Answers that never came: rather forget all than grow.
-                    changes.clear();
-                    self.discovery.invalidate();
+            Event::K8sApiRequest(request) => {
+                let Ok(id) = RequestId::from_bytes(&request.request_id) else {
+                    return;
+                };
+                let key = (request.seal_token_id, id);
+                if changes_discovery(request) {
+                    if unanswered.changes.len() >= MAX_CHANGES {
+                        // Answers that never came: rather forget all than grow.
+                        unanswered.changes.clear();
+                        self.discovery.invalidate();
+                    }
+                    unanswered.changes.insert(key);
                 }
-                if let Ok(id) = RequestId::from_bytes(&request.request_id) {
-                    changes.insert((request.seal_token_id, id));
+                if request.is_read && request.submitted_by == self.ledger.account() {
+                    if unanswered.reads.len() >= MAX_READS {
+                        // Their answers only stay longer.
+                        unanswered.reads.clear();
+                    }
+                    unanswered.reads.insert(key);
                 }
             }
             _ => {}
@@ -175,5 +207,6 @@ fn changes_discovery(request: &K8sApiRequest) -> bool {
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 const MAX_CHANGES: usize = 1_024;
+const MAX_READS: usize = 16_384;
 const MAX_PLACES: usize = 4_096;
 const PLACE_EVERY_MS: u64 = 1_000;

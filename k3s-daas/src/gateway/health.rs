@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::executors::Trouble;
 use super::extract::parameters;
 use super::{Body, Inner, reply};
 use crate::ledger::LedgerExt as _;
@@ -15,7 +16,7 @@ use crate::ledger::LedgerExt as _;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// `ledger`, `follower`, `blobs`, `executor` or `clock`.
+    /// `ledger`, `follower`, `blobs`, `executor`, `cluster` or `clock`.
     pub name: &'static str,
     /// What is wrong with it, if anything is.
     pub trouble: Option<String>,
@@ -67,9 +68,10 @@ impl Inner {
     }
 
     async fn examine(&self) -> Vec<Check> {
-        let (ledger, blobs) = tokio::join!(
+        let (ledger, blobs, unanswered) = tokio::join!(
             tokio::time::timeout(PATIENCE, self.ledger.sync()),
             tokio::time::timeout(PATIENCE, self.blobs.usage()),
+            self.examine_executors(),
         );
         let cursor = match &ledger {
             Ok(Ok(cursor)) => Some(*cursor),
@@ -100,12 +102,18 @@ impl Inner {
             };
             (trouble, snapshot.now_ms)
         });
+        let (executor, cluster) = match (executor, self.trouble()) {
+            (None, Some(silent @ Trouble::Silent { .. })) => (Some(silent.to_string()), None),
+            (None, Some(unreachable)) => (None, Some(unreachable.to_string())),
+            (executor, _) => (executor, unanswered),
+        };
         let check = |name, trouble| Check { name, trouble };
         vec![
             check("ledger", ledger),
             check("follower", follower),
             check("blobs", blobs),
             check("executor", executor),
+            check("cluster", cluster),
             check("clock", clock(ledger_ms)),
         ]
     }

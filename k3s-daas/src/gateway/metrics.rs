@@ -86,6 +86,12 @@ counters! {
     reviews
     /// Short watches that fed long ones.
     watch_slices
+    /// Questions of the gateway's own, whether anybody answers.
+    questions
+    /// Responses whose client did not read them, so that they were taken away.
+    unread
+    /// Answers to reads that stay in the blob store longer than need be.
+    holds_kept
 }
 
 /// One counter.

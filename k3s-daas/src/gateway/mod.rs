@@ -10,11 +10,15 @@
 //! It cannot reach a cluster: all it can do is ask the ledger.
 
 mod authenticate;
+mod body;
 mod config;
 mod discovery;
+mod executors;
 mod extract;
 mod follow;
 mod health;
+mod holds;
+mod intake;
 mod limits;
 mod metrics;
 mod pending;
@@ -22,6 +26,7 @@ mod record;
 mod reply;
 mod review;
 mod review_body;
+mod room;
 mod serve;
 mod submit;
 #[cfg(test)]
@@ -37,6 +42,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -51,14 +57,18 @@ use crate::contract::Code;
 use crate::ledger::{Ledger, LedgerExt as _};
 use crate::types::{ClusterId, RequestId, TokenId};
 use authenticate::Signatures;
+use body::Keeping;
 use discovery::Discovery;
+use executors::Executors;
 use extract::{Asked, REQUEST_ID_HEADER};
 use follow::{Follower, Progress};
+use holds::Holds;
 use limits::Limit;
 use metrics::Metrics;
 use pending::Pending;
 use record::Recorder;
 use reply::Refusal;
+use room::Room;
 use submit::{Caller, Timing};
 
 /// The body of a response; never fails, but a watch's may end early.
@@ -109,8 +119,12 @@ struct Inner {
     signatures: Signatures,
     in_flight: Limit<TokenId>,
     watches: Limit<TokenId>,
-    /// Room for bodies, in KiB.
-    buffers: Semaphore,
+    executors: Arc<Executors>,
+    holds: Arc<Holds>,
+    /// Room for bodies from clients.
+    buffers: Room<TokenId>,
+    /// Room for answers, until they are sent.
+    answers: Room<TokenId>,
     searches: Semaphore,
     readiness: AsyncMutex<Option<(Instant, Vec<Check>)>>,
     quiet: Quiet,
@@ -266,12 +280,21 @@ impl GatewayBuilder {
         let discovery = Arc::new(Discovery::new(config.discovery_ttl));
         let start = ledger.view(|snapshot| snapshot.cursor);
         let progress = Arc::new(Progress::starting_at(start));
+        let executors = Arc::new(Executors::new());
+        let holds = Arc::new(Holds::spawn(
+            blobs.clone(),
+            config.read_retention,
+            metrics.clone(),
+            stop.clone(),
+        ));
         let follower = Follower {
             ledger: ledger.clone(),
             cluster,
             pending: pending.clone(),
             discovery: discovery.clone(),
             progress: progress.clone(),
+            executors: executors.clone(),
+            holds: holds.clone(),
         };
         tokio::spawn(follower.run(stop.clone()));
         let recorder = Recorder::spawn(
@@ -284,7 +307,13 @@ impl GatewayBuilder {
         let inner = Inner {
             in_flight: Limit::new(config.max_in_flight, config.max_in_flight_per_token),
             watches: Limit::new(config.max_watches, config.max_watches_per_token),
-            buffers: Semaphore::new(config.max_buffered_bytes.div_ceil(KIB)),
+            executors: executors.clone(),
+            holds,
+            buffers: Room::new(
+                config.max_buffered_bytes,
+                config.max_buffered_bytes_per_token,
+            ),
+            answers: Room::new(config.max_answer_bytes, config.max_answer_bytes_per_token),
             searches: Semaphore::new(1),
             signatures: Signatures::default(),
             readiness: AsyncMutex::default(),
@@ -300,8 +329,11 @@ impl GatewayBuilder {
             discovery,
             recorder,
         };
+        let inner = Arc::new(inner);
+        let asking = executors::keep_asking(Arc::downgrade(&inner), executors, stop.clone());
+        tokio::spawn(asking);
         Ok(Gateway {
-            inner: Arc::new(inner),
+            inner,
             tls,
             _follower: Arc::new(stop.drop_guard()),
         })
@@ -363,9 +395,15 @@ impl Inner {
         let verified = self.authenticate(parts)?;
         trail.token = Some(verified.token);
         let held = self.in_flight.of(verified.token, Some(permit));
-        let _held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
+        let held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
         let given = extract::request_id(&parts.headers)?;
         trail.id = given;
+        if given.is_some_and(|id| self.is_ahead(id)) {
+            return Err(Refusal::BadRequest(
+                "Daas-Request-Id is of a time to come: the clocks of the two machines differ, or it is no \
+                 UUIDv7 of the time it was made at",
+            ));
+        }
         let caller = Caller {
             token: verified.token,
             credential: Some(verified),
@@ -382,18 +420,33 @@ impl Inner {
         } else {
             trail.resource.clone_from(&asked.path);
         }
-        let _room = self.read_body(&caller, &mut asked, body).await?;
+        let _room = self.read_body(&caller, &mut asked, parts, body).await?;
         trail.timing.authorize = trail.begun.elapsed();
 
-        self.dispatch(&caller, &asked, &mut trail.timing).await
+        let response = self.dispatch(&caller, &asked, trail).await?;
+        if asked.is_watch() {
+            // These are counted by themselves.
+            return Ok(response);
+        }
+        Ok(response.map(|body| Keeping::new(body, held).boxed_unsync()))
+    }
+
+    /// Whether an ID is of a time further ahead than clocks may be apart.
+    fn is_ahead(&self, id: RequestId) -> bool {
+        let latest_ms = self
+            .ledger
+            .now_ms()
+            .saturating_add(self.known_for().ahead_ms);
+        id.timestamp_ms() > latest_ms
     }
 
     async fn dispatch(
         self: &Arc<Self>,
         caller: &Caller,
         asked: &Asked,
-        timing: &mut Timing,
+        trail: &mut Trail,
     ) -> Result<Response<Body>, Refusal> {
+        let timing = &mut trail.timing;
         if let Some(what) = asked.stream() {
             // Whoever may not is told that, and not that it would not work either.
             let message = asked.message_without_body(self.deadline_ms(asked));
@@ -407,52 +460,19 @@ impl Inner {
             && !asked.id_given
             && let Some(response) = self.discover(caller, asked, timing).await
         {
-            return response;
+            let (id, response) = response?;
+            // The request on the ledger that the answer is from.
+            trail.id = Some(id);
+            return Ok(response);
         }
         if asked.target.is_self_review && review::is_about_access(asked) {
             return self.review(caller, asked, timing).await;
         }
         let answer = self.execute(caller, asked, timing).await?;
-        reply::answer(answer.status, answer.envelope).ok_or(Refusal::WrongBytes {
+        reply::answer(answer).ok_or(Refusal::WrongBytes {
             id: asked.id,
             what: "its status is none",
         })
-    }
-
-    /// Reads the body into `asked`, within the room there is for bodies, which is held for what is returned.
-    async fn read_body<B>(
-        &self,
-        caller: &Caller,
-        asked: &mut Asked,
-        body: B,
-    ) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, Refusal>
-    where
-        B: http_body::Body + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let limit = self.config.max_body_bytes;
-        let hint = body.size_hint();
-        if hint.exact() == Some(0) {
-            return Ok(None);
-        }
-        let expected = hint.upper().map_or(limit, |upper| {
-            usize::try_from(upper).unwrap_or(usize::MAX).min(limit)
-        });
-        let kib = u32::try_from(expected.div_ceil(KIB)).unwrap_or(u32::MAX);
-        let room = self.buffers.try_acquire_many(kib);
-        let room = room.map_err(|_| Refusal::TooMany("large bodies"))?;
-        match extract::body(body, limit, self.config.body_timeout).await {
-            Ok(bytes) => asked.body = bytes,
-            Err(refusal) => {
-                if matches!(refusal, Refusal::BodyTooLarge(_)) {
-                    let message = extract::oversized(asked, self.deadline_ms(asked));
-                    let now_ms = self.ledger.now_ms();
-                    self.record(caller, Code::PayloadTooLarge, &message, now_ms);
-                }
-                return Err(refusal);
-            }
-        }
-        Ok(Some(room))
     }
 
     /// Records a request that is not of its form, if the contract has a code for that.
@@ -567,5 +587,4 @@ impl Quiet {
     }
 }
 
-const KIB: usize = 1_024;
 const QUIET: Duration = Duration::from_secs(1);

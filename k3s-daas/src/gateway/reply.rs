@@ -10,10 +10,13 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Map, Value, json};
 
 use super::Body;
+use super::body::Pieces;
+use super::room::Taken;
+use super::submit::Answer;
 use crate::contract::Code;
 use crate::token::CredentialError;
 use crate::types::{
-    InvalidRequest, MIST_PER_SUI, Malformed, RequestId, ResourcePath, Target, TokenId,
+    ByteString, InvalidRequest, MIST_PER_SUI, Malformed, RequestId, ResourcePath, Target, TokenId,
 };
 use crate::wire::ResponseEnvelope;
 
@@ -40,8 +43,14 @@ pub(super) enum Refusal {
     BodyTimeout,
     /// The body broke off.
     BodyBroken,
-    /// A stream or upgrade, which there is nothing to carry for yet.
+    /// A stream or upgrade, which there is nothing to carry for yet: the first part of what is said.
     Stream(&'static str),
+    /// An ID of the client's own that is too old to be known if it was used.
+    ExpiredId(RequestId),
+    /// No executor answers, or none reaches the cluster; why.
+    NobodyAnswers(String),
+    /// There is an answer, but no room for it.
+    NoRoom { id: RequestId, is_read: bool },
     /// A watch of which no JSON is accepted.
     WatchEncoding,
     /// A watch from the beginning by a token that may not list.
@@ -79,10 +88,12 @@ pub(super) enum Refusal {
 }
 
 /// Why a deadline's answer is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Nobody answered.
-    Deadline,
+    /// Nobody answered; what is known of the reason.
+    Deadline(Option<String>),
+    /// The initial events of a watch did not end in time.
+    InitialEvents,
     /// The ledger did not say whether it has the request.
     Ledger,
 }
@@ -155,7 +166,31 @@ impl Refusal {
             Self::BodyBroken => told(StatusCode::BAD_REQUEST, "the body broke off"),
             Self::Stream(what) => told(
                 StatusCode::NOT_IMPLEMENTED,
-                format!("{what} is not served yet: it needs the link between gateway and cluster"),
+                format!("{what} the link between gateway and cluster"),
+            ),
+            Self::ExpiredId(id) => told(
+                StatusCode::GONE,
+                format!(
+                    "the ID {id} is too old: whether it was used before may not be known any more, and nothing \
+                     was begun; if daas request show {id} knows nothing of it, use a new one"
+                ),
+            ),
+            Self::NobodyAnswers(why) => told(StatusCode::SERVICE_UNAVAILABLE, why.as_str()),
+            Self::NoRoom { id, is_read: true } => told(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!(
+                    "too many large answers at once: that to request {id} found no room, try again, or read \
+                     the others"
+                ),
+            )
+            .retry_after(1),
+            Self::NoRoom { id, .. } => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!(
+                    "request {id} was answered and the answer is recorded, but too many large answers are \
+                     under way to bring this one; the same request with Daas-Request-Id: {id} fetches it, \
+                     daas request show {id} says what became of it"
+                ),
             ),
             Self::WatchEncoding => told(
                 StatusCode::NOT_ACCEPTABLE,
@@ -198,9 +233,13 @@ impl Refusal {
                 format!("request {id} opened a stream, which cannot be repeated"),
             ),
             Self::Unanswered { id, is_read, why } => {
-                let what = match (why, is_read) {
-                    (Why::Deadline, _) => "the deadline passed without an answer",
-                    (Why::Ledger, _) => "the ledger did not say whether it has the request",
+                let what = match why {
+                    Why::Deadline(None) => "the deadline passed without an answer".to_owned(),
+                    Why::Deadline(Some(why)) => {
+                        format!("the deadline passed without an answer: {why}")
+                    }
+                    Why::InitialEvents => "the initial events did not end in time".to_owned(),
+                    Why::Ledger => "the ledger did not say whether it has the request".to_owned(),
                 };
                 let outcome = if *is_read {
                     "nothing was to be changed"
@@ -269,6 +308,9 @@ impl Refusal {
             Self::TooMany(_) => "too_many",
             Self::OtherRequest(_) | Self::IsSession(_) => "other_request",
             Self::BodyGone(_) => "body_gone",
+            Self::ExpiredId(_) => "expired_id",
+            Self::NobodyAnswers(_) => "nobody_answers",
+            Self::NoRoom { .. } => "no_room",
             Self::Unanswered { .. } => "unanswered",
             Self::LedgerBusy => "ledger_busy",
             Self::LedgerFull => "ledger_full",
@@ -456,19 +498,30 @@ impl Told {
 /// The recorded answer, header by header and byte for byte.
 ///
 /// `None` for a status that is no answer; the contract admits none.
-pub(super) fn answer(status: u16, envelope: ResponseEnvelope) -> Option<Response<Body>> {
+pub(super) fn answer(answer: Answer) -> Option<Response<Body>> {
+    let ResponseEnvelope { headers, body } = answer.envelope;
+    recorded(answer.status, &headers, body.0.into(), answer.room)
+}
+
+/// The same of its parts; the room is given back as the body is sent.
+pub(super) fn recorded(
+    status: u16,
+    headers: &[(ByteString, ByteString)],
+    body: Bytes,
+    room: Option<Taken>,
+) -> Option<Response<Body>> {
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|status| (200..=599).contains(&status.as_u16()))?;
     let has_body = status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
     let body = if has_body {
-        Bytes::from(envelope.body.0)
+        Pieces::new(body, room).boxed_unsync()
     } else {
-        Bytes::new()
+        full(Bytes::new())
     };
-    let mut response = Response::new(full(body));
+    let mut response = Response::new(body);
     *response.status_mut() = status;
-    for (name, value) in &envelope.headers {
+    for (name, value) in headers {
         // Only those that an envelope may have, whoever made it.
         let known = ResponseEnvelope::HEADERS
             .iter()
@@ -698,17 +751,33 @@ mod tests {
         let refusal = Refusal::Unanswered {
             id,
             is_read: false,
-            why: Why::Deadline,
+            why: Why::Deadline(Some("is daas-nautilus running?".into())),
         };
         let response = refusal.response();
         assert_eq!(response.status(), 504);
         assert!(!response.headers().contains_key(RETRY_AFTER));
         let message = refusal.told().message;
         assert!(message.contains("outcome unknown"), "{message}");
+        assert!(message.contains("is daas-nautilus running?"), "{message}");
         assert!(
             message.contains(&format!("daas request show {id}")),
             "{message}"
         );
+    }
+
+    #[test]
+    fn what_was_done_is_never_to_be_retried() {
+        let id = RequestId::new();
+        for (refusal, status, retries) in [
+            (Refusal::NoRoom { id, is_read: true }, 429, true),
+            (Refusal::NoRoom { id, is_read: false }, 503, false),
+            (Refusal::NobodyAnswers("why".into()), 503, false),
+            (Refusal::ExpiredId(id), 410, false),
+        ] {
+            let response = refusal.response();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), retries);
+        }
     }
 
     #[test]
@@ -737,12 +806,19 @@ mod tests {
             ],
             body: "{}".into(),
         };
-        let response = answer(200, envelope.clone()).unwrap();
+        let answer = |status| {
+            super::answer(Answer {
+                status,
+                envelope: envelope.clone(),
+                room: None,
+            })
+        };
+        let response = answer(200).unwrap();
         let names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["content-type", "warning"]);
         assert_eq!(response.headers().get_all("warning").iter().count(), 2);
         for status in [0, 100, 101, 199, 600, 65_535] {
-            assert!(answer(status, envelope.clone()).is_none(), "{status}");
+            assert!(answer(status).is_none(), "{status}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Self-reviews: what `kubectl auth can-i` says is what happens, by the token's rules and stake and by the
 //! cluster's own rules, both.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -55,7 +57,7 @@ impl Inner {
         }
         // Everything that holds here allows it: the cluster has the last word.
         let answer = self.execute(caller, asked, timing).await?;
-        reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault)
+        reply::answer(answer).ok_or(Refusal::LedgerFault)
     }
 
     /// Why the token does not allow what a review asks for, if it does not.
@@ -118,7 +120,7 @@ impl Inner {
         let Some((200, found)) = self.discover_own(path, AGGREGATED).await else {
             return false;
         };
-        let Ok(groups) = serde_json::from_slice::<GroupList>(&found.body) else {
+        let Ok(groups) = serde_json::from_slice::<GroupList>(&found) else {
             return false;
         };
         groups
@@ -148,19 +150,20 @@ impl Inner {
             .as_ref()
             .and_then(|answer| RulesStatus::deserialize(&answer["status"]).ok());
         let (Some(mut parsed), Some(theirs)) = (parsed, status) else {
-            return reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault);
+            return reply::answer(answer).ok_or(Refusal::LedgerFault);
         };
         if answer.status != 201 {
-            return reply::answer(answer.status, answer.envelope).ok_or(Refusal::LedgerFault);
+            return reply::answer(answer).ok_or(Refusal::LedgerFault);
         }
         let ours = self.own_rules(caller.token, namespace);
         let both = RulesStatus {
-            resource_rules: pairs(&ours.resource_rules, &theirs.resource_rules)
-                .filter_map(|(a, b)| a.and(b))
-                .collect(),
-            non_resource_rules: pairs(&ours.non_resource_rules, &theirs.non_resource_rules)
-                .filter_map(|(a, b)| a.and(b))
-                .collect(),
+            resource_rules: merged(
+                pairs(&ours.resource_rules, &theirs.resource_rules).filter_map(|(a, b)| a.and(b)),
+            ),
+            non_resource_rules: merged_urls(
+                pairs(&ours.non_resource_rules, &theirs.non_resource_rules)
+                    .filter_map(|(a, b)| a.and(b)),
+            ),
             incomplete: theirs.incomplete,
             evaluation_error: theirs.evaluation_error,
         };
@@ -442,6 +445,100 @@ impl NonResourceRule {
     }
 }
 
+/// The same rules with each thing said once.
+fn merged(rules: impl Iterator<Item = ResourceRule>) -> Vec<ResourceRule> {
+    type Place = (String, String, Vec<String>);
+    let mut verbs: BTreeMap<Place, BTreeSet<String>> = BTreeMap::new();
+    for rule in rules {
+        for (group, resource) in pairs(&rule.api_groups, &rule.resources) {
+            let mut names = rule.resource_names.clone();
+            names.sort();
+            let place = (group.clone(), resource.clone(), names);
+            verbs.entry(place).or_default().extend(rule.verbs.clone());
+        }
+    }
+    let covers = |wide: &Place, narrow: &Place| {
+        same_or_any(&wide.0, &narrow.0).as_ref() == Some(&narrow.0)
+            && same_resource(&wide.1, &narrow.1).as_ref() == Some(&narrow.1)
+            && (wide.2.is_empty()
+                || (!narrow.2.is_empty() && narrow.2.iter().all(|name| wide.2.contains(name))))
+    };
+    let mut by_group: BTreeMap<(Vec<String>, String, Vec<String>), Vec<String>> = BTreeMap::new();
+    for ((group, resource, names), verbs) in uncovered(verbs, covers) {
+        by_group
+            .entry((verbs, group, names))
+            .or_default()
+            .push(resource);
+    }
+    type Said = (Vec<String>, Vec<String>, Vec<String>);
+    let mut by_resources: BTreeMap<Said, Vec<String>> = BTreeMap::new();
+    for ((verbs, group, names), resources) in by_group {
+        by_resources
+            .entry((verbs, resources, names))
+            .or_default()
+            .push(group);
+    }
+    by_resources
+        .into_iter()
+        .map(
+            |((verbs, resources, resource_names), api_groups)| ResourceRule {
+                verbs,
+                api_groups,
+                resources,
+                resource_names,
+            },
+        )
+        .collect()
+}
+
+/// The same for paths.
+fn merged_urls(rules: impl Iterator<Item = NonResourceRule>) -> Vec<NonResourceRule> {
+    let mut verbs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rule in rules {
+        for url in rule.non_resource_urls {
+            verbs.entry(url).or_default().extend(rule.verbs.clone());
+        }
+    }
+    let covers = |wide: &String, narrow: &String| same_url(wide, narrow).as_ref() == Some(narrow);
+    let mut kept: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for (url, verbs) in uncovered(verbs, covers) {
+        kept.entry(verbs).or_default().push(url);
+    }
+    kept.into_iter()
+        .map(|(verbs, non_resource_urls)| NonResourceRule {
+            verbs,
+            non_resource_urls,
+        })
+        .collect()
+}
+
+/// The places with their verbs, without those of which a wider place says the same; `*` alone if that is
+/// among the verbs.
+fn uncovered<P: Ord + Clone>(
+    verbs: BTreeMap<P, BTreeSet<String>>,
+    covers: impl Fn(&P, &P) -> bool,
+) -> Vec<(P, Vec<String>)> {
+    let says = |wide: &BTreeSet<String>, narrow: &BTreeSet<String>| {
+        wide.contains("*") || narrow.is_subset(wide)
+    };
+    let is_covered = |place: &P, held: &BTreeSet<String>| {
+        let mut others = verbs.iter().filter(|(other, _)| *other != place);
+        others.any(|(other, theirs)| covers(other, place) && says(theirs, held))
+    };
+    verbs
+        .iter()
+        .filter(|(place, held)| !is_covered(place, held))
+        .map(|(place, held)| {
+            let verbs = if held.contains("*") {
+                vec!["*".to_owned()]
+            } else {
+                held.iter().cloned().collect()
+            };
+            (place.clone(), verbs)
+        })
+        .collect()
+}
+
 fn pairs<'a, T>(ours: &'a [T], theirs: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
     ours.iter()
         .flat_map(move |a| theirs.iter().map(move |b| (a, b)))
@@ -560,6 +657,45 @@ mod tests {
         assert_eq!(pods.and(&other_name), None);
         // An empty list matches nothing.
         assert_eq!(all.and(&rule(&["get"], &[], &["pods"], &[])), None);
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let said = [
+            rule(&["get"], &["", "apps"], &["pods"], &[]),
+            rule(&["list", "get"], &[""], &["pods"], &[]),
+            rule(&["get"], &[""], &["pods"], &["a"]),
+            rule(&["get"], &[""], &["pods", "secrets"], &[]),
+            rule(&["get", "patch"], &[""], &["secrets"], &["b", "a"]),
+            rule(&["*", "get"], &["batch"], &["*"], &[]),
+            rule(&["create"], &["batch"], &["jobs"], &[]),
+        ];
+        assert_eq!(
+            merged(said.into_iter()),
+            [
+                rule(&["*"], &["batch"], &["*"], &[]),
+                rule(&["get"], &["apps"], &["pods"], &[]),
+                rule(&["get"], &[""], &["secrets"], &[]),
+                rule(&["get", "list"], &[""], &["pods"], &[]),
+                rule(&["get", "patch"], &[""], &["secrets"], &["a", "b"]),
+            ]
+        );
+        let urls = |verbs: &[&str], urls: &[&str]| NonResourceRule {
+            verbs: verbs.iter().map(|&verb| verb.into()).collect(),
+            non_resource_urls: urls.iter().map(|&url| url.into()).collect(),
+        };
+        let said = [
+            urls(&["get"], &["/api", "/api/*", "/healthz", "/version"]),
+            urls(&["get"], &["/healthz", "/version", "/api/v1"]),
+            urls(&["post"], &["/version"]),
+        ];
+        assert_eq!(
+            merged_urls(said.into_iter()),
+            [
+                urls(&["get"], &["/api", "/api/*", "/healthz"]),
+                urls(&["get", "post"], &["/version"]),
+            ]
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Connections: accepting, TLS, HTTP/1.1 and HTTP/2, and an end to each of them.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::Limit;
 use super::tls::Tls;
-use super::{Gateway, extract};
+use super::{Body, Gateway, extract};
 
 /// Accepts until `shutdown`, then lets what is under way end.
 pub(super) async fn run(
@@ -90,6 +93,8 @@ struct Activity {
     under_way: AtomicUsize,
     last_ms: AtomicU64,
     begun: Instant,
+    /// Responses on their way.
+    responses: Mutex<Vec<Weak<Sending>>>,
 }
 
 impl Connection {
@@ -148,17 +153,13 @@ impl Connection {
                         .headers_mut()
                         .insert(http::header::CONNECTION, close);
                 }
-                // The response's body counts as activity until it is sent.
-                let response = response.map(|body| WithGuard {
-                    body,
-                    _active: active,
-                });
+                let response = response.map(|body| activity.send(body, active));
                 Ok::<_, std::convert::Infallible>(response)
             }
         });
         let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
         let mut is_ending = false;
-        let tick = config.idle_timeout.min(TICK);
+        let tick = config.idle_timeout.min(config.write_timeout).min(TICK);
         let mut ticks = tokio::time::interval(tick);
         loop {
             tokio::select! {
@@ -173,6 +174,11 @@ impl Connection {
                     served.as_mut().graceful_shutdown();
                 }
                 _ = ticks.tick() => {
+                    let unread = activity.take_unread(config.write_timeout);
+                    self.gateway.inner.metrics.unread.add(unread.taken);
+                    if unread.is_hopeless {
+                        return;
+                    }
                     let idle = activity.idle();
                     if idle > config.idle_timeout + tick * 2 {
                         // It did not even take notice of being asked to end.
@@ -194,6 +200,41 @@ impl Activity {
             under_way: AtomicUsize::new(0),
             last_ms: AtomicU64::new(0),
             begun: Instant::now(),
+            responses: Mutex::default(),
+        }
+    }
+
+    /// A response's body, which counts as activity until it is sent.
+    fn send(&self, body: Body, active: Active) -> Paced {
+        let sending = Arc::new(Sending {
+            turn: Mutex::new(Turn {
+                body: Some(body),
+                waits_since: Some(Instant::now()),
+            }),
+            _active: active,
+        });
+        let mut responses = lock(&self.responses);
+        if responses.len() >= MAX_STREAMS as usize {
+            responses.retain(|sending| sending.strong_count() > 0);
+        }
+        responses.push(Arc::downgrade(&sending));
+        Paced(sending)
+    }
+
+    /// Takes away the responses of which their client has read nothing for so long.
+    fn take_unread(&self, timeout: Duration) -> Unread {
+        let mut responses = lock(&self.responses);
+        responses.retain(|sending| sending.strong_count() > 0);
+        let responses: Vec<_> = responses.iter().filter_map(Weak::upgrade).collect();
+        let before = responses.iter().filter(|sending| sending.is_gone()).count();
+        for sending in &responses {
+            sending.take_unread(timeout);
+        }
+        let gone = responses.iter().filter(|sending| sending.is_gone()).count();
+        let is_all = gone > 0 && gone >= self.under_way.load(Relaxed);
+        Unread {
+            taken: (gone.saturating_sub(before)) as u64,
+            is_hopeless: is_all || gone > MAX_UNREAD,
         }
     }
 
@@ -224,36 +265,94 @@ impl Drop for Active {
     }
 }
 
-/// A body that keeps something until it is sent.
-struct WithGuard<B> {
-    body: B,
+/// What came of looking for clients that do not read.
+struct Unread {
+    taken: u64,
+    /// Nothing else goes on there, or too much of that.
+    is_hopeless: bool,
+}
+
+/// A response's body, which is taken away from a client that does not read it: what it holds is bounded
+/// for all.
+///
+/// HTTP/2 has a window for each stream, so a connection that is well may have streams that are stuck.
+struct Paced(Arc<Sending>);
+
+struct Sending {
+    turn: Mutex<Turn>,
     _active: Active,
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for WithGuard<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+struct Turn {
+    /// Until it is taken away.
+    body: Option<Body>,
+    /// Since when it is the client's turn: hyper asks for more as soon as that can be sent.
+    waits_since: Option<Instant>,
+}
+
+impl Sending {
+    fn is_gone(&self) -> bool {
+        lock(&self.turn).body.is_none()
+    }
+
+    fn take_unread(&self, timeout: Duration) {
+        let mut turn = lock(&self.turn);
+        let is_unread = turn
+            .waits_since
+            .is_some_and(|since| since.elapsed() > timeout);
+        let body = if is_unread { turn.body.take() } else { None };
+        drop(turn);
+        // Not while it is locked: it may be a watch, which has much to end.
+        drop(body);
+    }
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = NotRead;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(context)
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, NotRead>>> {
+        let mut turn = lock(&self.0.turn);
+        let Some(body) = &mut turn.body else {
+            return Poll::Ready(Some(Err(NotRead)));
+        };
+        let polled = Pin::new(body).poll_frame(context);
+        turn.waits_since = matches!(polled, Poll::Ready(Some(_))).then(Instant::now);
+        polled.map_err(|never| match never {})
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        let turn = lock(&self.0.turn);
+        turn.body
+            .as_ref()
+            .is_some_and(http_body::Body::is_end_stream)
     }
 
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+    fn size_hint(&self) -> SizeHint {
+        let turn = lock(&self.0.turn);
+        turn.body
+            .as_ref()
+            .map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the client did not read the response")]
+struct NotRead;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Streams of one HTTP/2 connection; kube-apiserver's own bound is of this size.
 const MAX_STREAMS: u32 = 250;
 /// Resets that a client may run ahead by before the connection is closed.
 const MAX_RESETS: usize = 64;
+/// Responses that were taken away and that their client keeps open all the same.
+const MAX_UNREAD: usize = 8;
 /// A dead peer is found out in twice this.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How exactly idle time is kept.

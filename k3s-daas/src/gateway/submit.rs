@@ -8,6 +8,7 @@ use super::Inner;
 use super::extract::Asked;
 use super::pending::{Answered, Waiter};
 use super::reply::{Denial, Refusal, Why};
+use super::room::Taken;
 use crate::blob::{self, Holder};
 use crate::contract::{
     Asker, Call, Code, SealToken, State, check_request, derive_target, request_digest,
@@ -33,6 +34,8 @@ pub(super) struct Caller {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) envelope: ResponseEnvelope,
+    /// What it takes of the room for answers, for as long as it is there.
+    pub(super) room: Option<Taken>,
 }
 
 /// Where the time of a request went.
@@ -61,14 +64,30 @@ impl Inner {
         asked: &Asked,
         timing: &mut Timing,
     ) -> Result<Answer, Refusal> {
-        let started = Instant::now();
         if asked.id_given {
             // Made before, perhaps a moment ago by another gateway.
             self.sync(asked).await?;
             if self.is_known(caller.token, asked.id) {
                 return self.join(caller, asked, timing).await;
             }
+            self.last_ms(asked)?;
         }
+        if self.answers.is_full(caller.token) {
+            // Before anything is begun, which may be a write.
+            return Err(Refusal::TooMany("large answers"));
+        }
+        self.is_anybody_there().await?;
+        self.carry_out(caller, asked, timing).await
+    }
+
+    /// The same for what is surely new, whether anybody is known to answer or not.
+    pub(super) async fn carry_out(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        timing: &mut Timing,
+    ) -> Result<Answer, Refusal> {
+        let started = Instant::now();
         let prepared = self.prepare(caller, asked)?;
         self.check(caller, &prepared.message, asked)?;
         timing.authorize += started.elapsed();
@@ -143,19 +162,63 @@ impl Inner {
 
     /// Ledger time by which the request must be answered.
     pub(super) fn deadline_ms(&self, asked: &Asked) -> u64 {
+        let now_ms = self.ledger.now_ms();
+        now_ms.saturating_add(self.patience_ms(asked))
+    }
+
+    /// The same for a request that is to be admitted: nothing is admitted under an ID of the client's own
+    /// once what that was used for may be pruned.
+    ///
+    /// # Errors
+    /// [`Refusal::ExpiredId`]
+    fn last_ms(&self, asked: &Asked) -> Result<u64, Refusal> {
+        let now_ms = self.ledger.now_ms();
+        let patience_ms = self.patience_ms(asked);
+        let wanted_ms = now_ms.saturating_add(patience_ms);
+        if !asked.id_given {
+            return Ok(wanted_ms);
+        }
+        let known = self.known_for();
+        let end_ms = asked.id.timestamp_ms().saturating_add(known.behind_ms);
+        // Time for an answer must be left, too.
+        let least_ms = patience_ms
+            .min(in_ms(self.config.deadline))
+            .min(known.behind_ms / 4)
+            .max(1);
+        if end_ms < now_ms.saturating_add(least_ms) {
+            return Err(Refusal::ExpiredId(asked.id));
+        }
+        Ok(wanted_ms.min(end_ms))
+    }
+
+    fn patience_ms(&self, asked: &Asked) -> u64 {
         let wanted = asked.deadline.filter(|deadline| !deadline.is_zero());
-        let deadline = wanted
-            .unwrap_or(self.config.deadline)
-            .min(self.config.max_deadline);
-        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        self.ledger.now_ms().saturating_add(deadline_ms.max(1))
+        let wanted = wanted.unwrap_or(self.config.deadline);
+        in_ms(wanted.min(self.config.max_deadline)).max(1)
+    }
+
+    /// How old, and how far ahead, an ID of a client's own may be.
+    ///
+    /// A request is held at least for the shortest time that the policy keeps an answer, from when it was
+    /// made; an ID's own time is up to `ahead_ms` later than that.
+    pub(super) fn known_for(&self) -> KnownFor {
+        let kept_ms = self.ledger.view(|snapshot| {
+            let cluster = snapshot.state.cluster(self.cluster)?;
+            cluster.policy.response_ttl_ms.iter().min().copied()
+        });
+        let kept_ms = kept_ms.unwrap_or_default();
+        let ahead_ms = MAX_AHEAD_MS.min(kept_ms / 2);
+        KnownFor {
+            ahead_ms,
+            behind_ms: kept_ms - ahead_ms,
+        }
     }
 
     fn prepare(&self, caller: &Caller, asked: &Asked) -> Result<Prepared, Refusal> {
         let body = (!asked.body.is_empty()).then(|| Blob::seal(&asked.body));
         let is_hashed = asked.target.is_connect && !asked.query.is_empty();
         let query = is_hashed.then(|| Blob::seal(asked.query.as_bytes()));
-        let deadline_ms = self.deadline_ms(asked);
+        let deadline_ms = self.last_ms(asked)?;
         let credential_id = caller
             .credential
             .as_ref()
@@ -352,7 +415,15 @@ impl Inner {
     ) -> Result<Answered, Refusal> {
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
         let limit = until + self.config.answer_grace;
-        if let Ok(answered) = tokio::time::timeout(limit, waiter.answered()).await {
+        let begun = Instant::now();
+        let answered = async {
+            tokio::select! {
+                answered = waiter.answered() => Ok(answered),
+                trouble = self.nobody_answers(is_read) => Err(trouble),
+            }
+        };
+        let outcome = tokio::time::timeout(limit, answered).await;
+        if let Ok(Ok(answered)) = outcome {
             return Ok(answered);
         }
         // Following may be interrupted while the state is current.
@@ -360,10 +431,21 @@ impl Inner {
             return Ok(answered);
         }
         self.metrics.unanswered.add(1);
+        if let Ok(Err(trouble)) = outcome {
+            // A read changes nothing, so there is nothing to wait for.
+            return Err(Refusal::NobodyAnswers(trouble.to_string()));
+        }
+        let why = match self.trouble() {
+            Some(trouble) => Some(trouble.to_string()),
+            None if self.executors.is_heard_since(begun) => None,
+            None => Some(
+                "no executor has answered anything meanwhile: is daas-nautilus running?".into(),
+            ),
+        };
         Err(Refusal::Unanswered {
             id,
             is_read,
-            why: Why::Deadline,
+            why: Why::Deadline(why),
         })
     }
 
@@ -381,6 +463,12 @@ impl Inner {
             tracing::error!(%id, executor = %answered.executor, what, "an answer's bytes are no good");
             Refusal::WrongBytes { id, what }
         };
+        let length = usize::try_from(answered.length).unwrap_or(usize::MAX);
+        let room = self
+            .answers
+            .take(token, length, self.config.answer_patience)
+            .await
+            .ok_or(Refusal::NoRoom { id, is_read })?;
         let blob = match self.fetch_blob(&answered.hash).await {
             Ok(blob) => blob,
             Err(blob::Error::NotFound { .. }) if is_repetition => {
@@ -401,18 +489,18 @@ impl Inner {
         }
         let envelope = bcs::from_bytes::<ResponseEnvelope>(&blob.body());
         let envelope = envelope.map_err(|_| wrong("its bytes are no response"))?;
-        if is_read {
-            let (blobs, hash) = (self.blobs.clone(), answered.hash);
-            let holder = Holder::for_request(token, id);
-            let keep = self.config.read_retention;
-            // Behind the answer: it only frees room.
-            tokio::spawn(async move { blobs.retain(&hash, &holder, keep).await.ok() });
+        if is_read && is_repetition {
+            // It may be repeated once more.
+            self.holds.shorten(token, id, answered.hash);
         }
         self.metrics.answered.add(1);
-        Ok(Answer {
+        let answer = Answer {
             status: answered.status,
             envelope,
-        })
+            room: Some(room),
+        };
+        self.notice_unreachable(&answer);
+        Ok(answer)
     }
 
     /// A blob, with a few tries while the store cannot be reached.
@@ -625,6 +713,13 @@ impl Inner {
     }
 }
 
+/// Times before and after now, within which it is known whether an ID was used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownFor {
+    pub(super) ahead_ms: u64,
+    pub(super) behind_ms: u64,
+}
+
 /// What became of a submission.
 #[derive(Debug)]
 enum Submitted {
@@ -715,6 +810,10 @@ fn standing(token: Option<&SealToken>, cluster: ClusterId, now_ms: u64) -> &'sta
     }
 }
 
+fn in_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 type Hashed = Option<([u8; 32], u64)>;
 
 fn content(blob: &Option<Blob>) -> Hashed {
@@ -750,5 +849,7 @@ fn build(
 
 /// Tries to fetch a blob from a store that cannot be reached.
 const FETCHES: usize = 4;
+/// Clocks of clients may be ahead by so much.
+const MAX_AHEAD_MS: u64 = 60_000;
 /// Time to look for an earlier request.
 const SEARCH_TIME: Duration = Duration::from_secs(5);

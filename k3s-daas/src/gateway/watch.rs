@@ -6,16 +6,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http_body_util::{BodyExt as _, StreamBody};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::piece;
 use super::extract::{Asked, json_alternatives, parameter};
 use super::limits::Held;
 use super::reply::{self, Refusal};
+use super::room::Taken;
 use super::submit::{Answer, Caller, Timing};
 use super::{Body, Inner};
 use crate::contract::Code;
@@ -64,16 +66,14 @@ impl Inner {
         let id = first.id;
         if answer.status != 200 || !is_json(&answer) {
             let what = "its status is none";
-            return reply::answer(answer.status, answer.envelope)
-                .ok_or(Refusal::WrongBytes { id, what });
+            return reply::answer(answer).ok_or(Refusal::WrongBytes { id, what });
         }
         // Headers are those of the first short watch; its length is not the whole one's.
-        let mut head = answer.envelope.clone();
-        head.body = Vec::new().into();
-        let mut response = reply::answer(200, head).ok_or(Refusal::LedgerFault)?;
+        let response = reply::recorded(200, &answer.envelope.headers, Bytes::new(), None);
+        let mut response = response.ok_or(Refusal::LedgerFault)?;
         if list.is_none() {
-            chain.take(&answer);
-        } else if chain.take_list(&answer).is_none() {
+            chain.take(answer);
+        } else if chain.take_list(answer).is_none() {
             let what = "it is no list";
             return Err(Refusal::WrongBytes { id, what });
         }
@@ -103,8 +103,12 @@ struct Chain {
     resource_version: Option<String>,
     wants_bookmarks: bool,
     initial: Initial,
+    /// Whether the client still waits for the head of its response.
+    is_first: bool,
     /// Frames to be sent.
     ready: BytesMut,
+    /// For those that an answer brought.
+    room: Option<Taken>,
     is_over: bool,
 }
 
@@ -143,7 +147,9 @@ impl Chain {
             } else {
                 Initial::NotAsked
             },
+            is_first: true,
             ready: BytesMut::new(),
+            room: None,
             is_over: false,
             _held: held,
             gateway,
@@ -157,8 +163,14 @@ impl Chain {
         let mut troubles = 0;
         loop {
             if !self.ready.is_empty() {
-                return Some(self.ready.split().freeze());
+                let piece = piece(&self.ready, &mut self.room);
+                self.ready.advance(piece.len());
+                if self.ready.is_empty() {
+                    self.ready = BytesMut::new();
+                }
+                return Some(piece);
             }
+            self.room = None;
             if self.is_over || Instant::now() >= self.end {
                 return None;
             }
@@ -178,7 +190,7 @@ impl Chain {
             match outcome {
                 Ok(answer) if answer.status == 200 && is_json(&answer) => {
                     troubles = 0;
-                    self.take(&answer);
+                    self.take(answer);
                     if self.ready.is_empty() && begun.elapsed() < PAUSE {
                         // Cut at once and empty: whatever the reason, not in a tight loop.
                         tokio::time::sleep(PAUSE).await;
@@ -214,12 +226,13 @@ impl Chain {
         }
         list.deadline = None;
         // The client's own ID names the list.
-        self.asked.id_given = false;
+        self.is_first = false;
         Some(list)
     }
 
     /// Takes a list: what is there as events, and where to go on. `None` if it is no list.
-    fn take_list(&mut self, answer: &Answer) -> Option<()> {
+    fn take_list(&mut self, answer: Answer) -> Option<()> {
+        self.room = answer.room;
         let mut list = serde_json::from_slice::<Value>(&answer.envelope.body).ok()?;
         let version = list["metadata"]["resourceVersion"].as_str()?;
         self.resource_version = Some(version.to_owned()).filter(|version| !version.is_empty());
@@ -262,7 +275,6 @@ impl Chain {
     /// The next short watch.
     fn slice(&mut self) -> Asked {
         let left = self.end.saturating_duration_since(Instant::now());
-        let seconds = self.gateway.config.watch_slice.min(left).as_secs().max(1);
         let asks_initial = match &mut self.initial {
             Initial::Asked(times) => {
                 *times += 1;
@@ -270,6 +282,13 @@ impl Chain {
             }
             Initial::NotAsked | Initial::Ended => false,
         };
+        // Kubernetes says at once whether it is a watch, but only an end brings that here.
+        let length = if self.is_first && !asks_initial {
+            FIRST_SLICE
+        } else {
+            self.gateway.config.watch_slice.min(left)
+        };
+        let seconds = length.as_secs().max(1);
         let mut slice = self.asked.clone();
         slice.query = slice_query(
             &self.asked.query,
@@ -278,17 +297,17 @@ impl Chain {
             seconds,
         );
         slice.deadline = None;
-        if self.resource_version.is_some() || !self.asked.id_given {
+        if !std::mem::take(&mut self.is_first) {
+            // The client's own ID names the first one only.
             slice.id = RequestId::new();
             slice.id_given = false;
         }
-        // The client's own ID names the first one only.
-        self.asked.id_given = false;
         slice
     }
 
     /// Takes the frames of a short watch's answer.
-    fn take(&mut self, answer: &Answer) {
+    fn take(&mut self, answer: Answer) {
+        self.room = answer.room;
         let body = &answer.envelope.body[..];
         let mut frames = serde_json::Deserializer::from_slice(body).into_iter::<Frame<'_>>();
         let mut begin = 0;
@@ -324,7 +343,7 @@ impl Chain {
             self.fail(&Refusal::Unanswered {
                 id: self.asked.id,
                 is_read: true,
-                why: reply::Why::Deadline,
+                why: reply::Why::InitialEvents,
             });
         }
     }
@@ -515,9 +534,12 @@ fn is_json(answer: &Answer) -> bool {
 /// Whether the same may be answered in a moment.
 fn is_passing(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::LedgerBusy | Refusal::LedgerDown | Refusal::BlobsDown | Refusal::TooMany(_) => {
-            true
-        }
+        Refusal::LedgerBusy
+        | Refusal::LedgerDown
+        | Refusal::BlobsDown
+        | Refusal::TooMany(_)
+        | Refusal::NobodyAnswers(_)
+        | Refusal::NoRoom { .. } => true,
         Refusal::Contract(denial) => {
             matches!(denial.code, Code::TooManyRequests | Code::NoExecutor)
         }
@@ -536,6 +558,8 @@ const NOT_OF_LISTS: [&str; 8] = [
     "limit",
     "continue",
 ];
+/// The first short watch of a watch: the shortest that Kubernetes knows, until which its client has no head.
+const FIRST_SLICE: Duration = Duration::from_secs(1);
 /// Between short watches that bring nothing, and doubled between those that fail.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often in a row something may be wrong that passes.

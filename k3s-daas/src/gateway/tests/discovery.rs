@@ -10,18 +10,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// A world whose gateway has a token of its own.
 async fn world(ttl: Duration) -> (World, TokenId) {
-    let world = World::new().await;
-    let own = world.issue(Vec::new());
-    let mut config = world.gateway.config().clone();
-    config.discovery_token = Some(own);
-    config.discovery_ttl = ttl;
-    let gateway = crate::gateway::Gateway::builder(
-        world.gateway.inner.ledger.clone(),
-        world.gateway.inner.blobs.clone(),
-        world.cluster,
-    );
-    let gateway = gateway.with_config(config).build().unwrap();
-    (World { gateway, ..world }, own)
+    World::with_own_token(|config| config.discovery_ttl = ttl).await
 }
 
 fn answering(world: &World) -> Seen {
@@ -53,18 +42,19 @@ async fn it_is_fetched_once_for_all() {
     }
     assert_eq!(seen.all(), ["/api"]);
     let admitted = world.admitted();
+    // Whoever gets it is told of the request that it is from.
+    let id = world.get("/api").await.headers["daas-request-id"].clone();
+    assert_eq!(id, admitted[0].request_id.to_string().as_str());
     assert_eq!(admitted[0].seal_token_id, own);
     assert!(admitted[0].credential_id.is_empty());
     let counts = world.gateway.counts();
-    assert_eq!((counts.discovery_hits, counts.discovery_misses), (3, 1));
+    assert_eq!((counts.discovery_hits, counts.discovery_misses), (4, 1));
     // By path and encoding.
     world.get("/apis").await;
-    world.get("/openapi/v3/apis/apps/v1?hash=1").await;
-    world.get("/openapi/v3/apis/apps/v1?hash=2").await;
     let aggregated = world.request("GET", "/api").header("accept", AGGREGATED);
     world.send(aggregated, "").await;
     world.get("/version").await;
-    assert_eq!(seen.all().len(), 6);
+    assert_eq!(seen.all().len(), 4);
 }
 
 #[tokio::test]
@@ -84,6 +74,45 @@ async fn what_has_a_query_is_the_callers_own_request() {
     for request in &admitted[1..] {
         assert_eq!(request.seal_token_id, world.token);
         assert!(!request.query.bytes.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_a_hash_that_the_cluster_names_is_kept() {
+    let (world, own) = world(Duration::from_secs(30)).await;
+    let seen = Seen::default();
+    let asked = seen.clone();
+    world.answer(move |request| {
+        let path = request.path.to_string();
+        asked.push(format!("{path}?{}", request.query.bytes));
+        if path == "/openapi/v3" {
+            let url = "/openapi/v3/apis/apps/v1?hash=0AbC";
+            let paths = serde_json::json!({"apis/apps/v1": {"serverRelativeURL": url}});
+            return Act::json(200, serde_json::json!({ "paths": paths }).to_string());
+        }
+        Act::json(200, "{\"openapi\":\"3.0.0\"}")
+    });
+    let document = "/openapi/v3/apis/apps/v1?hash=0AbC";
+    for target in [document, &format!("{document}&timeout=32s"), document] {
+        assert_eq!(
+            &world.get(target).await.body[..],
+            b"{\"openapi\":\"3.0.0\"}"
+        );
+    }
+    assert_eq!(seen.all(), ["/openapi/v3?", document]);
+    let is_own = |request: &crate::wire::K8sApiRequest| request.seal_token_id == own;
+    assert!(world.admitted().iter().all(is_own));
+    // What it does not name could be anything: these are the caller's own requests.
+    for target in [
+        "/openapi/v3/apis/apps/v1?hash=1",
+        "/openapi/v3/apis/apps/v1?hash=0abc",
+        "/openapi/v3/apis/apps/v1?hash=0AbC&a=1",
+        "/openapi/v3/apis/batch/v1?hash=0AbC",
+        "/apis?hash=0AbC",
+        "/openapi/v3/apis/apps/v1?hash=",
+    ] {
+        world.get(target).await;
+        assert!(!is_own(world.admitted().last().unwrap()), "{target}");
     }
 }
 

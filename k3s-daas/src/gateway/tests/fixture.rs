@@ -184,6 +184,22 @@ impl World {
         world
     }
 
+    /// A world whose gateway has other settings, and a token of its own.
+    pub(super) async fn with_own_token(change: impl FnOnce(&mut Config)) -> (Self, TokenId) {
+        let world = Self::new().await;
+        let own = world.issue(Vec::new());
+        let mut config = world.gateway.config().clone();
+        config.discovery_token = Some(own);
+        change(&mut config);
+        let gateway = Gateway::builder(
+            world.gateway.inner.ledger.clone(),
+            world.gateway.inner.blobs.clone(),
+            world.cluster,
+        );
+        let gateway = gateway.with_config(config).build().unwrap();
+        (Self { gateway, ..world }, own)
+    }
+
     /// Another token of the same owner, without stake.
     pub(super) fn issue(&self, rules: Vec<PolicyRule>) -> TokenId {
         let now_ms = self.ledger.now_ms();

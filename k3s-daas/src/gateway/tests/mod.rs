@@ -8,5 +8,6 @@ mod logs;
 mod refusals;
 mod repetition;
 mod review;
+mod sending;
 mod watch;
 mod wire;

@@ -307,6 +307,51 @@ async fn large_bodies_at_once_are_bounded() {
 }
 
 #[tokio::test]
+async fn bodies_take_room_as_they_come_and_no_token_takes_all() {
+    use bytes::Bytes;
+    use futures_util::StreamExt as _;
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
+
+    let world = World::with(|config| {
+        config.max_body_bytes = 64 << 10;
+        config.max_buffered_bytes = 192 << 10;
+        config.max_buffered_bytes_per_token = 64 << 10;
+        config.body_timeout = Duration::from_secs(1);
+    })
+    .await;
+    world.answer_json(201, "{}");
+    // Nobody says how long they are, and little of them has come.
+    let slow = || {
+        let begun = Bytes::from(vec![b'x'; 100]);
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(Frame::data(begun))]);
+        let body = StreamBody::new(begun.chain(futures_util::stream::pending()));
+        let request = world.request("POST", PODS).body(BodyExt::boxed(body));
+        world.gateway.handle(request.unwrap())
+    };
+    let slow = futures_util::future::join_all((0..20).map(|_| slow()));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(world.post(PODS, vec![b'x'; 30_000]).await.status, 201);
+        let message = world.post(PODS, vec![b'x'; 60_000]).await;
+        let message = message.refused(429, "TooManyRequests");
+        assert!(message.contains("large bodies"), "{message}");
+        // There is room for others all the same.
+        let other = world.issue(editor());
+        world.stake(other, 2 * crate::types::MIST_PER_SUI);
+        let bearer = world.sign(&world.owner, world.credential(other));
+        let request = Request::builder()
+            .method("POST")
+            .uri(PODS)
+            .header("authorization", format!("Bearer {bearer}"));
+        assert_eq!(world.send(request, vec![b'x'; 60_000]).await.status, 201);
+    };
+    let (slow, ()) = tokio::join!(slow, others);
+    assert!(slow.iter().all(|response| response.status() == 408));
+    assert_eq!(world.post(PODS, vec![b'x'; 60_000]).await.status, 201);
+}
+
+#[tokio::test]
 async fn impersonation_is_refused_and_never_passed_on() {
     let world = World::new().await;
     for name in [
@@ -375,7 +420,12 @@ async fn streams_are_501_but_only_for_who_may() {
             }
             let request = world.request(method, &format!("{PODS}{target}"));
             let message = world.send(request, "").await.refused(501, "NotImplemented");
-            assert!(message.contains("not served yet"), "{message}");
+            let begins = if target.contains("log") {
+                "a followed log is not served yet: it needs the link"
+            } else {
+                "exec, attach and port-forward are not served yet: they need the link"
+            };
+            assert!(message.starts_with(begins), "{message}");
         }
     }
     let request = world

@@ -41,6 +41,74 @@ async fn a_repetition_joins_the_first() {
     assert!(world.rejected().is_empty());
 }
 
+/// An ID of so long ago, or ahead.
+fn id_of(world: &World, seconds: i64) -> RequestId {
+    use crate::ledger::LedgerExt as _;
+    let time_ms = world.ledger.now_ms().saturating_add_signed(seconds * 1_000);
+    let time = format!("{time_ms:012x}");
+    let rest = &RequestId::new().to_string()[14..];
+    format!("{}-{}-{rest}", &time[..8], &time[8..])
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_id_that_may_be_forgotten_is_never_used_again() {
+    // Policy keeps answers for 10 min at least.
+    let world = World::new().await;
+    world.answer_json(201, "{}");
+    for seconds in [-86_400, -3_600, -600, -540, -500] {
+        let id = id_of(&world, seconds);
+        let message = post(&world, id, PODS, "{}").await.refused(410, "Expired");
+        assert!(message.contains(&id.to_string()), "{message}");
+    }
+    for seconds in [61 + 5, 3_600, 86_400 * 365] {
+        let id = id_of(&world, seconds);
+        let message = post(&world, id, PODS, "{}")
+            .await
+            .refused(400, "BadRequest");
+        assert!(message.contains("Daas-Request-Id"), "{message}");
+    }
+    assert!(world.admitted().is_empty());
+    for seconds in [-400, -60, 0, 50] {
+        let id = id_of(&world, seconds);
+        assert_eq!(post(&world, id, PODS, "{}").await.status, 201, "{seconds}");
+    }
+    // Nor is anything admitted under it later than that.
+    let id = id_of(&world, -300);
+    assert_eq!(
+        post(&world, id, &format!("{PODS}?timeout=9m"), "{}")
+            .await
+            .status,
+        201
+    );
+    let admitted = world.admitted();
+    assert_eq!(admitted.len(), 5);
+    assert_eq!(admitted[4].deadline_ms, id.timestamp_ms() + 9 * 60_000);
+}
+
+#[tokio::test]
+async fn what_was_pruned_is_not_done_again_and_what_is_held_is_told() {
+    let world = World::new().await;
+    world.answer_json(201, "{\"n\":1}");
+    let id = RequestId::new();
+    assert_eq!(post(&world, id, PODS, "{}").await.status, 201);
+    world.ledger.set_skew_ms(9 * 60_000);
+    let again = post(&world, id, PODS, "{}").await;
+    assert_eq!(
+        (again.status.as_u16(), &again.body[..]),
+        (201, &b"{\"n\":1}"[..])
+    );
+    world.ledger.set_skew_ms(2 * 3_600_000);
+    world.apply(Call::PruneResponses {
+        token: world.token,
+        request_ids: vec![crate::types::ByteString(id.to_wire())],
+    });
+    world.ledger_view(|state, token| assert!(state.request(token, id).is_none()));
+    post(&world, id, PODS, "{}").await.refused(410, "Expired");
+    assert_eq!(world.admitted().len(), 1);
+}
+
 #[tokio::test]
 async fn another_credential_of_the_bearer_joins_too() {
     let world = World::new().await;

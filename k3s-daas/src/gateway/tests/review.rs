@@ -225,7 +225,7 @@ async fn the_list_is_what_both_allow() {
     let here = ask(&world, "a").await;
     assert_eq!(
         here["resourceRules"],
-        json!([reviews, {"verbs": ["*"], "apiGroups": ["", "apps"], "resources": ["pods"]}])
+        json!([{"verbs": ["*"], "apiGroups": ["", "apps"], "resources": ["pods"]}, reviews])
     );
     assert_eq!(
         here["nonResourceRules"],

@@ -85,7 +85,9 @@ async fn each_short_watch_begins_where_the_last_one_ended() {
     assert_eq!(
         seen.all()[..4],
         [
-            format!("watch=true&resourceVersion=5&labelSelector=a%3Db&{rest}"),
+            // The head of the response waits for the first.
+            "watch=true&resourceVersion=5&labelSelector=a%3Db&allowWatchBookmarks=true&timeoutSeconds=1"
+                .to_owned(),
             format!("watch=true&labelSelector=a%3Db&resourceVersion=9&{rest}"),
             format!("watch=true&labelSelector=a%3Db&resourceVersion=9&{rest}"),
             format!("watch=true&labelSelector=a%3Db&resourceVersion=20&{rest}"),
@@ -95,6 +97,9 @@ async fn each_short_watch_begins_where_the_last_one_ended() {
         assert_eq!(request.verb.to_string(), "watch");
     }
     assert_eq!(world.gateway.counts().watches, 1);
+    // The first is the client's own request.
+    let id = response.headers()["daas-request-id"].to_str().unwrap();
+    assert_eq!(world.admitted()[0].request_id.to_string(), id);
     drop(response);
     assert_eq!(world.gateway.counts().watches, 0);
 }

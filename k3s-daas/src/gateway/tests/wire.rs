@@ -394,6 +394,135 @@ async fn http2(
 }
 
 #[tokio::test]
+async fn who_sends_too_much_hears_so_all_the_same() {
+    let served = serve(|_| {}).await;
+    let body = vec![b'x'; 8 << 20];
+    // One that sends all before it reads.
+    let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
+    let head = served.head(&format!("POST {PODS} HTTP/1.1"));
+    let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.expect("all of it is taken");
+    let (got, _) = read(&mut stream, Duration::from_secs(2)).await;
+    assert!(got.starts_with("HTTP/1.1 413"), "{got}");
+    assert!(got.contains("RequestEntityTooLarge"), "{got}");
+    // One that does not say how much comes.
+    let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
+    let head = served.head(&format!("POST {PODS} HTTP/1.1"));
+    let head = format!(
+        "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.expect("all of it is taken");
+    stream.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+    let (got, _) = read(&mut stream, Duration::from_secs(2)).await;
+    assert!(got.starts_with("HTTP/1.1 413"), "{got}");
+    // One that waits for a word sends nothing.
+    let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
+    let head = served.head(&format!("POST {PODS} HTTP/1.1"));
+    let head = format!(
+        "{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (got, _) = read(&mut stream, Duration::from_secs(1)).await;
+    assert!(got.starts_with("HTTP/1.1 413"), "{got}");
+    // HTTP/2.
+    let mut sender = http2(&served).await;
+    let request = served
+        .world
+        .request("POST", &format!("https://localhost{PODS}"));
+    let whole = http_body_util::Full::new(Bytes::from(body)).boxed();
+    let response = sender.send_request(request.body(whole).unwrap()).await;
+    let response = response.expect("an answer, not a stream that is cut off");
+    assert_eq!(response.status(), 413);
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&text).contains("RequestEntityTooLarge"));
+    assert!(served.world.admitted().is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_read_loses_the_rest() {
+    let served = serve(|config| config.write_timeout = Duration::from_millis(400)).await;
+    let body = "x".repeat(1 << 20);
+    served.world.answer(move |request| {
+        let answer = Act::json(200, body.clone());
+        match request.name.to_string().as_str() {
+            "slow" => Act::After(Duration::from_millis(1_500), Box::new(Act::json(200, "{}"))),
+            _ => answer,
+        }
+    });
+    // A window of its own for each stream, that nobody opens any further.
+    let stream = served.connect(&[b"h2"]).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (sender, connection) =
+        hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .initial_stream_window_size(1 << 16)
+            .initial_connection_window_size(1 << 24)
+            .handshake(io)
+            .await
+            .unwrap();
+    let connection = tokio::spawn(async move { connection.await.ok() });
+    let send = |name: &str| {
+        let target = format!("https://localhost{PODS}/{name}");
+        let request = served.world.request("GET", &target);
+        let body = http_body_util::Empty::<Bytes>::new();
+        let mut sender = sender.clone();
+        async move { sender.send_request(request.body(body).unwrap()).await }
+    };
+    let inner = &served.world.gateway.inner;
+    let slow = send("slow");
+    let stuck = async {
+        let mut stuck = Vec::new();
+        for _ in 0..3 {
+            stuck.push(send("large").await.unwrap());
+        }
+        stuck
+    };
+    let (slow, stuck) = tokio::join!(slow, async {
+        let stuck = stuck.await;
+        assert!(!inner.answers.is_full(served.world.token));
+        assert_eq!(served.world.gateway.counts().in_flight, 4);
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        let counts = served.world.gateway.counts();
+        assert_eq!(
+            (counts.unread, counts.in_flight),
+            (3, 1),
+            "what they held is free"
+        );
+        stuck
+    });
+    assert_eq!(slow.unwrap().status(), 200, "others go on");
+    // Nothing goes on any more but what is not read: the connection ends.
+    tokio::time::timeout(Duration::from_secs(3), connection)
+        .await
+        .expect("it is closed")
+        .unwrap();
+    for response in stuck {
+        assert!(
+            response.into_body().collect().await.is_err(),
+            "not the whole"
+        );
+    }
+}
+
+#[tokio::test]
+async fn http_1_clients_that_do_not_read_are_cut_off() {
+    let served = serve(|config| config.write_timeout = Duration::from_millis(300)).await;
+    let body = "x".repeat(16 << 20);
+    served.world.answer(move |_| Act::json(200, body.clone()));
+    let mut stream = served.connect(&[b"http/1.1"]).await.unwrap();
+    let request = format!("{}\r\n", served.head(&format!("GET {PODS} HTTP/1.1")));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let counts = served.world.gateway.counts();
+    assert_eq!((counts.unread, counts.in_flight), (1, 0));
+    let (got, ended) = read(&mut stream, Duration::from_secs(5)).await;
+    assert!(ended && got.len() < 16 << 20, "{}", got.len());
+}
+
+#[tokio::test]
 async fn http_2_carries_many_at_once() {
     let served = serve(|_| {}).await;
     let act = Act::After(Duration::from_millis(200), Box::new(Act::json(200, "{}")));
