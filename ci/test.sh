@@ -41,6 +41,7 @@ suite lint ci/lint.sh
 suite test cargo test --workspace --all-features --no-fail-fast
 suite demo ci/demo.sh
 suite move make --no-print-directory move
+suite twin make --no-print-directory twin
 
 printf '\n%s' "$times"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -90,7 +90,9 @@ fn keep(directory: &std::path::Path, sequence: Sequence) {
     let begin = serde_json::to_vec(&sequence.inputs().take(begins).collect::<Vec<_>>()).unwrap();
     let mut kept = KEPT.lock().unwrap();
     let count = kept.len();
+    let mut is_new = false;
     let (name, whole) = kept.entry(blake2b256(&[&begin])).or_insert_with(|| {
+        is_new = true;
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("unnamed").replace("::", "_");
         (format!("{test}_{count}"), sequence.clone())
@@ -98,7 +100,10 @@ fn keep(directory: &std::path::Path, sequence: Sequence) {
     for step in &sequence.steps[begins..] {
         if !whole.inputs().any(|input| *input == step.input) {
             whole.steps.push(step.clone());
+            is_new = true;
         }
     }
-    write::write(directory, name, whole);
+    if is_new {
+        write::write(directory, name, whole);
+    }
 }
