@@ -12,7 +12,7 @@ import { onlyHelpers } from "./generate.mjs";
 
 // The tests that write sequences: all of the contract's but those that run long.
 const WRITERS = ["contract::", "--skip", "contract::model::", "--skip", "contract::policy::"];
-const HELPERS = ["told", "twin"];
+const HELPERS = ["parts", "told", "twin"];
 // Sequences that are tried at a time for a mistake.
 const PART = 24;
 // Compilers at work at a time.

@@ -1,7 +1,8 @@
 /// Runs what the Rust twin decided: sequences of calls that the Rust tests made up or read from their corpus.
 ///
-/// A step is BCS of who sends what and when; what it pays and emits stands in a list beside the steps. Objects stand in lists of their own rather than in a `test_scenario`, and each step has a
-/// transaction's context of its own, so that both twins derive the same IDs.
+/// A step is who sends what and when; what it pays and emits stands in a list beside the steps. Objects stand in lists of their
+/// own rather than in a `test_scenario`, and each step has a transaction's context of its own, so that both twins derive the
+/// same IDs.
 #[test_only]
 module k3s_daas::twin;
 
@@ -13,6 +14,7 @@ use k3s_daas::delegate::{Self, Delegate};
 use k3s_daas::executor::{Self, ExecutorState};
 use k3s_daas::k8s_gateway;
 use k3s_daas::message::{Self, SignedAnswer};
+use k3s_daas::parts::{Self, Parts};
 use k3s_daas::policy::{Self, PolicyRule};
 use k3s_daas::seal_token::{Self, SealToken};
 use k3s_daas::session;
@@ -20,7 +22,7 @@ use k3s_daas::told;
 use std::string::String;
 use std::unit_test;
 use sui::balance::{Self, Balance};
-use sui::bcs::{Self, BCS};
+use sui::bcs;
 use sui::clock::{Self, Clock};
 use sui::event;
 use sui::sui::SUI;
@@ -46,8 +48,6 @@ const NO_KIND: u64 = 7;
 
 /// The tag of a step that emits nothing.
 const NO_EVENT: u8 = 255;
-/// The bytes of a signature.
-const SIGNATURE_BYTES: u64 = 64;
 
 // === Structs ===
 
@@ -85,17 +85,17 @@ public struct Arguments has copy, drop {
 
 /// Performs every step, all of which the Rust twin admits, compares events and payments, and at the end all objects.
 public fun run(
-    steps: vector<vector<u8>>,
-    effects: vector<vector<u8>>,
-    objects: vector<vector<u8>>,
+    steps: vector<vector<vector<u8>>>,
+    effects: vector<vector<vector<u8>>>,
+    objects: vector<vector<vector<u8>>>,
 ) {
     let mut world = begin();
     steps.length().do!(|at| {
-        let mut step = bcs::new(steps[at]);
+        let mut step = parts::read(steps[at]);
         let before = event::num_events();
         let paid = world.perform(&mut step);
-        assert!(step.into_remainder_bytes().is_empty(), at * 10 + STEP_IS_MISREAD);
-        let mut effect = bcs::new(effects[at]);
+        assert!(step.is_read(), at * 10 + STEP_IS_MISREAD);
+        let mut effect = parts::read(effects[at]);
         assert!(paid == effect.peel_u64(), at * 10 + PAYMENT_DIFFERS);
         let kind = effect.peel_u8();
         let count = if (kind == NO_EVENT) 0 else 1;
@@ -103,7 +103,7 @@ public fun run(
         if (kind != NO_EVENT) {
             let mut emitted = told::of(kind);
             assert!(!emitted.is_empty(), at * 10 + EVENT_DIFFERS);
-            let expected = effect.into_remainder_bytes();
+            let expected = effect.peel_vec_u8();
             assert!(emitted.pop_back() == expected, at * 10 + EVENT_DIFFERS);
         };
     });
@@ -114,12 +114,12 @@ public fun run(
 }
 
 /// Performs the first `before` steps, then one that the Rust twin refuses after those: the test expects the abort.
-public fun refuse(steps: vector<vector<u8>>, before: u64, refused: vector<u8>) {
+public fun refuse(steps: vector<vector<vector<u8>>>, before: u64, refused: vector<vector<u8>>) {
     let mut world = begin();
     before.do!(|at| {
-        world.perform(&mut bcs::new(steps[at]));
+        world.perform(&mut parts::read(steps[at]));
     });
-    world.perform(&mut bcs::new(refused));
+    world.perform(&mut parts::read(refused));
     unit_test::destroy(world);
 }
 
@@ -137,12 +137,12 @@ fun begin(): World {
 }
 
 /// Does what a step says and returns the MIST that it pays out.
-fun perform(self: &mut World, step: &mut BCS): u64 {
-    let digest = step.peel_address().to_bytes();
+fun perform(self: &mut World, step: &mut Parts): u64 {
+    let digest = step.peel_vec_u8();
     let sender = step.peel_address();
     self.clock.set_for_testing(step.peel_u64());
     let ctx = &mut tx_context::new(sender, digest, 0, 0, 0);
-    let facts = step.peel_option!(|step| peel_facts(step));
+    let facts = if (step.peel_bool()) option::some(peel_facts(step)) else option::none();
     let deed = step.peel_enum_tag();
     if (deed == 0) return self.call(step, facts, ctx);
     // What no call can bring about.
@@ -167,7 +167,12 @@ fun perform(self: &mut World, step: &mut BCS): u64 {
 }
 
 /// The Rust `Call`, its variants in its order.
-fun call(self: &mut World, step: &mut BCS, facts: Option<AttestedFacts>, ctx: &mut TxContext): u64 {
+fun call(
+    self: &mut World,
+    step: &mut Parts,
+    facts: Option<AttestedFacts>,
+    ctx: &mut TxContext,
+): u64 {
     let kind = step.peel_enum_tag();
     if (kind == 0) {
         let name = step.peel_vec_u8();
@@ -192,7 +197,7 @@ fun call(self: &mut World, step: &mut BCS, facts: Option<AttestedFacts>, ctx: &m
         let groups = step.peel_vec_vec_u8();
         let not_before_ms = step.peel_u64();
         let expires_at_ms = step.peel_u64();
-        let delegates = step.peel_vec!(|step| peel_delegate(step));
+        let delegates = vector::tabulate!(step.peel_vec_length(), |_| peel_delegate(step));
         let token = seal_token::issue_token(
             &self.clusters[at],
             &self.caps[cap_at],
@@ -278,7 +283,7 @@ fun call(self: &mut World, step: &mut BCS, facts: Option<AttestedFacts>, ctx: &m
     0
 }
 
-fun call_of_owner(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut TxContext): u64 {
+fun call_of_owner(self: &mut World, kind: u32, step: &mut Parts, ctx: &mut TxContext): u64 {
     let at = self.peel_token(step);
     let token = &mut self.tokens[at];
     let clock = &self.clock;
@@ -300,7 +305,7 @@ fun call_of_owner(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut TxConte
     0
 }
 
-fun call_of_holder(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut TxContext) {
+fun call_of_holder(self: &mut World, kind: u32, step: &mut Parts, ctx: &mut TxContext) {
     let at = self.peel_cluster(step);
     let token_at = self.peel_token(step);
     let cluster = &self.clusters[at];
@@ -490,7 +495,7 @@ fun call_of_holder(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut TxCont
     }
 }
 
-fun call_of_executor(self: &mut World, kind: u32, step: &mut BCS) {
+fun call_of_executor(self: &mut World, kind: u32, step: &mut Parts) {
     let at = self.peel_cluster(step);
     let token_at = self.peel_token(step);
     let cluster = &self.clusters[at];
@@ -557,7 +562,12 @@ fun call_of_executor(self: &mut World, kind: u32, step: &mut BCS) {
 }
 
 /// A document cannot be made here: what it says stands for it.
-fun register(self: &mut World, step: &mut BCS, facts: Option<AttestedFacts>, ctx: &mut TxContext) {
+fun register(
+    self: &mut World,
+    step: &mut Parts,
+    facts: Option<AttestedFacts>,
+    ctx: &mut TxContext,
+) {
     let cap_at = self.peel_cap(step);
     let at = self.peel_cluster(step);
     let operator = step.peel_address();
@@ -584,7 +594,7 @@ fun register(self: &mut World, step: &mut BCS, facts: Option<AttestedFacts>, ctx
     self.executors.push_back(executor);
 }
 
-fun call_about_executor(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut TxContext): u64 {
+fun call_about_executor(self: &mut World, kind: u32, step: &mut Parts, ctx: &mut TxContext): u64 {
     if (kind == 34) {
         let at = self.peel_executor(step);
         return value(self.executors[at].withdraw_executor_stake(&self.clock, ctx))
@@ -631,14 +641,14 @@ fun call_about_executor(self: &mut World, kind: u32, step: &mut BCS, ctx: &mut T
 
 // === Reading ===
 
-fun peel_facts(step: &mut BCS): AttestedFacts {
+fun peel_facts(step: &mut Parts): AttestedFacts {
     let timestamp_ms = step.peel_u64();
     let pcrs = step.peel_vec_vec_u8();
     let nonce = step.peel_vec_u8();
     attestation::new_facts(timestamp_ms, pcrs, nonce, step.peel_vec_u8())
 }
 
-fun peel_policy(step: &mut BCS): ClusterPolicy {
+fun peel_policy(step: &mut Parts): ClusterPolicy {
     let min_write_stake = step.peel_u64();
     let min_executor_stake = step.peel_u64();
     let unbonding_ms = step.peel_u64();
@@ -659,8 +669,8 @@ fun peel_policy(step: &mut BCS): ClusterPolicy {
     )
 }
 
-fun peel_rules(step: &mut BCS): vector<PolicyRule> {
-    step.peel_vec!(|step| {
+fun peel_rules(step: &mut Parts): vector<PolicyRule> {
+    vector::tabulate!(step.peel_vec_length(), |_| {
         let verbs = peel_texts(step);
         let api_groups = peel_texts(step);
         let resources = peel_texts(step);
@@ -678,16 +688,16 @@ fun peel_rules(step: &mut BCS): vector<PolicyRule> {
     })
 }
 
-fun peel_texts(step: &mut BCS): vector<String> {
-    step.peel_vec!(|step| step.peel_vec_u8().to_string())
+fun peel_texts(step: &mut Parts): vector<String> {
+    step.peel_vec_vec_u8().map!(|text| text.to_string())
 }
 
-fun peel_delegate(step: &mut BCS): Delegate {
+fun peel_delegate(step: &mut Parts): Delegate {
     let delegate = step.peel_address();
     delegate::new(delegate, step.peel_u64())
 }
 
-fun peel_answer(step: &mut BCS): SignedAnswer {
+fun peel_answer(step: &mut Parts): SignedAnswer {
     let request_id = step.peel_vec_u8();
     let digest = step.peel_vec_u8();
     let epoch = step.peel_u64();
@@ -696,7 +706,7 @@ fun peel_answer(step: &mut BCS): SignedAnswer {
     let envelope_len = step.peel_u64();
     let sealed_hash = step.peel_vec_u8();
     let time_ms = step.peel_u64();
-    let signature = vector::tabulate!(SIGNATURE_BYTES, |_| step.peel_u8());
+    let signature = step.peel_vec_u8();
     message::signed_answer(
         request_id,
         digest,
@@ -710,7 +720,7 @@ fun peel_answer(step: &mut BCS): SignedAnswer {
     )
 }
 
-fun peel_request(step: &mut BCS): Arguments {
+fun peel_request(step: &mut Parts): Arguments {
     let request_id = step.peel_vec_u8();
     let method = step.peel_vec_u8();
     let path = step.peel_vec_u8();
@@ -753,18 +763,18 @@ fun value(paid: Balance<SUI>): u64 { paid.destroy_for_testing() }
 
 // === Finding ===
 
-fun peel_cap(self: &World, step: &mut BCS): u64 {
+fun peel_cap(self: &World, step: &mut Parts): u64 {
     let id = step.peel_address();
     let at = self.caps.find_index!(|cap| object::id_address(cap) == id);
     assert!(at.is_some(), NO_OBJECT);
     at.destroy_some()
 }
 
-fun peel_cluster(self: &World, step: &mut BCS): u64 { self.cluster_at(step.peel_address()) }
+fun peel_cluster(self: &World, step: &mut Parts): u64 { self.cluster_at(step.peel_address()) }
 
-fun peel_token(self: &World, step: &mut BCS): u64 { self.token_at(step.peel_address()) }
+fun peel_token(self: &World, step: &mut Parts): u64 { self.token_at(step.peel_address()) }
 
-fun peel_executor(self: &World, step: &mut BCS): u64 { self.executor_at(step.peel_address()) }
+fun peel_executor(self: &World, step: &mut Parts): u64 { self.executor_at(step.peel_address()) }
 
 fun cluster_at(self: &World, id: address): u64 {
     let at = self.clusters.find_index!(|cluster| cluster.id() == id);
@@ -787,8 +797,8 @@ fun executor_at(self: &World, id: address): u64 {
 // === Comparing ===
 
 /// Whether an object, or what hangs off it, has the bytes that the Rust twin says.
-fun has(self: &World, expected: vector<u8>): bool {
-    let mut expected = bcs::new(expected);
+fun has(self: &World, expected: vector<vector<u8>>): bool {
+    let mut expected = parts::read(expected);
     let kind = expected.peel_u8();
     let id = expected.peel_address();
     let keys = expected.peel_vec_vec_u8();
@@ -797,7 +807,7 @@ fun has(self: &World, expected: vector<u8>): bool {
     else if (kind == 2) self.executors[self.executor_at(id)].as_twin_for_testing()
     else if (kind == 3) self.requests_of(id, keys)
     else abort NO_KIND;
-    held == expected.into_remainder_bytes()
+    held == expected.peel_vec_u8()
 }
 
 /// The requests that a token holds, which are these and no others.

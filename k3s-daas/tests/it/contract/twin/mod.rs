@@ -12,6 +12,7 @@
 //! `DAAS_TEST_SEED` repeats a run, `DAAS_TEST_TWIN_SEQUENCES` makes it longer or shorter. A sequence that
 //! once failed is kept in `fixtures/twin-corpus/` and written first from then on.
 
+mod parts;
 mod record;
 mod sequence;
 mod write;

@@ -11,6 +11,7 @@ use k3s_daas::types::{Address, ByteString, ClusterId, Digest, HexBytes, TokenId}
 use k3s_daas::wire::Event;
 
 use super::super::world::World;
+use super::parts::parts;
 
 /// Something done at some moment, and what became of it.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Default)]
 pub(super) struct Sequence {
     pub(super) steps: Vec<Step>,
-    pub(super) objects: Vec<Vec<u8>>,
+    pub(super) objects: Vec<Vec<Vec<u8>>>,
 }
 
 impl Sequence {
@@ -177,12 +178,10 @@ impl Sequence {
 }
 
 /// Everything there is, as `twin.move` reads it: kind, ID, keys, then bytes in the order of the fields here.
-fn objects(state: &State) -> Vec<Vec<u8>> {
+fn objects(state: &State) -> Vec<Vec<Vec<u8>>> {
     let mut objects = Vec::new();
     let mut add = |kind: u8, id: Address, keys: Vec<ByteString>, bytes: Vec<u8>| {
-        let mut object = bcs::to_bytes(&(kind, id, keys)).unwrap();
-        object.extend(bytes);
-        objects.push(object);
+        objects.push(parts(&(kind, id, keys, ByteString(bytes))));
     };
     for cluster in state.clusters() {
         // Move's table of slashed keys cannot be walked: these are all that may be in it.

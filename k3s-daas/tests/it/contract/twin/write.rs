@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use k3s_daas::types::{Address, Digest};
+use k3s_daas::types::{Address, ByteString, Digest};
 
+use super::parts::parts;
 use super::sequence::{Deed, Facts, Outcome, Sequence, Step};
 
 /// Writes the tests of a sequence, and the sequence itself so that it can be kept.
@@ -27,10 +28,12 @@ fn module(name: &str, sequence: &Sequence) -> String {
         .steps
         .iter()
         .partition(|step| matches!(step.outcome, Outcome::Done { .. }));
-    let steps = admitted.iter().map(|step| (step.describe(), step.to_bcs()));
+    let steps = admitted
+        .iter()
+        .map(|step| (step.describe(), step.to_parts()));
     let effects = admitted
         .iter()
-        .map(|step| (String::new(), step.outcome.to_bcs()));
+        .map(|step| (String::new(), step.outcome.to_parts()));
     let objects = sequence
         .objects
         .iter()
@@ -48,10 +51,10 @@ fn module(name: &str, sequence: &Sequence) -> String {
         writeln!(
             text,
             "\n// {}\n#[test, expected_failure(abort_code = k3s_daas::errors::{})]\n\
-             fun refused_{at}() {{\n    {}    twin::refuse(steps(), {before}, bytes)\n}}",
+             fun refused_{at}() {{\n    {}    twin::refuse(steps(), {before}, parts)\n}}",
             step.describe(),
             code.name(),
-            bytes_of(&step.to_bcs()),
+            parts_of(&step.to_parts()),
         )
         .unwrap();
     }
@@ -61,44 +64,48 @@ fn module(name: &str, sequence: &Sequence) -> String {
 
 /// A function that gives all of them. One by one: a list of literals would be one constant, and those are
 /// bounded.
-fn write_list(text: &mut String, name: &str, items: impl Iterator<Item = (String, Vec<u8>)>) {
-    writeln!(
-        text,
-        "\nfun {name}(): vector<vector<u8>> {{\n    let mut list = vector[];"
-    )
-    .unwrap();
-    for (at, (what, bytes)) in items.enumerate() {
-        let bytes = bytes_of(&bytes);
+fn write_list(text: &mut String, name: &str, items: impl Iterator<Item = (String, Vec<Vec<u8>>)>) {
+    let head =
+        format!("\nfun {name}(): vector<vector<vector<u8>>> {{\n    let mut list = vector[];\n");
+    text.push_str(&head);
+    for (at, (what, parts)) in items.enumerate() {
+        let parts = parts_of(&parts);
         writeln!(
             text,
-            "    // {at} {what}\n    {bytes}    list.push_back(bytes);"
+            "    // {at} {what}\n    {parts}    list.push_back(parts);"
         )
         .unwrap();
     }
     text.push_str("    list\n}\n");
 }
 
-/// A statement that makes `bytes` be these.
-fn bytes_of(bytes: &[u8]) -> String {
-    let mut parts = bytes.chunks(CONSTANT_BYTES).map(hex::encode);
-    let first = parts.next().unwrap_or_default();
-    let rest: Vec<String> = parts.collect();
-    let mutable = if rest.is_empty() { "" } else { "mut " };
-    let mut text = format!("let {mutable}bytes = x\"{first}\";\n");
-    for part in rest {
-        writeln!(text, "    bytes.append(x\"{part}\");").unwrap();
+/// A statement that makes `parts` be these.
+fn parts_of(parts: &[Vec<u8>]) -> String {
+    let literal = |bytes: &[u8]| format!("x\"{}\"", hex::encode(bytes));
+    if parts.iter().map(Vec::len).sum::<usize>() <= CONSTANT_BYTES {
+        let parts: Vec<String> = parts.iter().map(|part| literal(part)).collect();
+        return format!("let parts = vector[{}];\n", parts.join(", "));
+    }
+    let mut text = String::from("let mut parts = vector[];\n");
+    for part in parts {
+        let mut chunks = part.chunks(CONSTANT_BYTES).map(literal);
+        let first = chunks.next().unwrap_or_else(|| literal(&[]));
+        writeln!(text, "    let mut part = {first};").unwrap();
+        for chunk in chunks {
+            writeln!(text, "    part.append({chunk});").unwrap();
+        }
+        writeln!(text, "    parts.push_back(part);").unwrap();
     }
     text
 }
 
 /// Bytes of a constant: the bytecode has a bound of 65,535.
-const CONSTANT_BYTES: usize = 60_000;
+const CONSTANT_BYTES: usize = 50_000;
 
 /// A step as `twin.move` reads it.
 #[derive(Serialize)]
 struct Wire<'a> {
-    // Without the length that a digest has as a vector of bytes.
-    digest: Address,
+    digest: Digest,
     sender: Address,
     now_ms: u64,
     facts: &'a Option<Facts>,
@@ -108,7 +115,7 @@ struct Wire<'a> {
 impl Outcome {
     /// What it pays out and emits, the event's variant and bytes, as `twin.move` reads it; nothing of what
     /// is refused.
-    fn to_bcs(&self) -> Vec<u8> {
+    fn to_parts(&self) -> Vec<Vec<u8>> {
         let Self::Done { event, paid } = self else {
             return Vec::new();
         };
@@ -116,25 +123,23 @@ impl Outcome {
             || (NO_EVENT, Vec::new()),
             |event| (bcs::to_bytes(event).unwrap()[0], event.to_move_bcs()),
         );
-        let mut effects = bcs::to_bytes(&(*paid, kind)).unwrap();
-        effects.extend(bytes);
-        effects
+        parts(&(*paid, kind, ByteString(bytes)))
     }
 }
 
 const NO_EVENT: u8 = 255;
 
 impl Step {
-    fn to_bcs(&self) -> Vec<u8> {
+    fn to_parts(&self) -> Vec<Vec<u8>> {
         let input = &self.input;
         let wire = Wire {
-            digest: bare(input.digest),
+            digest: input.digest,
             sender: input.sender,
             now_ms: input.now_ms,
             facts: &input.facts,
             deed: &input.deed,
         };
-        bcs::to_bytes(&wire).unwrap()
+        parts(&wire)
     }
 
     /// In a line, for whoever looks for what differs.
@@ -170,7 +175,3 @@ impl Step {
 
 /// Bytes of a call that a comment shows.
 const SHOWN: usize = 600;
-
-fn bare(digest: Digest) -> Address {
-    Address::new(*digest.as_bytes())
-}
