@@ -49,6 +49,14 @@ move-gas: ## What each call of the Move package costs, against the table in move
 move-mutants: ## Every guard of the Move package removed once; a test must turn red. An hour.
 	node ci/move/mutate.mjs
 
+.PHONY: twin
+twin: ## The Move package held against its Rust twin on the VM: the contract's tests and random sequences of calls.
+	node ci/move.mjs twin
+
+.PHONY: twin-bites
+twin-bites: ## The same with mistakes put into the package, each of which must show.
+	node ci/move.mjs twin --bites
+
 .PHONY: deny
 deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.
 	cargo deny check bans licenses sources

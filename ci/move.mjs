@@ -5,6 +5,8 @@
 //   node ci/move.mjs test [FILTER]      run the tests whose name contains FILTER
 //     --with DIRECTORY                  with the .move files of DIRECTORY as further tests
 //   node ci/move.mjs corpus [FILTER]    run the tests that are made of the Rust tests' fixtures
+//   node ci/move.mjs twin               hold the package against its Rust twin, on random sequences of calls
+//     --bites                           with mistakes put into the package, each of which must show
 //   node ci/move.mjs generate DIRECTORY write those tests, to look at
 //   node ci/move.mjs format --check     or --write
 //   node ci/move.mjs artifact           write what publishing needs; --check compares instead
@@ -23,6 +25,7 @@ import {
   test,
 } from "./move/builder.mjs";
 import { corpora, fixtures, onlyHelpers } from "./move/generate.mjs";
+import { bites, forget, held, write } from "./move/twin.mjs";
 
 // Where the crate can include it.
 const ARTIFACT = join(ROOT, "k3s-daas", "src", "contract", "package.json");
@@ -31,6 +34,7 @@ const commands = {
   build: runBuild,
   test: runTest,
   corpus: runCorpus,
+  twin: runTwin,
   generate: runGenerate,
   format: runFormat,
   artifact: runArtifact,
@@ -38,7 +42,7 @@ const commands = {
 
 const [name, ...rest] = process.argv.slice(2);
 if (!Object.hasOwn(commands, name ?? "")) {
-  console.error("usage: node ci/move.mjs build | test [FILTER] [--with DIRECTORY] | corpus [FILTER] | generate DIRECTORY | format --check|--write | artifact [--check]");
+  console.error("usage: node ci/move.mjs build | test [FILTER] [--with DIRECTORY] | corpus [FILTER] | twin [--bites] | generate DIRECTORY | format --check|--write | artifact [--check]");
   process.exit(2);
 }
 try {
@@ -68,6 +72,23 @@ async function runCorpus([filter = ""]) {
   return report(onlyHelpers({ ...packageFiles(), ...corpora() }), filter);
 }
 
+async function runTwin(args) {
+  const directory = write();
+  if (args.includes("--bites")) {
+    const missed = await bites(directory);
+    forget(directory);
+    return missed === 0;
+  }
+  const ran = await held(directory);
+  // Thousands: only what failed is worth a line.
+  const failed = ran.tests.filter((test) => !test.passed);
+  for (const { name } of failed) console.log(`test ${name} ... FAILED`);
+  const passed = sum(ran.tests.length - failed.length, failed.length, ran.failures);
+  if (passed) forget(directory);
+  else console.log(`the sequences stand in ${directory}`);
+  return passed;
+}
+
 async function runGenerate([directory]) {
   if (!directory) throw new Error("say where to");
   for (const [path, text] of Object.entries({ ...fixtures(), ...corpora() })) {
@@ -85,10 +106,15 @@ async function report(files, filter) {
   const tests = ran.tests.filter(({ name }) => isWanted(name));
   const failed = tests.filter((test) => !test.passed).length;
   for (const { name, passed } of tests) console.log(`test ${name} ... ${passed ? "ok" : "FAILED"}`);
-  if (failed > 0) console.log(`\n${ran.failures}`);
+  return sum(tests.length - failed, failed, ran.failures);
+}
+
+// The last lines, as cargo's.
+function sum(passed, failed, failures) {
+  if (failed > 0) console.log(`\n${failures}`);
   const result = failed === 0 ? "ok" : "FAILED";
-  console.log(`\ntest result: ${result}. ${tests.length - failed} passed; ${failed} failed; 0 ignored`);
-  return failed === 0 && tests.length > 0;
+  console.log(`\ntest result: ${result}. ${passed} passed; ${failed} failed; 0 ignored`);
+  return failed === 0 && passed > 0;
 }
 
 async function runFormat(args) {

@@ -499,3 +499,6 @@ fun sorted(keys: vector<u256>, expiries: vector<u64>): vector<u8> {
     });
     bytes
 }
+
+#[test_only]
+public fun count_requests_for_testing(token: &SealToken): u64 { token.requests.length() }

@@ -7,51 +7,62 @@ use std::unit_test::assert_eq;
 use sui::bcs;
 use sui::event;
 
+/// Of so many types.
+const NUMBERS: u8 = 32;
+
 /// All events of this transaction, by type in the order of `events` and within a type as they came: the type's number in
 /// that order (the index of the variant of Rust's `Event`), then the BCS of the event.
 public fun all(): vector<vector<u8>> {
     let mut told = vector[];
-    add<events::ClusterCreated>(&mut told, 0);
-    add<events::ClusterPolicySet>(&mut told, 1);
-    add<events::ClusterMigrated>(&mut told, 2);
-    add<events::InsuranceWithdrawn>(&mut told, 3);
-    add<events::SealTokenIssued>(&mut told, 4);
-    add<events::SealTokenRevoked>(&mut told, 5);
-    add<events::SealTokenRulesSet>(&mut told, 6);
-    add<events::SealTokenMigrated>(&mut told, 7);
-    add<events::DelegateAdded>(&mut told, 8);
-    add<events::DelegateRemoved>(&mut told, 9);
-    add<events::SessionKeyRegistered>(&mut told, 10);
-    add<events::SessionKeyRemoved>(&mut told, 11);
-    add<events::StakeDeposited>(&mut told, 12);
-    add<events::StakeUnbonding>(&mut told, 13);
-    add<events::StakeWithdrawn>(&mut told, 14);
-    add<events::K8sAPIRequest>(&mut told, 15);
-    add<events::K8sRequestRejected>(&mut told, 16);
-    add<events::K8sRequestsRejected>(&mut told, 17);
-    add<events::K8sRequestClaimed>(&mut told, 18);
-    add<events::K8sRequestReleased>(&mut told, 19);
-    add<events::K8sRequestProcessed>(&mut told, 20);
-    add<events::ResponsesPruned>(&mut told, 21);
-    add<events::SessionClosed>(&mut told, 22);
-    add<events::ExecutorRegistered>(&mut told, 23);
-    add<events::ExecutorActivated>(&mut told, 24);
-    add<events::ExecutorDeactivated>(&mut told, 25);
-    add<events::ExecutorRemoved>(&mut told, 26);
-    add<events::ExecutorStakeDeposited>(&mut told, 27);
-    add<events::ExecutorStakeUnbonding>(&mut told, 28);
-    add<events::ExecutorStakeWithdrawn>(&mut told, 29);
-    add<events::ExecutorSlashed>(&mut told, 30);
-    add<events::ReadsAnchored>(&mut told, 31);
+    NUMBERS.do!(|number| {
+        of(number).do!(|event| {
+            let mut bytes = vector[number];
+            bytes.append(event);
+            told.push_back(bytes);
+        });
+    });
     told
 }
 
-fun add<T: copy + drop>(told: &mut vector<vector<u8>>, number: u8) {
-    event::events_by_type<T>().do!(|event| {
-        let mut bytes = vector[number];
-        bytes.append(bcs::to_bytes(&event));
-        told.push_back(bytes);
-    });
+/// The BCS of all events of one type, by its number, as they came.
+public fun of(number: u8): vector<vector<u8>> {
+    if (number == 0) told<events::ClusterCreated>()
+    else if (number == 1) told<events::ClusterPolicySet>()
+    else if (number == 2) told<events::ClusterMigrated>()
+    else if (number == 3) told<events::InsuranceWithdrawn>()
+    else if (number == 4) told<events::SealTokenIssued>()
+    else if (number == 5) told<events::SealTokenRevoked>()
+    else if (number == 6) told<events::SealTokenRulesSet>()
+    else if (number == 7) told<events::SealTokenMigrated>()
+    else if (number == 8) told<events::DelegateAdded>()
+    else if (number == 9) told<events::DelegateRemoved>()
+    else if (number == 10) told<events::SessionKeyRegistered>()
+    else if (number == 11) told<events::SessionKeyRemoved>()
+    else if (number == 12) told<events::StakeDeposited>()
+    else if (number == 13) told<events::StakeUnbonding>()
+    else if (number == 14) told<events::StakeWithdrawn>()
+    else if (number == 15) told<events::K8sAPIRequest>()
+    else if (number == 16) told<events::K8sRequestRejected>()
+    else if (number == 17) told<events::K8sRequestsRejected>()
+    else if (number == 18) told<events::K8sRequestClaimed>()
+    else if (number == 19) told<events::K8sRequestReleased>()
+    else if (number == 20) told<events::K8sRequestProcessed>()
+    else if (number == 21) told<events::ResponsesPruned>()
+    else if (number == 22) told<events::SessionClosed>()
+    else if (number == 23) told<events::ExecutorRegistered>()
+    else if (number == 24) told<events::ExecutorActivated>()
+    else if (number == 25) told<events::ExecutorDeactivated>()
+    else if (number == 26) told<events::ExecutorRemoved>()
+    else if (number == 27) told<events::ExecutorStakeDeposited>()
+    else if (number == 28) told<events::ExecutorStakeUnbonding>()
+    else if (number == 29) told<events::ExecutorStakeWithdrawn>()
+    else if (number == 30) told<events::ExecutorSlashed>()
+    else if (number == 31) told<events::ReadsAnchored>()
+    else abort
+}
+
+fun told<E: copy + drop>(): vector<vector<u8>> {
+    event::events_by_type<E>().map!(|event| bcs::to_bytes(&event))
 }
 
 #[test]

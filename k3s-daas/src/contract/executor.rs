@@ -334,7 +334,9 @@ pub(super) fn slash(
     })
 }
 
-/// 1, 23, 24, 47 (of another executor, or not right after the last).
+/// 1, 23, 24, 47 (not right after the last).
+///
+/// Move builds the message from the executor's object: one that names another was not signed.
 pub(super) fn anchor(
     state: &State,
     context: &Context<'_>,
@@ -356,10 +358,13 @@ pub(super) fn anchor(
     };
     let intent = deployment.intent(IntentKind::Anchor, cluster.id, TokenId::ZERO);
     let signature = <[u8; 64]>::try_from(signature).map_err(|_| Code::InvalidSignature)?;
+    let message = &AnchorMessage {
+        executor: executor.id,
+        ..message.clone()
+    };
     let is_valid = intent.verify(message, &executor.signing_key, &signature.into());
     require(is_valid, Code::InvalidSignature)?;
-    let continues = message.executor == executor.id
-        && message.previous_root == executor.anchored_root
+    let continues = message.previous_root == executor.anchored_root
         && executor.anchored_last.checked_add(1) == Some(message.first)
         && message
             .last

@@ -401,12 +401,15 @@ fn anchors_follow_each_other() {
         (|m| m.count += 1) as fn(&mut AnchorMessage),
         |m| m.count = 0,
         |m| m.previous_root = Digest::ZERO,
-        |m| m.executor = ExecutorId::ZERO,
     ] {
         let mut call = anchor(&w, 0, 6, 6);
         edit(message(&mut call));
         w.signed_refused(call, Code::AnchorGap);
     }
+    // Signed as another's: the contract builds the message of the executor at hand.
+    let mut call = anchor(&w, 0, 6, 6);
+    message(&mut call).executor = ExecutorId::ZERO;
+    w.signed_refused(call, Code::InvalidSignature);
     w.signed_ok(anchor(&w, 0, 6, 6));
     // The other executor has a row of its own.
     w.signed_ok(anchor(&w, 1, 1, 1));
@@ -453,5 +456,5 @@ fn anchors_do_not_replay_for_the_next_of_the_same_key() {
     if let Call::AnchorReads { executor, .. } = &mut old {
         *executor = again;
     }
-    w.refused(w.stranger, old, Code::AnchorGap);
+    w.refused(w.stranger, old, Code::InvalidSignature);
 }

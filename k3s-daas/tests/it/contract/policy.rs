@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use k3s_daas::types::{Method, PolicyRule, Target, rules_allow};
 use k3s_daas::wire::{Content, RequestMessage};
 
-use super::model::Rng;
 use super::oracle;
+use super::random::Rng;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/policy.tsv");
 

@@ -17,6 +17,8 @@ use k3s_daas::wire::{
     RequestMessage, SignedAnswer,
 };
 
+use super::twin::{Deed, Facts, Input, Recording};
+
 /// When every world begins.
 pub(super) const START: u64 = 1_800_000_000_000;
 /// When the token of a world expires.
@@ -42,7 +44,9 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     pub(super) debits: u128,
     pub(super) credits: u128,
-    fresh: u64,
+    /// Of the next transaction: what the IDs of new objects are made of.
+    pub(super) digest: Digest,
+    recording: Recording,
 }
 
 /// Believes every document, and says of it what the test says.
@@ -57,10 +61,24 @@ impl Attestation for Fake<'_> {
 impl World {
     /// A chain with nothing on it.
     pub(super) fn empty() -> Self {
+        Self::with(Recording::begin())
+    }
+
+    /// The same, but nobody notes what happens in it for the Move VM.
+    pub(super) fn unrecorded() -> Self {
+        Self::with(Recording::off())
+    }
+
+    fn with(recording: Recording) -> Self {
         Self {
             state: State::default(),
             now: START,
-            package: address("package"),
+            // What a package has that was not published, as in the unit tests of Move.
+            package: if recording.is_on() {
+                Address::ZERO
+            } else {
+                address("package")
+            },
             chain: ChainId::new([9; 32]),
             admin: address("admin"),
             owner: address("owner"),
@@ -77,7 +95,8 @@ impl World {
             events: Vec::new(),
             debits: 0,
             credits: 0,
-            fresh: 0,
+            digest: blake2b256(&[b"call"]),
+            recording,
         }
     }
 
@@ -176,10 +195,19 @@ impl World {
 
     /// Applies a call and keeps the books.
     pub(super) fn call(&mut self, sender: Address, call: &Call) -> Result<Effects, Abort> {
-        let fresh = &mut self.fresh;
+        self.recording.push(Input {
+            digest: self.digest,
+            sender,
+            now_ms: self.now,
+            facts: self.attested.as_ref().map(Facts::from),
+            deed: Deed::Call(Box::new(call.clone())),
+        });
+        let digest = self.digest;
+        self.digest = blake2b256(&[digest.as_bytes()]);
+        let mut fresh = 0;
         let mut fresh_id = || {
-            *fresh += 1;
-            Address::new(*blake2b256(&[b"fresh", &fresh.to_le_bytes()]).as_bytes())
+            fresh += 1;
+            derive_id(digest, fresh - 1)
         };
         let mut context = Context {
             package: self.package,
@@ -255,6 +283,8 @@ impl World {
     pub(super) fn edit_token(&mut self, edit: impl FnOnce(&mut SealToken)) {
         let mut token = self.token().clone();
         edit(&mut token);
+        let deed = Deed::of_token(self.token(), &token);
+        self.note_edit(deed);
         self.state.load(Object::Token(token));
     }
 
@@ -262,20 +292,37 @@ impl World {
         let mut cluster = self.cluster().clone();
         let cap = self.state.admin_cap(self.cap).unwrap().clone();
         edit(&mut cluster);
+        let deed = Deed::of_cluster(self.cluster(), &cluster);
+        self.note_edit(deed);
         self.state.load(Object::Cluster(cluster, cap));
     }
 
     pub(super) fn edit_executor(&mut self, index: usize, edit: impl FnOnce(&mut ExecutorState)) {
         let mut executor = self.executor(index).clone();
         edit(&mut executor);
+        self.recording.stop();
         self.state.load(Object::Executor(executor));
     }
 
     pub(super) fn edit_request(&mut self, id: &[u8], edit: impl FnOnce(&mut Request)) {
         let mut request = self.request(id).unwrap().clone();
         edit(&mut request);
+        self.recording.stop();
         let id = RequestId::from_bytes(id).unwrap();
         self.state.load(Object::Request(self.token, id, request));
+    }
+
+    fn note_edit(&mut self, deed: Option<Deed>) {
+        match deed {
+            Some(deed) => self.recording.push(Input {
+                digest: self.digest,
+                sender: self.stranger,
+                now_ms: self.now,
+                facts: None,
+                deed,
+            }),
+            None => self.recording.stop(),
+        }
     }
 
     pub(super) fn set_active(&mut self, executor: ExecutorId, active: bool) {
@@ -545,6 +592,11 @@ fn seal(signer: &Ed25519Signer, bytes: &[u8]) -> HexBytes {
     HexBytes::from(signer.sign_now(bytes).as_ref())
 }
 
+/// The ID of the `nth` object that a transaction makes, as Sui derives it.
+pub(super) fn derive_id(digest: Digest, nth: u64) -> Address {
+    Address::new(*blake2b256(&[&[0xf1], digest.as_bytes(), &nth.to_le_bytes()]).as_bytes())
+}
+
 /// The signature field of a call that has one.
 pub(super) fn signature_of(call: &mut Call) -> Option<&mut HexBytes> {
     match call {
@@ -644,8 +696,8 @@ impl World {
         Self {
             state: self.state.clone(),
             now: self.now,
-            fresh: self.fresh,
-            ..Self::empty()
+            digest: self.digest,
+            ..Self::unrecorded()
         }
     }
 

@@ -1,32 +1,32 @@
 //! Applying a call, and what must hold before and after.
 
-use k3s_daas::contract::{Abort, Call, Code, Effects, Object, Outcome, State, Unbonding};
+use k3s_daas::contract::{Call, Code, Effects, Object, Outcome, State, Unbonding};
 use k3s_daas::crypto::sha256;
-use k3s_daas::types::{Address, ByteString, ClusterId, Digest, MIST_PER_SUI, RequestId, TokenId};
+use k3s_daas::types::{Address, ByteString, Digest, MIST_PER_SUI, RequestId, TokenId};
 use k3s_daas::wire::Event;
 
 use super::super::oracle::{self, Asker, Verdict};
-use super::super::world::{signature_of, signer, small_order_keys};
-
-use super::{Focus, Kept, Model, Track};
+use super::super::world::{signature_of, small_order_keys};
+use super::{Kept, Model, Track};
 
 impl Model {
-    pub(super) fn apply(&mut self, sender: Address, call: Call) {
-        let verdict = self.judged(sender, &call);
-        let sampled = self.rng.chance(12) || verdict.is_some() && self.rng.chance(20);
-        let before = sampled.then(|| self.w.state.clone());
-        let emitted = self.w.events.len();
-        let outcome = self.w.call(sender, &call);
-        self.kept.keep(&mut self.w.state);
-        let entry = self.seen.calls.entry(call.name()).or_default();
+    pub(super) fn apply_and_expect(&mut self, sender: Address, call: &Call) {
+        let verdict = self.judged(sender, call);
+        let sampled = self.g.rng.chance(12) || verdict.is_some() && self.g.rng.chance(20);
+        let before = sampled.then(|| self.g.w.state.clone());
+        let emitted = self.g.w.events.len();
+        let outcome = self.g.w.call(sender, call);
+        self.kept.keep(&mut self.g.w.state);
+        let seen = outcome.as_ref().map(|effects| &effects.events[..]);
+        self.seen.note(call, seen.map_err(|abort| *abort));
         match &outcome {
             Ok(effects) => {
-                entry.0 += 1;
-                self.expect_verdict(&call, verdict.as_ref(), effects);
+                self.expect_verdict(call, verdict.as_ref(), effects);
                 for event in &effects.events {
-                    self.expect_event(event, &call);
+                    self.g.note(event);
+                    self.expect_event(event, call);
                 }
-                self.expect_money(&call, sender, effects);
+                self.expect_money(call, sender, effects);
                 let changes = effects.events.iter().any(|event| {
                     !matches!(
                         event,
@@ -34,17 +34,13 @@ impl Model {
                     )
                 });
                 if let (false, Some(before)) = (changes, &before) {
-                    assert_eq!(self.w.state, *before, "{call:?}");
+                    assert_eq!(self.g.w.state, *before, "{call:?}");
                 }
             }
             Err(abort) => {
-                entry.1 += 1;
-                if let Abort::Refused(code) = abort {
-                    *self.seen.codes.entry(code.number()).or_default() += 1;
-                }
-                assert_eq!(self.w.events.len(), emitted);
+                assert_eq!(self.g.w.events.len(), emitted);
                 if let Some(before) = &before {
-                    assert_eq!(self.w.state, *before, "refused, and yet: {call:?}");
+                    assert_eq!(self.g.w.state, *before, "refused, and yet: {call:?}");
                 }
                 if let Some(verdict) = &verdict {
                     let code = abort.code().map(Code::number);
@@ -52,10 +48,10 @@ impl Model {
                 }
             }
         }
-        if self.w.events.len().is_multiple_of(64) {
+        if self.g.w.events.len().is_multiple_of(64) {
             self.expect_conservation();
         }
-        if self.rng.below(400) == 0 {
+        if self.g.rng.below(400) == 0 {
             self.expect_follower();
             self.expect_exits();
         }
@@ -115,14 +111,14 @@ impl Model {
             _ => Asker::Sender(sender),
         };
         Some(oracle::judge(
-            &self.w.state,
-            self.w.state.cluster(*cluster)?,
-            self.w.state.token(*token)?,
+            &self.g.w.state,
+            self.g.w.state.cluster(*cluster)?,
+            self.g.w.state.token(*token)?,
             request,
             &asker,
             kind,
-            self.w.package,
-            self.w.now,
+            self.g.w.package,
+            self.g.w.now,
         ))
     }
 
@@ -147,7 +143,6 @@ impl Model {
                 assert!(twin || records);
                 assert_eq!(e.code, verdict.code, "{call:?}");
                 assert_eq!(e.digest, verdict.digest);
-                *self.seen.codes.entry(e.code).or_default() += 1;
             }
             [Event::K8sApiRequest(e)] => {
                 assert!(!records, "{call:?}");
@@ -184,32 +179,12 @@ impl Model {
 
     /// Invariants 1 and 2 and the rules of leases, from the events and what was noted of earlier ones.
     pub(super) fn expect_event(&mut self, event: &Event, call: &Call) {
-        let now = self.w.now;
+        let now = self.g.w.now;
         // No call that concerns a request changes the cluster, so it is as it was before the call.
-        let cluster = self.w.state.cluster(event.cluster()).unwrap().clone();
+        let cluster = self.g.w.state.cluster(event.cluster()).unwrap().clone();
         let policy = &cluster.policy;
         let key = |token: TokenId, id: &ByteString| (token, RequestId::from_bytes(id).unwrap());
         match event {
-            Event::ClusterCreated(e) => self.clusters.push(Focus {
-                cluster: e.cluster,
-                cap: e.admin_cap,
-                tokens: vec![],
-                executors: vec![],
-            }),
-            Event::SealTokenIssued(e) => self.of(e.cluster).tokens.push(e.token),
-            Event::ExecutorRegistered(e) => {
-                let executor = e.executor;
-                let mut names: Vec<String> =
-                    (0..40).map(|n| format!("{} {n}", e.cluster)).collect();
-                names.extend((0..2).flat_map(|i| (0..3).map(move |n| format!("{i} {n}"))));
-                let known = names
-                    .iter()
-                    .map(|name| signer(name))
-                    .find(|signer| signer.public_key() == e.signing_key)
-                    .unwrap_or_else(|| signer("off the curve"));
-                self.w.signers.insert(executor, known);
-                self.of(e.cluster).executors.push(executor);
-            }
             Event::K8sApiRequest(e) => {
                 assert!(self.admitted.insert(e.digest), "admitted twice: {call:?}");
                 let lease_ends = if e.is_read {
@@ -221,7 +196,7 @@ impl Model {
                 assert_eq!(e.lease_ends_ms, lease_ends);
                 assert_eq!(
                     e.requester,
-                    self.w.state.token(e.seal_token_id).unwrap().owner
+                    self.g.w.state.token(e.seal_token_id).unwrap().owner
                 );
                 let track = Track {
                     digest: e.digest,
@@ -258,7 +233,7 @@ impl Model {
                     e.executor,
                     said,
                     &signature,
-                    self.w.package
+                    self.g.w.package
                 ));
                 track.claims += 1;
                 track.epoch = e.epoch;
@@ -267,7 +242,7 @@ impl Model {
                 assert_eq!(e.lease_ends_ms, track.lease_ends);
             }
             Event::K8sRequestReleased(e) => {
-                let token = self.w.state.token(e.token).unwrap();
+                let token = self.g.w.state.token(e.token).unwrap();
                 let track = self.tracks.get_mut(&key(e.token, &e.request_id)).unwrap();
                 assert!(!track.ended);
                 assert!(
@@ -284,7 +259,7 @@ impl Model {
                     e.released_by,
                     said,
                     &signature,
-                    self.w.package
+                    self.g.w.package
                 ));
                 assert_eq!(e.epoch, track.epoch + 1);
                 let next = oracle::best_but(
@@ -310,7 +285,7 @@ impl Model {
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 assert_eq!(e.digest, track.digest);
                 assert!(
-                    oracle::answer_is_signed(&cluster, e, self.w.package),
+                    oracle::answer_is_signed(&cluster, e, self.g.w.package),
                     "{call:?}"
                 );
                 assert!(oracle::eligible(&cluster, e.executor));
@@ -344,7 +319,7 @@ impl Model {
                     e.executor,
                     &bytes,
                     signature,
-                    self.w.package
+                    self.g.w.package
                 ));
                 assert_eq!((e.executor, e.epoch), (track.executor, track.epoch));
                 track.ended = true;
@@ -362,7 +337,10 @@ impl Model {
                 let before = self.anchors.insert(e.executor, (e.root, e.last));
                 let before = before.unwrap_or((Digest::ZERO, 0));
                 assert_eq!((e.previous_root, e.first), (before.0, before.1 + 1));
-                let bytes = bcs::to_bytes(message).unwrap();
+                // What the executor at hand would have signed.
+                let mut message = message.clone();
+                message.executor = e.executor;
+                let bytes = bcs::to_bytes(&message).unwrap();
                 let none = TokenId::ZERO;
                 assert!(oracle::bytes_are_signed(
                     &cluster,
@@ -371,7 +349,7 @@ impl Model {
                     e.executor,
                     &bytes,
                     signature,
-                    self.w.package
+                    self.g.w.package
                 ));
             }
             Event::ExecutorSlashed(e) => {
@@ -385,7 +363,7 @@ impl Model {
                     || a.envelope_hash != b.envelope_hash
                     || a.envelope_len != b.envelope_len;
                 assert!(same && differ, "no equivocation: {call:?}");
-                let key = self.w.state.executor(e.executor).unwrap().signing_key;
+                let key = self.g.w.state.executor(e.executor).unwrap().signing_key;
                 for answer in [first, second] {
                     let bytes = bcs::to_bytes(&answer.message).unwrap();
                     let signature = answer.signature;
@@ -396,18 +374,18 @@ impl Model {
                         &key,
                         &bytes,
                         &signature,
-                        self.w.package
+                        self.g.w.package
                     ));
                 }
             }
             // Less than 0.01 SUI is only ever all that was left.
             Event::StakeUnbonding(e) => {
-                let left = self.w.state.token(e.token).unwrap().bonded;
+                let left = self.g.w.state.token(e.token).unwrap().bonded;
                 assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
                 assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
             }
             Event::ExecutorStakeUnbonding(e) => {
-                let left = self.w.state.executor(e.executor).unwrap().bonded;
+                let left = self.g.w.state.executor(e.executor).unwrap().bonded;
                 assert!(e.amount >= MIST_PER_SUI / 100 || left == 0);
                 assert_eq!(e.unlock_ms, now + policy.unbonding_ms);
             }
@@ -427,13 +405,6 @@ impl Model {
         }
     }
 
-    pub(super) fn of(&mut self, cluster: ClusterId) -> &mut Focus {
-        self.clusters
-            .iter_mut()
-            .find(|focus| focus.cluster == cluster)
-            .unwrap()
-    }
-
     /// Who pays and who is paid.
     pub(super) fn expect_money(&mut self, call: &Call, sender: Address, effects: &Effects) {
         assert_eq!(effects.debit, call.deposit());
@@ -444,14 +415,14 @@ impl Model {
                 *self.balance.entry(e.token).or_default() += i128::from(e.amount);
             }
             ([Event::StakeWithdrawn(e)], _) => {
-                let owner = self.w.state.token(e.token).unwrap().owner;
+                let owner = self.g.w.state.token(e.token).unwrap().owner;
                 assert_eq!(sender, owner);
                 assert_eq!(*credits, vec![(owner, e.amount)]);
                 assert!(e.amount > 0);
                 *self.balance.entry(e.token).or_default() -= i128::from(e.amount);
             }
             ([Event::ExecutorStakeWithdrawn(e)], _) => {
-                let operator = self.w.state.executor(e.executor).unwrap().operator;
+                let operator = self.g.w.state.executor(e.executor).unwrap().operator;
                 assert_eq!(sender, operator);
                 assert_eq!(*credits, vec![(operator, e.amount)]);
             }
@@ -463,7 +434,7 @@ impl Model {
                 assert!(credits.iter().all(|(to, _)| *to == sender));
             }
             ([Event::InsuranceWithdrawn(e)], _) => {
-                assert_eq!(*credits, vec![(self.w.admin_of(e.cluster), e.amount)]);
+                assert_eq!(*credits, vec![(self.g.w.admin_of(e.cluster), e.amount)]);
             }
             (_, Call::DepositExecutorStake { .. }) => {}
             _ => assert!(effects.debit == 0 && credits.is_empty(), "{call:?}"),
@@ -479,7 +450,7 @@ impl Model {
                 .sum::<u128>()
                 + u128::from(bonded)
         };
-        let state = &self.w.state;
+        let state = &self.g.w.state;
         let tokens: u128 = state.tokens().map(|t| sum(t.bonded, &t.unbondings)).sum();
         let executors: u128 = state
             .executors()
@@ -487,8 +458,8 @@ impl Model {
             .sum();
         let insurance: u128 = state.clusters().map(|c| u128::from(c.insurance)).sum();
         assert_eq!(
-            self.w.debits,
-            self.w.credits + tokens + executors + insurance
+            self.g.w.debits,
+            self.g.w.credits + tokens + executors + insurance
         );
         // Nobody's stake but an equivocating executor's ever goes to anyone else.
         for token in state.tokens() {
@@ -514,14 +485,14 @@ impl Model {
 
     fn expect_bounds(&self) {
         let small = small_order_keys();
-        for token in self.w.state.tokens() {
+        for token in self.g.w.state.tokens() {
             assert!(token.unbondings.len() <= 32 && token.delegates.len() <= 32);
             assert!(token.session_keys.len() <= 64 && token.unanswered <= 1_024);
             assert!(token.groups.iter().all(|g| !g.starts_with(b"system:")));
             let mut keys = token.session_keys.keys();
             assert!(keys.all(|key| !small.contains(key.as_bytes())));
         }
-        for cluster in self.w.state.clusters() {
+        for cluster in self.g.w.state.clusters() {
             assert!(cluster.executors.len() <= 64);
             for entry in &cluster.executors {
                 assert!(!small.contains(entry.signing_key.as_bytes()));
@@ -533,14 +504,14 @@ impl Model {
 
     /// Invariant 4: the events, as the chain has them, give the state but for the sealed bytes.
     pub(super) fn expect_follower(&mut self) {
-        for event in &self.w.events[self.followed..] {
+        for event in &self.g.w.events[self.followed..] {
             let bytes = event.to_move_bcs();
             let read = Event::from_move_bcs(event.name(), &bytes).unwrap().unwrap();
             assert_eq!(read, *event);
             self.follower.evolve(&read);
         }
-        self.followed = self.w.events.len();
-        let mut state = self.w.state.clone();
+        self.followed = self.g.w.events.len();
+        let mut state = self.g.w.state.clone();
         for ((token, id), hash) in &self.sealed {
             let mut request = state.request(*token, *id).unwrap().clone();
             let Some(Outcome::Answered(record)) = &mut request.outcome else {
@@ -558,15 +529,15 @@ impl Model {
         assert_eq!(state, self.follower);
         assert_eq!(
             self.kept,
-            Kept::all(&self.w.state),
+            Kept::all(&self.g.w.state),
             "something was not touched"
         );
     }
 
     /// Invariant 5, second half: from here, the owner gets all stake out.
     pub(super) fn expect_exits(&self) {
-        for token in self.w.state.tokens() {
-            super::super::exit::expect_exit(&self.w, token.id);
+        for token in self.g.w.state.tokens() {
+            super::super::exit::expect_exit(&self.g.w, token.id);
         }
     }
 
@@ -576,7 +547,7 @@ impl Model {
         self.expect_exits();
         // All at once, from nothing, as well as bit by bit.
         let mut again = State::untracked();
-        for event in &self.w.events {
+        for event in &self.g.w.events {
             again.evolve(event);
         }
         assert_eq!(again, self.follower);

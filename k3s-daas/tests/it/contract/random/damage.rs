@@ -4,10 +4,12 @@ use k3s_daas::contract::Call;
 use k3s_daas::crypto::Signature;
 use k3s_daas::types::{Address, Digest, HexBytes, MIST_PER_SUI};
 
-use super::super::world::{address, signature_of};
-use super::{Focus, Model};
+use super::super::world::{
+    address, off_curve_key, signature_of, small_order_keys, trivial_signature,
+};
+use super::{Focus, Generator};
 
-impl Model {
+impl Generator {
     /// Something that an attacker, or a bug, would do to a call. Half of them are signed again.
     pub(super) fn damage(&mut self, sender: &mut Address, call: &mut Call) {
         match self.rng.below(10) {
@@ -17,9 +19,11 @@ impl Model {
             }
             3 => {
                 if let Some(signature) = signature_of(call) {
-                    match self.rng.below(3) {
+                    match self.rng.below(5) {
                         0 => signature.0.truncate(63),
                         1 => *signature = HexBytes(vec![0; 64]),
+                        2 => *signature = HexBytes::from(trivial_signature().as_ref()),
+                        3 => signature.0.push(0),
                         _ => {
                             let at = self.rng.below(signature.len().max(1) as u64);
                             if let Some(byte) = signature.0.get_mut(usize::try_from(at).unwrap()) {
@@ -56,9 +60,9 @@ impl Model {
             .rng
             .pick(&[0, self.w.now, self.w.now.saturating_sub(1), u64::MAX]);
         let key = match self.rng.below(3) {
-            0 => HexBytes(vec![0; 32]),
+            0 => HexBytes(self.rng.pick(&small_order_keys()).to_vec()),
             1 => HexBytes(vec![7; 31]),
-            _ => HexBytes(super::super::world::off_curve_key().to_vec()),
+            _ => HexBytes(off_curve_key().to_vec()),
         };
         let roll = self.rng.next();
         match call {

@@ -11,9 +11,12 @@ use k3s_daas::wire::{
 };
 
 use super::super::world::{request_id, signer};
-use super::{DAY, Model};
+use super::{DAY, Generator};
 
-impl Model {
+/// `plausible` chooses among so many.
+pub(in super::super) const KINDS: u64 = 1_000;
+
+impl Generator {
     pub(super) fn focus(&mut self, index: usize) {
         let focus = self.clusters[index].clone();
         self.w.cluster = focus.cluster;
@@ -51,6 +54,23 @@ impl Model {
         *self.rng.pick(&self.w.executors)
     }
 
+    /// Mostly one that is not active, if there is one.
+    fn inactive(&mut self) -> ExecutorId {
+        let inactive: Vec<ExecutorId> = self
+            .w
+            .cluster()
+            .executors
+            .iter()
+            .filter(|entry| !entry.active)
+            .map(|entry| entry.id)
+            .collect();
+        if inactive.is_empty() || self.rng.chance(20) {
+            self.executor()
+        } else {
+            *self.rng.pick(&inactive)
+        }
+    }
+
     /// A request that the token holds, mostly one that is not answered.
     pub(super) fn held(&mut self) -> Option<RequestId> {
         let wanted = self.rng.chance(80);
@@ -71,7 +91,13 @@ impl Model {
         let anyone = self.anyone();
         let executor = self.executor();
         let sui = self.rng.below(4) * MIST_PER_SUI + self.rng.below(MIST_PER_SUI);
-        match self.rng.below(1_000) {
+        let kind = match self.theme.clone() {
+            Some(theme) if self.rng.chance(60) => {
+                theme.start + self.rng.below(theme.end - theme.start)
+            }
+            _ => self.rng.below(KINDS),
+        };
+        match kind {
             0..330 => return self.request_call(),
             330..480 => {
                 if let Some(call) = self.answer() {
@@ -128,7 +154,11 @@ impl Model {
                 };
                 return (owner, call);
             }
-            750..770 => return (owner, Call::WithdrawStake { token }),
+            750..770 => {
+                if !self.w.token().unbondings.is_empty() || self.rng.chance(20) {
+                    return (owner, Call::WithdrawStake { token });
+                }
+            }
             770..785 => {
                 let call = Call::DepositExecutorStake {
                     cluster,
@@ -147,10 +177,15 @@ impl Model {
                 };
                 return (operator, call);
             }
-            795..805 => return (operator, Call::WithdrawExecutorStake { executor }),
+            795..805 => {
+                let unbondings = &self.w.state.executor(executor).unwrap().unbondings;
+                if !unbondings.is_empty() || self.rng.chance(20) {
+                    return (operator, Call::WithdrawExecutorStake { executor });
+                }
+            }
             805..820 => {
                 let delegate = self.anyone();
-                let expires_at_ms = self.w.now + self.rng.below(2 * DAY);
+                let expires_at_ms = self.later(2 * DAY);
                 let call = Call::AddDelegate {
                     token,
                     delegate,
@@ -164,7 +199,7 @@ impl Model {
             }
             825..840 => {
                 let key = self.session_key();
-                let expires_at_ms = self.w.now + self.rng.below(5 * DAY);
+                let expires_at_ms = self.later(5 * DAY);
                 let call = Call::RegisterSessionKey {
                     token,
                     key,
@@ -219,7 +254,7 @@ impl Model {
                 let call = Call::ActivateExecutor {
                     cap,
                     cluster,
-                    executor,
+                    executor: self.inactive(),
                 };
                 return (admin, call);
             }
@@ -227,7 +262,7 @@ impl Model {
                 let call = Call::RemoveExecutor {
                     cap,
                     cluster,
-                    executor,
+                    executor: self.inactive(),
                 };
                 return (admin, call);
             }
@@ -264,8 +299,8 @@ impl Model {
                     token,
                     code: u8::try_from(self.rng.below(15)).unwrap(),
                     count: self.rng.below(5),
-                    from_ms: now - self.rng.below(1_000),
-                    to_ms: now - self.rng.below(1_000),
+                    from_ms: now.saturating_sub(self.rng.below(1_000)),
+                    to_ms: now.saturating_sub(self.rng.below(1_000)),
                 };
                 let sender = if self.rng.chance(70) { owner } else { anyone };
                 return (sender, call);
@@ -403,7 +438,7 @@ impl Model {
             path: path.into(),
             query: Content::plain(query),
             priority: 1 + u8::try_from(self.rng.below(4)).unwrap(),
-            deadline_ms: self.w.now + 1 + self.rng.below(120_000),
+            deadline_ms: self.later(120_000).saturating_add(1),
             ..RequestMessage::default()
         };
         self.next_id += 1;
@@ -445,8 +480,8 @@ impl Model {
         let now = self.w.now;
         match self.rng.below(14) {
             0 => request.deadline_ms = now,
-            1 => request.deadline_ms = now + 3_600_000,
-            2 => request.deadline_ms = now + 3_600_001,
+            1 => request.deadline_ms = now.saturating_add(3_600_000),
+            2 => request.deadline_ms = now.saturating_add(3_600_001),
             3 => request.deadline_ms = u64::MAX,
             4 => request.priority = *self.rng.pick(&[0, 1, 4, 5, 255]),
             5 => request.payload = Content::sealed(vec![0; 16_000]),
@@ -588,7 +623,9 @@ impl Model {
     pub(super) fn issue(&mut self) -> Call {
         let rules = self.rules();
         let now = self.w.now;
-        let not_before_ms = now.saturating_sub(self.rng.below(10_000)) + self.rng.below(10_000);
+        let not_before_ms = now
+            .saturating_sub(self.rng.below(10_000))
+            .saturating_add(self.rng.below(10_000));
         let group = *self
             .rng
             .pick(&["team", "team", "team", "team", "system:masters"]);
@@ -599,10 +636,10 @@ impl Model {
             rules,
             groups: vec![group.into()],
             not_before_ms,
-            expires_at_ms: now + self.rng.below(40 * DAY),
+            expires_at_ms: self.later(40 * DAY),
             delegates: vec![Delegate {
                 delegate: self.w.gateway,
-                expires_at_ms: now + 1 + self.rng.below(20 * DAY),
+                expires_at_ms: self.later(20 * DAY).saturating_add(1),
             }],
         }
     }
@@ -655,7 +692,7 @@ impl Model {
             match self.rng.below(10) {
                 0 => facts.pcrs[0] = vec![0; 48],
                 1 | 2 => facts.pcrs[0] = vec![2; 48],
-                3 => facts.timestamp_ms += 60_001,
+                3 => facts.timestamp_ms = facts.timestamp_ms.saturating_add(60_001),
                 4 => facts.nonce[0] ^= 1,
                 5 => facts.user_data[0] ^= 1,
                 _ => {}
@@ -683,7 +720,7 @@ impl Model {
         match self.rng.below(6) {
             0 => second.status = 201,
             1 => second.envelope_len = 6,
-            2 => second.time_ms += 1,
+            2 => second.time_ms = second.time_ms.wrapping_add(1),
             3 => second.sealed_hash = HexBytes(vec![2; 32]),
             4 => second.epoch = 1,
             _ => first.digest = Digest::ZERO,
