@@ -53,6 +53,7 @@ pub(in super::super) enum Deed {
 }
 
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // one at a time
 pub(super) enum Outcome {
     /// Admitted: what it emits, the MIST that it pays out.
     Done {
