@@ -13,8 +13,8 @@ import { onlyHelpers } from "./generate.mjs";
 // The tests that write sequences: all of the contract's but those that run long.
 const WRITERS = ["contract::", "--skip", "contract::model::", "--skip", "contract::policy::"];
 const HELPERS = ["parts", "told", "twin"];
-// Sequences that are tried at a time for a mistake.
-const PART = 24;
+// Text compiled at a time.
+const BATCH_BYTES = 2_000_000;
 // Compilers at work at a time.
 const WORKERS = 2;
 
@@ -47,23 +47,53 @@ export function forget(directory) {
 
 /**
  * Runs the tests of a directory: `{tests, failures}`, as `test` of the builder. `sources` stand in the
- * place of the package's own.
+ * place of the package's own. With `isEnough`, no more once the tests so far are.
  */
-export async function held(directory, { sources = {}, only = () => true } = {}) {
-  const ours = Object.entries(moveFiles(directory)).filter(([path]) => only(path));
-  const parts = Array.from({ length: WORKERS }, (_, index) => ours.filter((_, at) => at % WORKERS === index));
-  const ran = await Promise.all(
-    parts.map((part) => {
-      const added = Object.fromEntries(part.map(([path, text]) => [`tests/generated/${path}`, text]));
-      const files = { ...packageFiles({ tests: false }), ...helpers(), ...added, ...sources };
-      return new Promise((resolve, reject) => {
-        const worker = new Worker(fileURLToPath(import.meta.url), { workerData: files });
-        worker.once("message", (said) => (said.error ? reject(new Error(said.error)) : resolve(said)));
-        worker.once("error", reject);
-      });
+export async function held(directory, { sources = {}, isEnough = () => false } = {}) {
+  const common = { ...packageFiles({ tests: false }), ...helpers(), ...sources };
+  const queue = batches(moveFiles(directory));
+  const tests = [];
+  const failures = [];
+  await Promise.all(
+    Array.from({ length: WORKERS }, async () => {
+      const worker = new Worker(fileURLToPath(import.meta.url), { workerData: common });
+      try {
+        for (let batch = queue.shift(); batch && !isEnough(tests); batch = queue.shift()) {
+          const ran = await answer(worker, batch);
+          if (ran.error) throw new Error(ran.error);
+          tests.push(...ran.tests);
+          if (ran.failures) failures.push(ran.failures);
+        }
+      } finally {
+        await worker.terminate();
+      }
     }),
   );
-  return { tests: ran.flatMap((part) => part.tests), failures: ran.map((part) => part.failures).join("\n").trim() };
+  return { tests, failures: failures.join("\n\n") };
+}
+
+// The VM copies all that was compiled for each test, so few at a time are faster than all at once.
+function batches(files) {
+  const found = [];
+  let size = Infinity;
+  for (const [path, text] of Object.entries(files)) {
+    if (size + text.length > BATCH_BYTES) {
+      found.push({});
+      size = 0;
+    }
+    found.at(-1)[`tests/generated/${path}`] = text;
+    size += text.length;
+  }
+  return found;
+}
+
+function answer(worker, batch) {
+  return new Promise((resolve, reject) => {
+    worker.removeAllListeners();
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.postMessage(batch);
+  });
 }
 
 // The runner of sequences and what it needs; no other tests.
@@ -106,19 +136,14 @@ const MISTAKES = [
 /** Puts each mistake into a copy of the package and says how many of them no sequence shows. */
 export async function bites(directory) {
   const own = packageFiles({ tests: false });
-  const names = Object.keys(moveFiles(directory));
   let missed = 0;
   for (const [module, was, wrong] of MISTAKES) {
     const path = `sources/${module}.move`;
     if (own[path].split(was).length !== 2) throw new Error(`${path} does not have once: ${was}`);
     const sources = { [path]: own[path].replace(was, wrong) };
-    let red;
-    // Part by part, until it shows.
-    for (let at = 0; at < names.length && !red; at += PART) {
-      const part = new Set(names.slice(at, at + PART));
-      const ran = await held(directory, { sources, only: (name) => part.has(name) });
-      red = ran.tests.find((one) => !one.passed);
-    }
+    const isRed = (one) => !one.passed;
+    const ran = await held(directory, { sources, isEnough: (tests) => tests.some(isRed) });
+    const red = ran.tests.find(isRed);
     if (!red) missed += 1;
     console.log(`test ${module}: ${was} → ${wrong} ... ${red ? `ok, ${red.name} fails` : "FAILED, nothing fails"}`);
   }
@@ -128,9 +153,11 @@ export async function bites(directory) {
 }
 
 if (!isMainThread) {
-  try {
-    parentPort.postMessage(await test(workerData));
-  } catch (error) {
-    parentPort.postMessage({ error: error.message });
-  }
+  parentPort.on("message", async (batch) => {
+    try {
+      parentPort.postMessage(await test({ ...workerData, ...batch }));
+    } catch (error) {
+      parentPort.postMessage({ error: error.message });
+    }
+  });
 }
