@@ -4,6 +4,7 @@ mod admin;
 mod answers;
 mod attestation;
 mod bounds;
+mod curve;
 mod evidence;
 mod exit;
 mod fields;
