@@ -5,6 +5,7 @@ mod answers;
 mod attestation;
 mod bounds;
 mod curve;
+mod edges;
 mod evidence;
 mod exit;
 mod fields;
