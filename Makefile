@@ -33,13 +33,16 @@ kubectl: ## The kubectl binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
 
 .PHONY: move
-move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact, gas.
+move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact.
 	node ci/move.mjs format --check
 	node ci/move/fixtures.mjs --check
 	node ci/move.mjs build
 	node ci/move.mjs test
 	node ci/move.mjs corpus
 	node ci/move.mjs artifact --check
+
+.PHONY: move-gas
+move-gas: ## What each call of the Move package costs, against the table in move/README.md; needs python3.11.
 	node ci/move/gas.mjs --check
 
 .PHONY: move-mutants

@@ -18,7 +18,7 @@ use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::layout::Layout;
 use crate::logging;
 use crate::printer::Printer;
-use crate::settings::{Flags, Key, Settings};
+use crate::settings::{Flags, Key, Origin, Settings};
 
 /// What a command has to work with.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ impl App {
         let mut all = global.flags();
         all.extend(flags);
         let settings = Settings::load(global.config.as_deref(), all)?;
+        check_log(&settings)?;
         Ok(Self {
             settings,
             printer: Printer::new(output.output),
@@ -128,7 +129,7 @@ impl App {
         future: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         // The services have begun to by themselves.
-        self.start_logging("warn")?;
+        self.start_logging(logging::OF_COMMANDS)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -307,6 +308,18 @@ impl App {
         }
         Ok(Passphrase::from(passphrase))
     }
+}
+
+fn check_log(settings: &Settings) -> anyhow::Result<()> {
+    let Some(Err(wrong)) = settings.text(Key::Log).map(logging::check) else {
+        return Ok(());
+    };
+    Err(match settings.origin(Key::Log) {
+        Some(Origin::Flag) => Failure::new(Exit::Usage, format!("--log: {wrong}")),
+        Some(origin) => Failure::new(Exit::Settings, format!("`log` from {origin}: {wrong}")),
+        None => Failure::new(Exit::Settings, wrong),
+    }
+    .into())
 }
 
 /// A directory in which others can replace a key is as good as a key that they have, says ssh too.

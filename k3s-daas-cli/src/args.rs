@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use k3s_daas::types::TokenId;
+
 use crate::commands;
 use crate::exit;
+use crate::names;
 use crate::printer::Format;
 use crate::settings::{Flags, Key};
 
@@ -78,6 +81,23 @@ pub struct Output {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,
+}
+
+/// Which token a command is for.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct OfToken {
+    /// Which token; that of the settings otherwise [env: DAAS_TOKEN].
+    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
+    token: Option<TokenId>,
+}
+
+impl OfToken {
+    /// The setting that the flag sets.
+    #[must_use]
+    pub fn flags(self) -> Flags {
+        let token = self.token.map(|token| (Key::Token, token.to_string()));
+        token.into_iter().collect()
+    }
 }
 
 /// The commands.

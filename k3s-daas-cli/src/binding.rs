@@ -1,6 +1,7 @@
 //! The rights of a token on the cluster itself, where it is the user `seal:TOKEN`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::exit::{Exit, Failure};
 /// Binds a token to a ClusterRole, with the rights of the kubeconfig; changes nothing if it is so already.
 ///
 /// # Errors
-/// If the cluster cannot be reached, or does not allow it.
+/// If the cluster cannot be reached, or does not allow it; [`Exit::NotFound`] if it has no such role.
 pub async fn bind(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
@@ -23,6 +24,7 @@ pub async fn bind(
     role: &str,
 ) -> anyhow::Result<()> {
     let client = client(kubeconfig, context).await?;
+    check_role(&client, role).await?;
     let wanted = binding(token, role);
     let path = format!("{COLLECTION}/{}", binding_name(token));
     let (status, found) = send(&client, Method::GET, &path, None).await?;
@@ -61,6 +63,37 @@ pub async fn role_of(
     let role = found["roleRef"]["name"].as_str();
     let is_whole = found.get("subjects") == binding(token, "").get("subjects");
     Ok(role.filter(|_| is_whole).map(str::to_owned))
+}
+
+/// Refuses a role that the cluster does not have: Kubernetes binds to any name, and grants nothing then.
+async fn check_role(client: &kube::Client, role: &str) -> anyhow::Result<()> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    let is_there = if !role.is_empty() && role.bytes().all(is_name) {
+        let (status, _) = send(client, Method::GET, &format!("{ROLES}/{role}"), None).await?;
+        // Who may bind need not be allowed to look.
+        status != StatusCode::NOT_FOUND
+    } else {
+        false
+    };
+    if is_there {
+        return Ok(());
+    }
+    let (_, list) = send(client, Method::GET, ROLES, None).await?;
+    let items = list.get("items").and_then(Value::as_array);
+    let names = items.into_iter().flatten();
+    let names = names.filter_map(|role| role["metadata"]["name"].as_str());
+    let names: Vec<&str> = names
+        .filter(|name| !name.starts_with("system:"))
+        .take(MAX_NAMED)
+        .collect();
+    let names = match names.is_empty() {
+        true => "view, edit, admin or cluster-admin".to_owned(),
+        false => names.join(", "),
+    };
+    let message = format!("the cluster has no ClusterRole `{role}`");
+    Err(Failure::new(Exit::NotFound, message)
+        .with_next(format!("give --bind one that it has: {names}"))
+        .into())
 }
 
 /// The command that does the same by hand.
@@ -123,16 +156,32 @@ async fn send(
         )
         .with_next("check its kubeconfig with `kubectl version`")
     };
-    let response = client
-        .send(request)
-        .await
-        .map_err(|error| unavailable(&error))?;
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| unavailable(&error))?;
-    let value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-    Ok((head.status, value))
+    let answer = async {
+        let response = client
+            .send(request)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| unavailable(&error))?;
+        let value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        Ok((head.status, value))
+    };
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let message = format!("the cluster gives no answer in {} s", PATIENCE.as_secs());
+            Err(Failure::new(Exit::Unavailable, message)
+                .with_next("check its kubeconfig with `kubectl version`")
+                .into())
+        }
+    }
 }
 
+/// How long the cluster may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// So many of its roles are named to who asked for one that is not there.
+const MAX_NAMED: usize = 20;
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 const COLLECTION: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
 fn check(status: StatusCode, answer: &Value) -> anyhow::Result<()> {

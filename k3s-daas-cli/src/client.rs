@@ -21,6 +21,17 @@ pub struct Client {
     inner: kube::Client,
     server: String,
     bearer: Option<Zeroizing<String>>,
+    advice: String,
+}
+
+/// An answer whose body has yet to be read.
+pub struct Stream {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    body: kube::client::Body,
+    server: String,
 }
 
 /// What came back.
@@ -60,6 +71,7 @@ impl Client {
             inner,
             server: server.to_owned(),
             bearer: None,
+            advice: ADVICE.to_owned(),
         })
     }
 
@@ -69,6 +81,15 @@ impl Client {
         Self {
             bearer: Some(Zeroizing::new(bearer.into())),
             ..self.clone()
+        }
+    }
+
+    /// The same client with other words on what to do if there is no answer.
+    #[must_use]
+    pub fn with_advice(self, advice: impl Into<String>) -> Self {
+        Self {
+            advice: advice.into(),
+            ..self
         }
     }
 
@@ -83,6 +104,21 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> anyhow::Result<Reply> {
+        let stream = self.open(method, path_and_query, headers, body).await?;
+        stream.collect().await
+    }
+
+    /// Sends a request and leaves the body of its answer to be read as it comes.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if there is no answer.
+    pub async fn open(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Stream> {
         let mut request = Request::builder().method(method).uri(path_and_query);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -96,20 +132,67 @@ impl Client {
         let request = request
             .body(kube::client::Body::from(body))
             .with_context(|| format!("`{path_and_query}` is no path of a request"))?;
-        let unavailable = |what: String| {
-            Failure::new(Exit::Unavailable, format!("{} does not answer: {what}", self.server))
-                .with_next("start it with `daas dev`, or check `gateway.server` and `gateway.ca` in `daas config show`")
-        };
         let response = self.inner.send(request).await;
-        let response = response.map_err(|error| unavailable(chain(&error)))?;
+        let response = response.map_err(|error| {
+            let what = chain(&error);
+            let message = format!("{} does not answer: {what}", self.server);
+            Failure::new(Exit::Unavailable, message).with_next(self.advice.as_str())
+        })?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await;
-        let body = body.map_err(|error| unavailable(error.to_string()))?;
-        Ok(Reply {
+        Ok(Stream {
             status: head.status,
             headers: head.headers,
+            body,
+            server: self.server.clone(),
+        })
+    }
+}
+
+impl Stream {
+    /// The next piece of the body as soon as there is one; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if it breaks off.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(self.broken(&chain(&error)).into()),
+                // Trailers are no part of the body.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => continue,
+                },
+            }
+        }
+    }
+
+    /// Reads all of it, at most 64 MiB.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if it breaks off or is longer.
+    pub async fn collect(mut self) -> anyhow::Result<Reply> {
+        let body = std::mem::replace(&mut self.body, kube::client::Body::empty());
+        let body = Limited::new(body, MAX_BODY).collect().await;
+        let body = body.map_err(|error| self.broken(&error.to_string()))?;
+        Ok(Reply {
+            status: self.status,
+            headers: self.headers,
             body: body.to_bytes(),
         })
+    }
+
+    fn broken(&self, what: &str) -> Failure {
+        let message = format!("the answer of {} breaks off: {what}", self.server);
+        Failure::new(Exit::Unavailable, message)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,6 +237,12 @@ impl Reply {
     /// The failure that this answer is, if it is one.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
+        self.failure_saying(&format!("{}: {}", self.status, self.message()))
+    }
+
+    /// The same in other words.
+    #[must_use]
+    pub fn failure_saying(&self, message: &str) -> Option<Failure> {
         if self.status.as_u16() < 400 {
             return None;
         }
@@ -163,10 +252,7 @@ impl Reply {
             429 | 502..=504 => Exit::Unavailable,
             _ => Exit::Failure,
         };
-        Some(Failure::new(
-            exit,
-            format!("{}: {}", self.status, self.message()),
-        ))
+        Some(Failure::new(exit, message))
     }
 }
 
@@ -184,4 +270,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+const ADVICE: &str =
+    "check whether it runs, and `gateway.server` and `gateway.ca` in `daas config show`";
 const MAX_BODY: usize = 64 << 20;

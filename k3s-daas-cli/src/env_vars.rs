@@ -2,6 +2,8 @@
 //!
 //! Each setting's variable is beside its key in [`crate::settings`]; these are their names.
 
+use crate::settings::Key;
+
 /// Settings file.
 pub const CONFIG: &str = "DAAS_CONFIG";
 /// Directory with the ledger, keys and everything else.
@@ -61,3 +63,54 @@ pub const KUBECONFIG: &str = "KUBECONFIG";
 pub const KUBERNETES_SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
 /// What Kubernetes clients tell an exec plugin; not ours.
 pub const KUBERNETES_EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
+
+/// Variables of this process that look like settings of ours and are none, each with the one that may have
+/// been meant. In a pod none: Kubernetes sets variables such as `DAAS_GATEWAY_PORT` for its services.
+#[must_use]
+pub fn unknown() -> Vec<(String, Option<&'static str>)> {
+    if std::env::var_os(KUBERNETES_SERVICE_HOST).is_some() {
+        return Vec::new();
+    }
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> = names.filter_map(check).collect();
+    unknown.sort();
+    unknown
+}
+
+fn check(name: String) -> Option<(String, Option<&'static str>)> {
+    // The last two are of the repository's own scripts and tests.
+    if !name.starts_with("DAAS_") || name.starts_with("DAAS_TEST_") || name == "DAAS_CACHE" {
+        return None;
+    }
+    let ours = || {
+        let keys = Key::ALL.iter().map(|key| key.env());
+        keys.filter(|env| !env.is_empty()).chain([CONFIG])
+    };
+    if ours().any(|known| known == name) {
+        return None;
+    }
+    let score = |known: &&str| strsim::jaro_winkler(known, &name);
+    let nearest = ours()
+        .max_by(|a, b| score(a).total_cmp(&score(b)))
+        .filter(|known| score(known) > 0.9);
+    Some((name, nearest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_count_for_nothing_are_known() {
+        let check = |name: &str| check(name.to_owned());
+        for fine in ["DAAS_TOKEN", "DAAS_CONFIG", "DAAS", "HOME", "DAAS_TEST_X"] {
+            assert_eq!(check(fine), None, "{fine}");
+        }
+        let (name, nearest) = check("DAAS_GATEWAY_LISTN").unwrap_or_default();
+        assert_eq!(
+            (name.as_str(), nearest),
+            ("DAAS_GATEWAY_LISTN", Some(GATEWAY_LISTEN))
+        );
+        assert_eq!(check("DAAS_X"), Some(("DAAS_X".to_owned(), None)));
+    }
+}

@@ -32,19 +32,24 @@ use printer::{Format, Printer};
 #[must_use]
 pub fn daas() -> ExitCode {
     let cli = Cli::parse();
+    warn_of_variables();
     finish(run(&cli))
 }
 
 /// Runs `daas-gateway`.
 #[must_use]
 pub fn gateway() -> ExitCode {
-    finish(commands::gateway::run(&commands::gateway::Cli::parse()))
+    let cli = commands::gateway::Cli::parse();
+    warn_of_variables();
+    finish(commands::gateway::run(&cli))
 }
 
 /// Runs `daas-nautilus`.
 #[must_use]
 pub fn nautilus() -> ExitCode {
-    finish(commands::nautilus::run(&commands::nautilus::Cli::parse()))
+    let cli = commands::nautilus::Cli::parse();
+    warn_of_variables();
+    finish(commands::nautilus::run(&cli))
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
@@ -67,6 +72,20 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Credential(args) => commands::credential::run(args, global),
         Command::MemoryCluster(args) => commands::memory_cluster::run(args, global),
         Command::Completion(args) => commands::completion::run(args),
+    }
+}
+
+/// A mistyped variable would silently leave the default in force.
+fn warn_of_variables() {
+    // kubectl would show it anew for each of its connections.
+    if std::env::var_os(env_vars::KUBERNETES_EXEC_INFO).is_some() {
+        return;
+    }
+    for (name, nearest) in env_vars::unknown() {
+        let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
+        Printer::new(Format::Table).note(&format!(
+            "warning: the variable {name} is none of ours and counts for nothing{hint}"
+        ));
     }
 }
 

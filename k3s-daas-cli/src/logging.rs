@@ -4,6 +4,29 @@ use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Whether `filter` is one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(filter: &str) -> Result<(), String> {
+    // The parser takes any single word for a crate, and a mistyped level would silence everything.
+    let words = filter.split(',').map(str::trim);
+    let mut bare = words.filter(|word| !word.is_empty() && !word.contains(['=', '[', ':', '_']));
+    if let Some(word) = bare.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!(
+            "`{word}` is no level (off, error, warn, info, debug, trace); of one crate it is {word}=debug"
+        ));
+    }
+    EnvFilter::try_new(filter).map(drop).map_err(|error| {
+        format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`: {error}")
+    })
+}
+
+/// What commands log unless told otherwise: their own warnings. What a client library has to say of a failed
+/// request is in the error already.
+pub const OF_COMMANDS: &str = "warn,kube=off,tower=off,hyper=off";
 
 /// Begins to log what `filter` lets through; `json` for machines.
 ///

@@ -69,7 +69,7 @@ impl Session {
                 Exit::Key,
                 format!("{} is no session of this program", path.display()),
             )
-            .with_next("run `daas logout` and `daas login`")
+            .with_next("run `daas logout --local` and `daas login`")
         };
         let session: Self = serde_json::from_slice(&text).map_err(|_| damaged())?;
         if session.version != VERSION || session.token != token {
@@ -297,7 +297,22 @@ pub fn gateway_client(app: &App) -> anyhow::Result<crate::client::Client> {
     let authority = authority(app)?;
     let bearer = bearer(app)?;
     let client = crate::client::Client::new(&server(&app.settings), authority.as_deref())?;
-    Ok(client.with_bearer(bearer.text.as_str()))
+    Ok(client
+        .with_bearer(bearer.text.as_str())
+        .with_advice(no_gateway(app)))
+}
+
+/// What to do if no gateway answers: it may not run, or listen elsewhere than the settings say.
+fn no_gateway(app: &App) -> String {
+    if app.settings.is_development() {
+        return "start it with `daas dev`, or check `gateway.listen` and `gateway.server` in `daas config show`"
+            .to_owned();
+    }
+    format!(
+        "start `daas-gateway`; if it runs elsewhere (--listen holds for that process alone), set \
+         `gateway.listen` or `gateway.server` in {}",
+        app.settings.file().display()
+    )
 }
 
 /// The authority that the gateway's clients trust, PEM; `None` stands for those of the system, which are
@@ -324,7 +339,10 @@ pub fn authority(app: &App) -> anyhow::Result<Option<Vec<u8>>> {
         })
         .advise(
             "there is no gateway to talk to",
-            "start it first with `daas dev` or `daas-gateway`, or set `gateway.ca`",
+            match app.settings.text(Key::Chain).is_some() && !app.settings.is_development() {
+                true => "start `daas-gateway` first, or set `gateway.ca`",
+                false => "start it first with `daas dev` or `daas-gateway`, or set `gateway.ca`",
+            },
         )
 }
 

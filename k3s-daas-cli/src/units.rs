@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k3s_daas::types::MIST_PER_SUI;
 
-/// MIST, written `1.5SUI`, `1500000000MIST` or `1500000000`.
+/// MIST, written `1.5SUI`, `1.5 SUI`, `1500000000MIST` or `1500000000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(pub u64);
 
@@ -48,14 +48,14 @@ impl FromStr for Amount {
 }
 
 impl fmt::Display for Amount {
-    /// In SUI, exactly.
+    /// In SUI, exactly, as the gateway's messages have it: `1.5 SUI`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / MIST_PER_SUI, self.0 % MIST_PER_SUI);
         if fraction == 0 {
-            return write!(f, "{whole}SUI");
+            return write!(f, "{whole} SUI");
         }
         let fraction = format!("{fraction:09}");
-        write!(f, "{whole}.{}SUI", fraction.trim_end_matches('0'))
+        write!(f, "{whole}.{} SUI", fraction.trim_end_matches('0'))
     }
 }
 
@@ -220,6 +220,7 @@ mod tests {
         for (text, mist) in [
             ("1SUI", 1_000_000_000),
             ("1.5SUI", 1_500_000_000),
+            ("1.5 SUI", 1_500_000_000),
             ("0.000000001 sui", 1),
             ("1500000000", 1_500_000_000),
             ("7MIST", 7),
@@ -247,7 +248,9 @@ mod tests {
             assert!(bad.parse::<Amount>().is_err(), "{bad}");
         }
         for mist in [0, 1, 1_000_000_000, 1_500_000_000, u64::MAX] {
-            assert_eq!(Amount(mist).to_string().parse(), Ok(Amount(mist)));
+            let text = Amount(mist).to_string();
+            assert!(text.ends_with(" SUI"), "{text}");
+            assert_eq!(text.parse(), Ok(Amount(mist)));
         }
     }
 

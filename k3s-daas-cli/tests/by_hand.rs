@@ -192,7 +192,7 @@ fn the_services_by_hand_with_encrypted_keys() {
         Some(&file.to_string_lossy()),
     );
     assert_eq!(poor.code, 3, "{poor:?}");
-    assert!(poor.err.contains("needs 1 SUI"), "{}", poor.err);
+    assert!(poor.out.contains("needs 1 SUI"), "{poor:?}");
     // The key is removed on the ledger, so a credential that somebody kept is worth nothing at once.
     let session = std::fs::read_dir(hand.path().join("sessions")).unwrap();
     let kept: Vec<(PathBuf, Vec<u8>)> = session
@@ -274,6 +274,62 @@ fn a_session_signs_until_it_ends() {
         0,
         "nobody to log out is no error"
     );
+}
+
+#[test]
+fn a_logout_that_cannot_be_done_changes_nothing() {
+    let hand = ByHand::new();
+    hand.run(&["token", "issue", "--role", "view", "--save"])
+        .ok();
+    hand.run(&["login"]).ok();
+    let keys = || {
+        let shown = hand.run(&["token", "show", "-o", "json"]).ok();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        shown["session_keys"].as_object().unwrap().len()
+    };
+    let without = || {
+        let mut command = command(DAAS);
+        command
+            .env("HOME", hand.path())
+            .env("DAAS_DIR", hand.path());
+        Run::of(command.arg("logout"))
+    };
+    let wrong = hand.path().join("wrong");
+    std::fs::write(&wrong, "incorrect horse\n").unwrap();
+    std::fs::set_permissions(&wrong, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let wrong = wrong.to_string_lossy().into_owned();
+    for run in [
+        without(),
+        hand.run(&["logout", "--passphrase-file", &wrong]),
+        without(),
+    ] {
+        assert_eq!(run.code, 8, "{run:?}");
+        assert!(run.err.contains("nothing was changed"), "{}", run.err);
+        hand.run(&["credential"]).ok();
+        assert_eq!(keys(), 1);
+    }
+    // Only here, and how to end it there.
+    let local = hand.run(&["logout", "--local"]);
+    assert_eq!((local.code, keys()), (0, 1), "{local:?}");
+    assert_eq!(hand.run(&["credential"]).code, 8);
+    let (_, next) = local.err.split_once("to end it there: daas ").unwrap();
+    hand.run(&next.split_whitespace().collect::<Vec<_>>()).ok();
+    assert_eq!(keys(), 0);
+
+    // A session that the ledger does not know any more is seen without a request.
+    hand.run(&["login"]).ok();
+    let status = || {
+        let who = hand.run(&["whoami", "-o", "json"]).ok();
+        serde_json::from_str::<Value>(&who).unwrap()["status"].clone()
+    };
+    assert_eq!(status(), "valid");
+    let shown: Value =
+        serde_json::from_str(&hand.run(&["token", "show", "-o", "json"]).ok()).unwrap();
+    let keys = shown["session_keys"].as_object().unwrap();
+    let key = keys.keys().next().unwrap();
+    hand.run(&["token", "session", key, "--remove"]).ok();
+    assert_eq!(status(), "unknown key");
+    hand.run(&["logout"]).ok();
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 mod support;
 
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::KeyPair;
+use support::certificate::{Given, write};
 use support::{DAAS, GATEWAY, NAUTILUS, Process, Run, Separate, command};
 
 #[test]
@@ -98,42 +98,4 @@ fn in_a_pod_without_a_service_account() {
     let refused = Run::of(&mut nautilus);
     assert_ne!(refused.code, 0);
     assert!(refused.err.contains("service account"), "{}", refused.err);
-}
-
-/// Files of a certificate for this machine.
-struct Given {
-    authority: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Given {
-    fn make(dir: &Path) -> Self {
-        let authority_key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&authority_key).unwrap();
-        let issuer = Issuer::new(params, authority_key);
-        let key = KeyPair::generate().unwrap();
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let leaf = CertificateParams::new(names).unwrap();
-        let leaf = leaf.signed_by(&key, &issuer).unwrap();
-        Self {
-            authority: write(dir.join("authority.crt"), &authority.pem()),
-            certificate: write(dir.join("gateway.crt"), &leaf.pem()),
-            key: write(dir.join("gateway.key"), &key.serialize_pem()),
-        }
-    }
-}
-
-fn write(path: PathBuf, text: &str) -> PathBuf {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    path
 }

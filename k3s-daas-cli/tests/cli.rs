@@ -118,7 +118,38 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["credential"], 7, "`token` is not set"),
         (&["kubeconfig"], 4, "there is no gateway to talk to"),
         (&["cluster", "create"], 8, "daas key new"),
-        (&["key", "show", "nowhere.key"], 8, "there is no named key"),
+        (
+            &["key", "show", "nowhere.key"],
+            8,
+            "there is no file nowhere.key",
+        ),
+        (&["--log", "bogus", "config", "show"], 2, "is no level"),
+        (&["--log", "a=b=c", "config", "show"], 2, "is no log filter"),
+        (&["request", "GET", "version"], 2, "a path begins with `/`"),
+        (&["request", "DELETE", "namespaces"], 2, "a path begins"),
+        (&["request", "GET", "api/v1/pods"], 2, ": /api/v1/pods"),
+        (
+            &["request", "GET", "https://evil/x"],
+            2,
+            "give only the path: /x",
+        ),
+        (&["request", "GET", "/x#frag"], 2, "never sent"),
+        (
+            &["request", "POST", "/x", "-f", "nowhere.yaml"],
+            4,
+            "cannot read nowhere.yaml",
+        ),
+        (
+            &["executor", "slash", "--evidence", "nowhere.json"],
+            4,
+            "cannot read nowhere.json",
+        ),
+        (
+            &["token", "issue", "--dry-run", "--rules", "nowhere.yaml"],
+            4,
+            "cannot read nowhere.yaml",
+        ),
+        (&["kubeconfig", "--overwrite"], 2, "--merge"),
         (
             &["key", "new", "new.key"],
             8,
@@ -468,6 +499,13 @@ fn requests_without_kubectl() {
     );
     let missing = daas(&dir, &["request", "GET", &format!("{path}/b")]);
     assert_eq!(missing.code, 4, "{missing:?}");
+    // The body says it, once.
+    assert!(missing.out.contains("not found") && missing.out.ends_with("}\n"));
+    assert!(
+        missing.err.contains("404") && !missing.err.contains("not found"),
+        "{}",
+        missing.err
+    );
     let unknown = daas(
         &dir,
         &["request", "show", "0192d8f0-1111-7abc-8def-0123456789ab"],
@@ -490,6 +528,28 @@ fn requests_without_kubectl() {
     )
     .ok();
     assert!(patched.contains("\"y\""), "{patched}");
+    for (kind, text, says) in [
+        ("merge", "data: {z: '3'}\n", "\"z\""),
+        ("strategic", "data: {w: '4'}\n", "\"w\""),
+        ("json", "- {op: add, path: /data/v, value: '5'}\n", "\"v\""),
+    ] {
+        let file = dir.join("patch.yaml");
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_string_lossy().into_owned();
+        let object = format!("{path}/a");
+        let patched = daas(
+            &dir,
+            &["request", "PATCH", &object, "--type", kind, "-f", &file],
+        )
+        .ok();
+        assert!(patched.contains(says), "{kind}: {patched}");
+    }
+    // A watch never ends, so what it prints is there before it does.
+    let mut watch = command(DAAS);
+    watch.env("HOME", &dir).env("DAAS_DIR", &dir);
+    watch.args(["request", "GET", &format!("{path}?watch=true")]);
+    let watched = Process::read_until(&mut watch, |said| said.contains("ADDED"));
+    assert!(watched.contains("ADDED"), "{watched}");
     let malformed = daas(&dir, &["request", "GET", "/api/v1/../secrets"]);
     assert_ne!(malformed.code, 0, "{malformed:?}");
 
@@ -497,6 +557,11 @@ fn requests_without_kubectl() {
     let down = daas(&dir, &["request", "GET", path]);
     assert_eq!(down.code, 5, "{down:?}");
     assert!(down.err.contains("does not answer"), "{}", down.err);
+    assert!(
+        !down.err.contains("ERROR") && !down.err.contains("WARN"),
+        "no log lines: {}",
+        down.err
+    );
     daas(&dir, &["request", "show", id]).ok();
 }
 

@@ -45,7 +45,7 @@ fn a_write_under_a_lost_journal_is_not_executed_again() {
     running.start_nautilus();
     let answer = asking.join().unwrap();
     assert_ne!(answer.code, 0, "{answer:?}");
-    assert!(answer.err.contains("unknown"), "{answer:?}");
+    assert!(answer.out.contains("unknown"), "{answer:?}");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(cluster.writes.load(Ordering::Relaxed), 1);
 }

@@ -200,7 +200,12 @@ fn refusals(kubectl: &Path, dir: &Path) {
     let token = token.trim().strip_prefix("token/").unwrap();
     let home = dir.with_extension("viewer");
     std::fs::create_dir_all(&home).unwrap();
-    let viewer = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
+    let kubeconfig_of = |token: &str| {
+        let file = home.join(format!("{token}.kubeconfig"));
+        std::fs::write(&file, daas(dir, &["kubeconfig", "--token", token]).ok()).unwrap();
+        file
+    };
+    let viewer = Kubectl::new(kubectl, &kubeconfig_of(token), &home);
     // The cluster has its own say, so it must know the token too.
     let user = format!("--user=seal:{token}");
     let admin = Kubectl::new(kubectl, &dir.join("kubeconfig"), &home);
@@ -216,12 +221,7 @@ fn refusals(kubectl: &Path, dir: &Path) {
             "",
         )
         .ok();
-    let as_viewer = |args: &[&str]| {
-        let mut command = viewer.command(args);
-        // The plugin takes the token from here.
-        command.env("DAAS_TOKEN", token);
-        Run::of(&mut command)
-    };
+    let as_viewer = |args: &[&str]| viewer.run(args, "");
     for (args, says) in [
         (&["get", "secrets"][..], "it lacks resource secrets"),
         (
@@ -247,9 +247,18 @@ fn refusals(kubectl: &Path, dir: &Path) {
     }
     // What it says is what happens, above and here.
     for (args, says) in [
-        (&["auth", "can-i", "get", "secrets"][..], "no"),
-        (&["auth", "can-i", "get", "pods", "-n", "kube-system"], "no"),
-        (&["auth", "can-i", "create", "configmaps"], "no"),
+        (
+            &["auth", "can-i", "get", "secrets"][..],
+            "no - the seal token does not allow it: rule ",
+        ),
+        (
+            &["auth", "can-i", "get", "pods", "-n", "kube-system"],
+            "no - the seal token does not allow it: rule ",
+        ),
+        (
+            &["auth", "can-i", "create", "configmaps"],
+            "no - the seal token does not allow it: rule ",
+        ),
         (&["auth", "can-i", "get", "pods"], "yes"),
         (&["auth", "can-i", "get", "/version"], "yes"),
     ] {
@@ -275,8 +284,8 @@ fn refusals(kubectl: &Path, dir: &Path) {
     )
     .ok();
     let poor = poor.trim().strip_prefix("token/").unwrap();
-    let mut write = viewer.command(&["create", "configmap", "x"]);
-    let write = Run::of(write.env("DAAS_TOKEN", poor));
+    let write = Kubectl::new(kubectl, &kubeconfig_of(poor), &home);
+    let write = write.run(&["create", "configmap", "x"], "");
     assert_eq!(write.code, 1);
     assert!(write.err.contains("needs 1 SUI"), "{}", write.err);
     daas(dir, &["token", "revoke", token]).ok();
@@ -382,6 +391,28 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: applied, namespace: shop}
 data: {colour: blue}
+"#;
+
+const SHELF_KIND: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: shelves.shop.example}
+spec:
+  group: shop.example
+  scope: Namespaced
+  names: {plural: shelves, singular: shelf, kind: Shelf, listKind: ShelfList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object}}}}
+"#;
+
+const SHELF: &str = r#"
+apiVersion: shop.example/v1
+kind: Shelf
+metadata: {name: one, namespace: shop}
+spec: {}
 "#;
 
 const STEPS: &[Step] = &[
@@ -494,4 +525,34 @@ const STEPS: &[Step] = &[
     ),
     step("get secret s -n shop -o jsonpath={.data.password}", "eA=="),
     step("delete secret --all -n shop", "secret \"s\" deleted"),
+    step("create namespace empty", "namespace/empty created"),
+    step(
+        "delete namespace empty --timeout=20s",
+        "namespace \"empty\" deleted",
+    ),
+    fed("apply -f -", SHELF_KIND, "created"),
+    step(
+        "wait crd/shelves.shop.example --for=condition=Established --timeout=20s",
+        "condition met",
+    ),
+    step(
+        "create configmap inside --from-literal=a=b -n shop",
+        "configmap/inside created",
+    ),
+    fed("create -f -", SHELF, "shelf.shop.example/one created"),
+    step(
+        "delete namespace shop --timeout=20s",
+        "namespace \"shop\" deleted",
+    ),
+    step("get namespace shop", "NotFound"),
+    step("create namespace shop", "namespace/shop created"),
+    step(
+        "get configmaps,shelves -n shop",
+        "No resources found in shop namespace",
+    ),
+    fed("create -f -", SHELF, "shelf.shop.example/one created"),
+    step(
+        "delete namespace shop --timeout=20s",
+        "namespace \"shop\" deleted",
+    ),
 ];

@@ -27,14 +27,16 @@ use crate::units::{Amount, Span};
 pub enum Command {
     /// Make a ledger, if there is none, and a cluster on it.
     #[command(after_help = "\
-The administrator's key signs the genesis and receives the cluster's capability. Chain, cluster and \
-capability go to the settings file. Balances exist only through the genesis: --fund gives the \
-accounts that are to have some, by address or by key file.
+The administrator's key signs the genesis and receives the cluster's capability. That key is DIR/keys/admin.key unless the \
+settings say otherwise. Chain, cluster and capability go to the settings file. Balances exist only through the \
+genesis: --fund gives the accounts that are to have some, by address or by key file, whose path is relative to \
+the working directory.
 
 Examples:
-  daas key new keys/admin.key --dir . && daas key new keys/owner.key
-  daas cluster create --name shop --fund keys/owner.key=100SUI --fund 0x0b5e…=50SUI
-  daas cluster create --name test --min-write-stake 0SUI")]
+  daas key new ./shop/keys/admin.key
+  daas key new ./shop/keys/owner.key
+  daas cluster create --dir ./shop --name shop --fund ./shop/keys/owner.key=100SUI
+  daas cluster create --dir ./shop --name test --min-write-stake 0SUI")]
     Create {
         /// Its name.
         #[arg(long, default_value = "cluster")]

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::args::{Global, Output};
+use crate::args::{Global, OfToken, Output};
 use crate::env_vars;
 use crate::exit::{Exit, Failure};
 use crate::session;
@@ -24,6 +24,9 @@ pub struct Args {
     /// The gateway it is for; host and port of its URL otherwise.
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
+    /// Whose credential it is.
+    #[command(flatten)]
+    token: OfToken,
     /// Print only what is sent as bearer.
     #[arg(long)]
     bearer: bool,
@@ -41,7 +44,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         .audience
         .clone()
         .map(|audience| (Key::GatewayAudience, audience));
-    let flags: Flags = audience.into_iter().collect();
+    let mut flags: Flags = args.token.flags();
+    flags.extend(audience);
     let app = App::new(global, Output::default(), flags)?;
     let bearer = session::bearer(&app)?;
     if args.bearer {

@@ -8,6 +8,7 @@ use k3s_daas::crypto::write_private;
 use k3s_daas::executor::kube::KubeExecutor;
 use k3s_daas::memory_cluster::MemoryCluster;
 use k3s_daas::types::TokenId;
+use tokio::net::TcpListener;
 
 use super::kubeconfig;
 use super::memory_cluster::not_opened;
@@ -38,7 +39,12 @@ Examples:
   daas dev
   daas dev --dir ./daas --listen 127.0.0.1:0
   daas dev --cluster current --bind edit
-  daas dev --dir /srv/daas --provision-only && daas-nautilus --dir /srv/daas & daas-gateway --dir /srv/daas")]
+  daas dev --dir ./apart --provision-only
+
+That directory is served by three processes, each in a terminal of its own:
+  daas memory-cluster --listen 127.0.0.1:0 --dir ./apart/cluster
+  daas-nautilus --dir ./apart
+  daas-gateway --dir ./apart --kubeconfig ./apart/kubeconfig")]
 pub struct Args {
     /// Which cluster: one of its own, or that of the current kubeconfig [default: as before, else memory].
     #[arg(long, value_enum, value_name = "CLUSTER")]
@@ -98,6 +104,11 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     create_private_dir(layout.root())
         .with_context(|| format!("cannot make {}", layout.root().display()))?;
     let _running = Running::begin(&layout)?;
+    // Before anything is made that a busy port would leave behind.
+    let listening = match args.provision_only {
+        true => None,
+        false => Some(listen(app).await?),
+    };
     let ground = Ground::prepare(&layout).await?;
     let token = ground.ensure_user_token(&layout).await?;
     let target = Target::choose(args.cluster, app, &layout)?;
@@ -105,7 +116,7 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     let kube = target.start(&mut services, &layout).await?;
     let result = async {
         target.bind(app, args.bind.as_deref(), token).await?;
-        if args.provision_only {
+        let Some(listening) = listening else {
             target.forget_address()?;
             app.printer.note(&format!(
                 "{} is ready for {}daas-nautilus and daas-gateway",
@@ -116,8 +127,8 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
                 }
             ));
             return Ok(None);
-        }
-        start(global, app, &layout, &ground, kube, &mut services)
+        };
+        start(global, &layout, &ground, kube, listening, &mut services)
             .await
             .map(Some)
     };
@@ -129,11 +140,10 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
     match started {
         Ok(Some(kubeconfig)) => {
             app.printer.line(&services::export_line(&kubeconfig))?;
-            let running = services.run(shutdown.clone());
-            let stopped = running.await;
+            services.run(shutdown.clone()).await?;
             app.printer
                 .note("stopped; the next `daas dev` goes on from here");
-            stopped
+            Ok(())
         }
         Ok(None) => services.stop().await,
         Err(error) => {
@@ -146,13 +156,12 @@ async fn serve(args: &Args, global: &Global, app: &App) -> anyhow::Result<()> {
 /// Starts Nautilus and the gateway; the kubeconfig for kubectl.
 async fn start(
     global: &Global,
-    app: &App,
     layout: &Layout,
     ground: &Ground,
     kube: KubeExecutor,
+    (listener, address): (TcpListener, SocketAddr),
     services: &mut Services,
 ) -> anyhow::Result<PathBuf> {
-    let (listener, address) = listen(app).await?;
     settings::update(
         &layout.settings(),
         &[(Key::GatewayListen, address.to_string().into())],
@@ -203,7 +212,7 @@ async fn start(
     Ok(layout.kubeconfig())
 }
 
-async fn listen(app: &App) -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
+async fn listen(app: &App) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let wanted: SocketAddr = app.settings.required(Key::GatewayListen)?;
     let listening = services::listen(wanted).await;
     // Nobody asked for this very port, so another one is as good.
@@ -289,7 +298,12 @@ impl Target {
             None => match binding::role_of(file, context, token).await {
                 Ok(Some(_)) => return Ok(()),
                 Ok(None) => fallback,
-                Err(_) if fallback.is_none() => None,
+                Err(error) if fallback.is_none() => {
+                    if Exit::of(&error) == Exit::Unavailable {
+                        app.printer.note(&format!("warning: {error:#}"));
+                    }
+                    None
+                }
                 Err(error) => return Err(error),
             },
         };

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::args::{Global, Output};
 use crate::names;
-use crate::printer::Show;
+use crate::printer::{Format, Show};
 use crate::settings::Flags;
 use crate::units::{Amount, Moment};
 
@@ -44,17 +44,44 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let ledger = app.reader().await?;
         let last = ledger.sync().await?;
         let mut events = ledger.events(args.from);
-        let mut seen = args.from;
+        let (mut seen, mut is_headed) = (args.from, false);
         while args.follow || seen < last {
             let Some(event) = events.next().await else {
                 break;
             };
             let event = event?;
             seen = event.cursor;
+            if !is_headed {
+                heading(&app)?;
+                is_headed = true;
+            }
             app.printer.follow(&Row(event))?;
         }
         Ok(())
     })
+}
+
+/// The first line of a table, before the first event.
+fn heading(app: &App) -> anyhow::Result<()> {
+    let [cursor, time, event, what] = Row::COLUMNS else {
+        return Ok(());
+    };
+    match app.printer.format() {
+        Format::Table => Ok(app
+            .printer
+            .line(&columns(cursor, time, event, what).join("  "))?),
+        _ => Ok(()),
+    }
+}
+
+/// The cells of a line, as wide as what can stand in them: lines come one by one.
+fn columns(cursor: &str, time: &str, event: &str, what: &str) -> Vec<String> {
+    vec![
+        format!("{cursor:>6}"),
+        format!("{time:<24}"),
+        format!("{event:<22}"),
+        what.to_owned(),
+    ]
 }
 
 /// An event as it is shown.
@@ -67,12 +94,12 @@ impl Show for Row {
     const COLUMNS: &'static [&'static str] = &["CURSOR", "TIME", "EVENT", "WHAT"];
 
     fn cells(&self) -> Vec<String> {
-        vec![
-            format!("{:>6}", self.0.cursor),
-            Moment(self.0.timestamp_ms).to_string(),
-            format!("{:<22}", self.0.event.name()),
-            summary(&self.0.event),
-        ]
+        columns(
+            &self.0.cursor.to_string(),
+            &Moment(self.0.timestamp_ms).to_string(),
+            self.0.event.name(),
+            &summary(&self.0.event),
+        )
     }
 
     fn name(&self) -> String {
@@ -88,9 +115,19 @@ pub(crate) fn summary(event: &Event) -> String {
         }
         Event::K8sRequestProcessed(event) => format!("{} {}", event.request_id, event.status_code),
         Event::K8sRequestRejected(event) => {
-            format!("{} {}", event.request_id, code(event.code))
+            format!(
+                "{} {} for {}",
+                event.request_id,
+                code(event.code),
+                event.token
+            )
         }
-        Event::K8sRequestsRejected(event) => format!("{} times {}", event.count, code(event.code)),
+        Event::K8sRequestsRejected(event) => format!(
+            "{} times {} for {}",
+            event.count,
+            code(event.code),
+            event.token
+        ),
         Event::K8sRequestClaimed(event) => format!("{} by {}", event.request_id, event.executor),
         Event::K8sRequestReleased(event) => {
             format!("{} by {}", event.request_id, event.released_by)

@@ -54,9 +54,9 @@ Examples:
     },
     /// Make a new journal for this directory's executor in the place of a lost one.
     #[command(after_help = "\
-The journal is what keeps a write from being executed twice across a crash. `daas executor register` and `daas
-dev` make it; this is for one that was lost. Writes that wait for an answer now may have begun under the lost
-one, so they are answered 504, outcome unknown; reads are executed.
+The journal is what keeps a write from being executed twice across a crash. `daas executor register` and \
+`daas dev` make it; this is for one that was lost. Writes that wait for an answer now may have begun under the \
+lost one, so they are answered 504, outcome unknown; reads are executed.
 
 Examples:
   daas executor journal")]

@@ -187,6 +187,10 @@ const EXAMPLES: &str = "\
 The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token \
 delegate`. SIGINT and SIGTERM let what is under way finish.
 
+--listen and --server hold for this process alone: for `daas request`, `daas whoami` and `daas kubeconfig` over \
+the same directory, set `gateway.listen` or `gateway.server` in its settings file (or DAAS_GATEWAY_LISTEN or \
+DAAS_GATEWAY_SERVER for all of them). The kubeconfig of --kubeconfig has the right address anyway.
+
 Examples:
   daas-gateway --dir /srv/daas --listen 0.0.0.0:7443 --server https://gateway.example:7443
   daas-gateway --dir ./daas --listen 127.0.0.1:0 --kubeconfig ./kubeconfig";

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::args::{Global, Output};
-use crate::exit::Advise as _;
+use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::create_private_dir;
 use crate::printer::Show;
 use crate::settings::Flags;
@@ -76,6 +76,14 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         }
         Command::Show { file, output } => {
             let app = App::new(global, *output, Flags::new())?;
+            if !file.exists() {
+                let file = file.display();
+                return Err(Failure::new(Exit::Key, format!("there is no file {file}"))
+                    .with_next(format!(
+                        "look for it elsewhere, or make a key with `daas key new {file}`"
+                    ))
+                    .into());
+            }
             let key = app.public_key_in(file, "named")?;
             Ok(app.printer.object(&Shown::of(file, key))?)
         }

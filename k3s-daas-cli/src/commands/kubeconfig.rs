@@ -8,21 +8,26 @@ use k3s_daas::crypto::write_private;
 use serde_yaml_ng::{Mapping, Value};
 
 use crate::app::App;
-use crate::args::{Global, Output};
+use crate::args::{Global, OfToken, Output};
 use crate::env_vars;
 use crate::exit::{Exit, Failure};
 use crate::layout::Layout;
 use crate::session;
-use crate::settings::Flags;
+use crate::settings::Key;
 
 /// What to do with it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The kubeconfig holds no secret: kubectl runs `daas credential` for each connection.
+The kubeconfig holds no secret: kubectl runs `daas credential` for each connection, always for the token \
+that was meant when the kubeconfig was written.
+
+Merging replaces what an earlier merge wrote under the same name for the same gateway. Anything else of that \
+name is kept, and nothing is merged, unless --overwrite is given.
 
 Examples:
   daas kubeconfig > ~/.kube/daas && export KUBECONFIG=~/.kube/daas
-  daas kubeconfig --merge --name shop && kubectl --context shop get pods")]
+  daas kubeconfig --merge --name shop && kubectl --context shop get pods
+  daas kubeconfig --token $TOKEN --merge --name other")]
 pub struct Args {
     /// Merge it into kubectl's own ($KUBECONFIG, else ~/.kube/config) and use it; a file that daas itself
     /// wrote is passed over.
@@ -31,14 +36,21 @@ pub struct Args {
     /// Name of cluster, user and context.
     #[arg(long, default_value = NAME)]
     name: String,
+    /// Replace what has that name in kubectl's file, whatever it is.
+    #[arg(long, requires = "merge")]
+    overwrite: bool,
+    /// Whose kubeconfig it is.
+    #[command(flatten)]
+    token: OfToken,
 }
 
 /// Prints or merges it.
 ///
 /// # Errors
-/// If the gateway's authority is not there, or kubectl's file cannot be changed.
+/// If the gateway's authority is not there, or kubectl's file cannot be changed;
+/// [`Exit::Settings`] if the name is that of something else there.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let app = App::new(global, Output::default(), Flags::new())?;
+    let app = App::new(global, Output::default(), args.token.flags())?;
     let ca = session::authority(&app)?;
     let kubeconfig = of_app(&app, &args.name, ca.as_deref())?;
     if !args.merge {
@@ -55,6 +67,20 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
+    if !args.overwrite
+        && let Some(what) = foreign(&current, &kubeconfig)
+    {
+        return Err(Failure::new(
+            Exit::Settings,
+            format!(
+                "{} has a {what} named `{}` that is not of this gateway; nothing was changed",
+                file.display(),
+                args.name
+            ),
+        )
+        .with_next("choose another name with --name OTHER, or replace it with --overwrite")
+        .into());
+    }
     let merged = merge(current, kubeconfig)
         .with_context(|| format!("{} is no kubeconfig", file.display()))?;
     if let Some(parent) = file.parent() {
@@ -63,10 +89,15 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Through a symbolic link to the file that it stands for.
     let file = std::fs::canonicalize(&file).unwrap_or(file);
     write_private(&file, serde_yaml_ng::to_string(&merged)?.as_bytes())?;
+    let token = app
+        .settings
+        .text(Key::Token)
+        .map(|token| format!(", of token {token}"));
     app.printer.note(&format!(
-        "{} now uses context {}",
+        "{} now uses context {}{}",
         file.display(),
-        args.name
+        args.name,
+        token.unwrap_or_default()
     ));
     Ok(())
 }
@@ -78,12 +109,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Result<Value> {
     let settings = &app.settings;
     let mut args = vec![
-        "credential".to_owned(),
+        COMMAND.to_owned(),
         "--config".to_owned(),
         settings.file().to_string_lossy().into_owned(),
         "--audience".to_owned(),
         session::audience(settings),
     ];
+    // Whoever changes the settings later, or has DAAS_TOKEN set, does not change whose kubeconfig it is.
+    if let Some(token) = settings.text(Key::Token) {
+        args.push("--token".to_owned());
+        args.push(token.to_owned());
+    }
     if settings.file().parent() != Some(&settings.dir()) {
         args.push("--dir".to_owned());
         args.push(settings.dir().to_string_lossy().into_owned());
@@ -148,6 +184,43 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
         .into_iter()
         .map(|(key, value)| (Value::from(key), value));
     Value::Mapping(entries.collect::<Mapping>())
+}
+
+/// What in `current` has the name of an entry of `new` and is not its earlier version: a cluster elsewhere, a
+/// user that does not run `daas credential`, a context of others.
+fn foreign(current: &Value, new: &Value) -> Option<&'static str> {
+    let name = new.get("current-context")?;
+    let find = |of: &'_ Value, list: &str| -> Option<Value> {
+        let mut entries = of.get(list)?.as_sequence()?.iter();
+        entries
+            .find(|entry| entry.get("name") == Some(name))
+            .cloned()
+    };
+    let server = |entry: &Value| Some(entry.get("cluster")?.get("server")?.clone());
+    let is_ours = |list: &str, entry: &Value| match list {
+        "clusters" => {
+            let there = server(entry);
+            there.is_some() && there == find(new, list).as_ref().and_then(server)
+        }
+        "users" => {
+            let exec = entry.get("user").and_then(|user| user.get("exec"));
+            let args = exec.and_then(|exec| exec.get("args"));
+            args.and_then(|args| args.get(0)) == Some(&COMMAND.into())
+        }
+        _ => {
+            let names = |field| entry.get("context").and_then(|context| context.get(field));
+            names("cluster") == Some(name) && names("user") == Some(name)
+        }
+    };
+    let lists = [
+        ("clusters", "cluster"),
+        ("users", "user"),
+        ("contexts", "context"),
+    ];
+    lists
+        .into_iter()
+        .find(|(list, _)| find(current, list).is_some_and(|entry| !is_ours(list, &entry)))
+        .map(|(_, what)| what)
 }
 
 /// `current` with what `new` names put in or replaced; everything else stays.
@@ -241,6 +314,9 @@ fn kubectls_own() -> anyhow::Result<Option<PathBuf>> {
 /// Name of cluster, user and context unless another is wanted.
 pub(crate) const NAME: &str = "daas";
 
+/// The command that kubectl runs.
+const COMMAND: &str = "credential";
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -271,6 +347,35 @@ mod tests {
         assert_eq!(twice["users"].as_sequence().unwrap().len(), 1);
         assert_eq!(twice["current-context"], "daas");
         assert_eq!(twice["extensions"], 1);
+    }
+
+    #[test]
+    fn only_an_earlier_version_of_itself_may_be_replaced() {
+        let new = example("https://a");
+        assert_eq!(foreign(&Value::Null, &new), None);
+        assert_eq!(foreign(&example("https://a"), &new), None);
+        assert_eq!(foreign(&example("https://b"), &new), Some("cluster"));
+        for (theirs, what) in [
+            ("clusters: [{name: daas}]", "cluster"),
+            ("users: [{name: daas, user: {token: t}}]", "user"),
+            (
+                "users: [{name: daas, user: {exec: {args: [token]}}}]",
+                "user",
+            ),
+            (
+                "contexts: [{name: daas, context: {cluster: c, user: daas}}]",
+                "context",
+            ),
+            (
+                "contexts: [{name: daas, context: {cluster: daas, user: u}}]",
+                "context",
+            ),
+        ] {
+            let theirs = serde_yaml_ng::from_str(theirs).unwrap();
+            assert_eq!(foreign(&theirs, &new), Some(what));
+        }
+        let other = serde_yaml_ng::from_str("clusters: [{name: other}]\nusers: null").unwrap();
+        assert_eq!(foreign(&other, &new), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The commands, a file each.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use crate::exit::{Exit, Failure};
 
 pub mod audit;
 pub mod cluster;
@@ -35,7 +35,15 @@ fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
         std::fs::File::open(file)
             .and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
     };
-    read.with_context(|| format!("cannot read {}", file.display()))?;
+    read.map_err(|error| {
+        let message = format!("cannot read {}: {error}", file.display());
+        match error.kind() {
+            ErrorKind::NotFound => Failure::new(Exit::NotFound, message).into(),
+            // It names what can never be read.
+            ErrorKind::IsADirectory => Failure::new(Exit::Usage, message).into(),
+            _ => anyhow::Error::msg(message),
+        }
+    })?;
     anyhow::ensure!(
         bytes.len() as u64 <= MAX_INPUT,
         "{} is longer than 16 MiB",

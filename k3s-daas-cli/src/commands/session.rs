@@ -9,12 +9,11 @@ use k3s_daas::types::{Address, ClusterId, HexBytes, TokenId};
 use serde::Serialize;
 
 use crate::app::{App, Role};
-use crate::args::{Global, Output};
+use crate::args::{Global, OfToken, Output};
 use crate::exit::{Exit, Failure};
-use crate::names;
 use crate::printer::Show;
-use crate::session::{self, Session};
-use crate::settings::{Flags, Key};
+use crate::session::{self, Holder, Session};
+use crate::settings::Key;
 use crate::units::{Moment, Span};
 
 /// How to begin a session.
@@ -31,16 +30,17 @@ pub struct Login {
     /// For how long.
     #[arg(long = "for", value_name = "TIME", default_value = "8h")]
     span: Span,
-    /// Which token; that of the settings otherwise.
-    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
-    token: Option<TokenId>,
+    /// To what.
+    #[command(flatten)]
+    token: OfToken,
 }
 
 /// How to end it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Removing the key from the ledger needs the owner's key; with --local it only goes from this machine and \
-ends by itself on the ledger.
+Removing the key from the ledger needs the owner's key; if that cannot be had, nothing changes. With --local \
+the key only goes from this machine, and on the ledger it stays good until it expires or is removed with \
+`daas token session KEY --remove`.
 
 Examples:
   daas logout
@@ -49,25 +49,27 @@ pub struct Logout {
     /// Only forget the key here.
     #[arg(long)]
     local: bool,
-    /// Which token; that of the settings otherwise.
-    #[arg(long, value_name = "TOKEN", value_parser = names::parse::<TokenId>)]
-    token: Option<TokenId>,
+    /// Of what.
+    #[command(flatten)]
+    token: OfToken,
 }
 
 /// What to show.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  daas whoami\n  daas whoami -o json")]
+#[command(after_help = "\
+The status is that of token and key on the ledger in the directory: valid, revoked, expired, not yet valid, \
+unknown token, unknown key, or `not known here` where there is no ledger to look at.
+
+Examples:
+  daas whoami
+  daas whoami --token $TOKEN -o json")]
 pub struct Whoami {
+    /// Whose view.
+    #[command(flatten)]
+    token: OfToken,
     /// How to print.
     #[command(flatten)]
     output: Output,
-}
-
-fn flags(token: Option<TokenId>) -> Flags {
-    token
-        .map(|token| (Key::Token, token.to_string()))
-        .into_iter()
-        .collect()
 }
 
 /// Begins a session.
@@ -75,7 +77,7 @@ fn flags(token: Option<TokenId>) -> Flags {
 /// # Errors
 /// If the key cannot be unlocked, or the ledger refuses it.
 pub fn login(args: &Login, global: &Global) -> anyhow::Result<()> {
-    let app = App::new(global, Output::default(), flags(args.token))?;
+    let app = App::new(global, Output::default(), args.token.flags())?;
     let token: TokenId = app.settings.required(Key::Token)?;
     app.block_on(async {
         let ledger = app.ledger(Role::Owner).await?;
@@ -107,31 +109,48 @@ pub fn login(args: &Login, global: &Global) -> anyhow::Result<()> {
 /// Ends it.
 ///
 /// # Errors
-/// If the ledger cannot be told; the key is gone from here all the same.
+/// If the ledger cannot be told; nothing changes then.
 pub fn logout(args: &Logout, global: &Global) -> anyhow::Result<()> {
-    let app = App::new(global, Output::default(), flags(args.token))?;
+    let app = App::new(global, Output::default(), args.token.flags())?;
     let token: TokenId = app.settings.required(Key::Token)?;
-    let session = Session::load(&app.layout(), token);
-    let was_there = Session::forget(&app.layout(), token)?;
-    let Some(session) = session? else {
-        app.printer.note("nobody was logged in");
-        return Ok(());
+    let session = match Session::load(&app.layout(), token) {
+        // It says nothing that could be removed from the ledger.
+        Err(_) if args.local => None,
+        session => session?,
     };
-    debug_assert!(was_there, "a session was loaded from its file");
-    if !args.local && Moment::now().0 < session.expires_at_ms {
+    // The ledger first: a key that is gone from here and still good there could not be named any more.
+    if let Some(session) = session
+        .as_ref()
+        .filter(|session| is_live(session) && !args.local)
+    {
         let told = app.block_on(async {
             let ledger = app.ledger(Role::Owner).await?;
             remove(&ledger, token, session.public_key).await
         });
         told.with_context(|| {
             format!(
-                "the key is gone from here, but the ledger knows it until {}",
+                "still logged in until {}, nothing was changed (with --local only the key here goes)",
                 Moment(session.expires_at_ms)
             )
         })?;
     }
+    if !Session::forget(&app.layout(), token)? {
+        app.printer.note("nobody was logged in");
+        return Ok(());
+    }
     app.printer.note(&format!("logged out of token {token}"));
+    if let Some(session) = session.filter(|session| is_live(session) && args.local) {
+        app.printer.note(&format!(
+            "the ledger knows the key until {}; to end it there: daas token session {} --remove --token {token}",
+            Moment(session.expires_at_ms),
+            session.public_key
+        ));
+    }
     Ok(())
+}
+
+fn is_live(session: &Session) -> bool {
+    Moment::now().0 < session.expires_at_ms
 }
 
 /// Shows as whom requests are made.
@@ -139,21 +158,78 @@ pub fn logout(args: &Logout, global: &Global) -> anyhow::Result<()> {
 /// # Errors
 /// If nobody is logged in.
 pub fn whoami(args: &Whoami, global: &Global) -> anyhow::Result<()> {
-    let app = App::new(global, args.output, Flags::new())?;
+    let app = App::new(global, args.output, args.token.flags())?;
     let token: TokenId = app.settings.required(Key::Token)?;
     let holder = session::describe(&app)?;
+    let standing = app.block_on(standing(&app, token, &holder))?;
     let shown = Identity {
         token,
         cluster: app.settings.required(Key::Cluster)?,
         user: format!("seal:{token}"),
-        owner: session::owner(&app),
+        status: standing.status,
+        owner: standing.owner.or_else(|| session::owner(&app)),
         signs_with: holder.kind,
         public_key: holder.signer.public_key(),
         expires_at_ms: holder.expires_at_ms,
         gateway: session::server(&app.settings),
         audience: session::audience(&app.settings),
     };
-    Ok(app.printer.object(&shown)?)
+    app.printer.object(&shown)?;
+    if let Some(gateway) = standing.stranger {
+        app.printer.note(&format!(
+            "warning: the gateway's account {gateway} may not submit for this token; allow it with \
+             `daas token delegate {gateway} --token {token}`"
+        ));
+    }
+    Ok(())
+}
+
+/// How a token and a key of it stand on the ledger.
+struct Standing {
+    status: &'static str,
+    owner: Option<Address>,
+    /// The gateway's account, if it is known here and is no delegate of the token.
+    stranger: Option<Address>,
+}
+
+/// Looks at the ledger in the directory; who only has a session has none, and is no worse off.
+async fn standing(app: &App, token: TokenId, holder: &Holder) -> anyhow::Result<Standing> {
+    if !LocalLedger::exists(app.layout().ledger()) {
+        return Ok(Standing {
+            status: "not known here",
+            owner: None,
+            stranger: None,
+        });
+    }
+    let ledger = app.reader().await?;
+    let key = holder.signer.public_key();
+    let gateway = app.address(Role::Gateway).ok();
+    Ok(ledger.view(|now| {
+        let Some(token) = now.state.token(token) else {
+            return Standing {
+                status: "unknown token",
+                owner: None,
+                stranger: None,
+            };
+        };
+        let is_known = key.address() == token.owner || token.has_session_key(&key, now.now_ms);
+        let status = if token.revoked {
+            "revoked"
+        } else if now.now_ms < token.not_before_ms {
+            "not yet valid"
+        } else if now.now_ms >= token.expires_at_ms {
+            "expired"
+        } else if !is_known {
+            "unknown key"
+        } else {
+            "valid"
+        };
+        Standing {
+            status,
+            owner: Some(token.owner),
+            stranger: gateway.filter(|gateway| !token.is_holder(*gateway, now.now_ms)),
+        }
+    }))
 }
 
 /// Removes a session key from the ledger, if it is there.
@@ -205,6 +281,7 @@ struct Identity {
     token: TokenId,
     cluster: ClusterId,
     user: String,
+    status: &'static str,
     owner: Option<Address>,
     signs_with: &'static str,
     public_key: PublicKey,
@@ -219,6 +296,7 @@ impl Show for Identity {
         "TOKEN",
         "CLUSTER",
         "USER IN KUBERNETES",
+        "STATUS",
         "OWNER",
         "SIGNS WITH",
         "PUBLIC KEY",
@@ -233,6 +311,7 @@ impl Show for Identity {
             self.token.to_string(),
             self.cluster.to_string(),
             self.user.clone(),
+            self.status.to_owned(),
             or_dash(self.owner.map(|owner| owner.to_string())),
             self.signs_with.to_owned(),
             self.public_key.to_string(),

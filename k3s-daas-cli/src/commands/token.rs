@@ -40,9 +40,9 @@ Examples:
     /// Show a token.
     #[command(after_help = "Examples:\n  daas token show\n  daas token show 0x70ce… -o yaml")]
     Show {
-        /// Which; that of the settings otherwise.
-        #[arg(value_parser = names::parse::<TokenId>)]
-        token: Option<TokenId>,
+        /// Which token.
+        #[command(flatten)]
+        token: Named,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -63,12 +63,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   daas token rules -o yaml > rules.yaml
-  daas token rules --rules rules.yaml
+  daas token rules 0x70ce… --rules rules.yaml
   daas token rules --role view --namespace shop")]
     Rules {
         /// Which token.
         #[command(flatten)]
-        token: Which,
+        token: Named,
         /// The new rules.
         #[command(flatten)]
         rules: RulesArgs,
@@ -97,19 +97,20 @@ Examples:
         token: Which,
     },
     /// Pay out what has unbonded.
-    #[command(after_help = "Examples:\n  daas token withdraw")]
+    #[command(after_help = "Examples:\n  daas token withdraw\n  daas token withdraw 0x70ce…")]
     Withdraw {
         /// Which token.
         #[command(flatten)]
-        token: Which,
+        token: Named,
     },
     /// Let an address, such as a gateway's, submit for the token.
     #[command(after_help = "\
 Examples:
   daas token delegate 0x5ea1… --for 7d
+  daas token delegate 0x5ea1… --token 0x70ce…
   daas token delegate 0x5ea1… --remove")]
     Delegate {
-        /// Whose.
+        /// The address of the delegate's key; not a token's ID, for which there is --token.
         #[arg(value_parser = names::parse::<Address>)]
         address: Address,
         /// For how long; until the token expires otherwise.
@@ -146,11 +147,14 @@ Examples:
         token: Which,
     },
     /// Revoke a token, for good; its stake remains its owner's.
-    #[command(after_help = "Examples:\n  daas token revoke 0x70ce…")]
+    #[command(
+        after_help = "Examples:\n  daas token revoke 0x70ce…",
+        group = clap::ArgGroup::new("which").required(true).args(["token", "token_flag"])
+    )]
     Revoke {
-        /// Which.
-        #[arg(value_parser = names::parse::<TokenId>)]
-        token: TokenId,
+        /// Which token; never that of the settings.
+        #[command(flatten)]
+        token: Named,
     },
 }
 
@@ -250,6 +254,28 @@ impl Which {
     }
 }
 
+/// A token by its ID alone, or by flag as the other commands have it.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Named {
+    /// Which token; that of the settings otherwise.
+    #[arg(value_parser = names::parse::<TokenId>)]
+    token: Option<TokenId>,
+    /// The same.
+    #[arg(
+        long = "token",
+        value_name = "TOKEN",
+        conflicts_with = "token",
+        value_parser = names::parse::<TokenId>
+    )]
+    token_flag: Option<TokenId>,
+}
+
+impl Named {
+    fn flags(&self) -> Flags {
+        flags_of(self.token.or(self.token_flag))
+    }
+}
+
 fn flags_of(token: Option<TokenId>) -> Flags {
     token
         .map(|token| (Key::Token, token.to_string()))
@@ -271,7 +297,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             app.block_on(issue(&app, args))
         }
         Command::Show { token, output } => {
-            let app = App::new(global, *output, flags_of(*token))?;
+            let app = App::new(global, *output, token.flags())?;
             app.block_on(async {
                 let ledger = app.reader().await?;
                 Ok(app.printer.object(&token_of(&app, &ledger)?)?)
@@ -338,13 +364,14 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             })
         }
         Command::Revoke { token } => {
-            let app = App::new(global, Output::default(), flags_of(Some(*token)))?;
+            let app = App::new(global, Output::default(), token.flags())?;
             app.block_on(async {
                 let ledger = app.ledger(Role::Admin).await?;
+                let token: TokenId = app.settings.required(Key::Token)?;
                 let call = Call::RevokeToken {
                     cap: app.settings.required(Key::AdminCap)?,
                     cluster: app.settings.required(Key::Cluster)?,
-                    token: *token,
+                    token,
                 };
                 ledger.call(call).await?;
                 app.printer.note(&format!("token {token} is revoked"));
@@ -377,6 +404,9 @@ async fn issue(app: &App, args: &Issue) -> anyhow::Result<()> {
         None => app.address(Role::Owner)?,
     };
     let ledger = app.ledger(Role::Admin).await?;
+    for &delegate in &args.delegates {
+        check_delegate(&ledger, delegate)?;
+    }
     let not_before = Moment(ledger.now_ms()).after(args.begins_in);
     let expires_at_ms = not_before.after(args.span).0;
     let delegates = args.delegates.iter().map(|&delegate| Delegate {
@@ -461,6 +491,7 @@ async fn delegate(
     let call = if remove {
         Call::RemoveDelegate { token, delegate }
     } else {
+        check_delegate(&ledger, delegate)?;
         let now = Moment(ledger.now_ms());
         let expires_at_ms = span.map_or(shown.expires_at_ms, |span| now.after(span).0);
         Call::AddDelegate {
@@ -471,6 +502,38 @@ async fn delegate(
     };
     ledger.call(call).await?;
     Ok(app.printer.object(&token_of(app, &ledger)?)?)
+}
+
+/// Refuses as a delegate what is an object on the ledger, and so no account that could ever sign.
+///
+/// # Errors
+/// What it is.
+fn check_delegate(
+    ledger: &k3s_daas::ledger::local::LocalLedger,
+    delegate: Address,
+) -> anyhow::Result<()> {
+    let kind = ledger.view(|now| {
+        let kinds = [
+            ("a seal token", now.state.token(delegate.into()).is_some()),
+            ("an executor", now.state.executor(delegate.into()).is_some()),
+            ("a cluster", now.state.cluster(delegate.into()).is_some()),
+            (
+                "an administrator's capability",
+                now.state.admin_cap(delegate.into()).is_some(),
+            ),
+        ];
+        kinds.into_iter().find(|(_, is)| *is).map(|(kind, _)| kind)
+    });
+    let Some(kind) = kind else { return Ok(()) };
+    Err(Failure::new(
+        Exit::Usage,
+        format!("{delegate} is the ID of {kind}, and a delegate is the address of a key"),
+    )
+    .with_next(
+        "a gateway's refusal names its address, `daas key show` that of a key file; the token is \
+         given by --token",
+    )
+    .into())
 }
 
 /// Makes a call as the owner and shows the token after it.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 #![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
+pub mod certificate;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};

@@ -3,6 +3,8 @@
 mod hash;
 #[cfg(feature = "keystore")]
 pub mod keystore;
+#[cfg(any(feature = "directory", feature = "local", feature = "nautilus"))]
+pub(crate) mod open_file;
 mod private_file;
 mod sign;
 

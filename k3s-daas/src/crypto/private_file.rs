@@ -94,6 +94,26 @@ pub fn check_parent_of_private(path: &Path) -> Result<(), PrivateFileError> {
     check_directory_mode(directory, &metadata)
 }
 
+/// Refuses a file that others may write, or put another one in the place of.
+///
+/// # Errors
+/// - [`PrivateFileError::Exposed`]: group or others may write it.
+/// - [`PrivateFileError::ExposedDirectory`]: group or others may write in its directory.
+/// - [`PrivateFileError::Io`], also when there is no such file.
+pub fn check_not_writable(path: &Path) -> Result<(), PrivateFileError> {
+    let metadata = fs::metadata(path).map_err(|source| io_error(path, source))?;
+    #[cfg(unix)]
+    if mode_of(&metadata) & 0o022 != 0 {
+        return Err(PrivateFileError::Exposed {
+            path: path.into(),
+            mode: mode_of(&metadata),
+        });
+    }
+    #[cfg(not(unix))]
+    let _ = metadata;
+    check_parent_of_private(path)
+}
+
 /// Why a private file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,7 +131,7 @@ pub enum PrivateFileError {
     },
     /// Others than the owner can replace files in the directory.
     #[error(
-        "{} has mode {mode:04o}, so others can replace the keys in it; run: chmod go-w {}",
+        "{} has mode {mode:04o}, so others can replace what is in it; run: chmod go-w {}",
         .path.display(), .path.display()
     )]
     ExposedDirectory {

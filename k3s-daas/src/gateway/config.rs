@@ -86,8 +86,9 @@ pub struct Config {
     #[serde(with = "duration_text")]
     pub probe_timeout: Duration,
     /// How old what is known of the executors may be when `/readyz` is asked; half of that when a request
-    /// waits. It is also the longest time between questions while nobody answers. Each is a request on the
-    /// ledger, made with [`Config::discovery_token`].
+    /// waits. It is also the longest time between questions while nobody answers and no request is refused for
+    /// it; 1.5 s, unless this is less, while requests are. Each is a request on the ledger, made with
+    /// [`Config::discovery_token`].
     #[serde(with = "duration_text")]
     pub probe_interval: Duration,
     /// How long discovery is served from memory; at most 30 s.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use crate::wire::K8sRequestProcessed;
 pub(super) struct Executors {
     state: Mutex<State>,
     asked: Notify,
+    /// The same by somebody whose request is refused, which waits less.
+    refused: Notify,
     /// Grows with each question that has its answer, or has none in time.
     ended: watch::Sender<u64>,
 }
@@ -34,8 +37,19 @@ struct State {
     reached: Option<Instant>,
     /// Why the gateway's own question could not even be asked.
     unasked: Option<String>,
-    /// Asked a moment ago, so not again now.
-    is_pausing: bool,
+    pause: Pause,
+}
+
+/// Who may have a question asked, by how long ago the last one was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Pause {
+    /// Everybody.
+    #[default]
+    Over,
+    /// Who would be refused a request otherwise, and not who only looks whether all is well.
+    ForOnlookers,
+    /// Nobody: it was asked a moment ago.
+    ForAll,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +91,7 @@ impl Executors {
         Self {
             state: Mutex::default(),
             asked: Notify::new(),
+            refused: Notify::new(),
             ended: watch::Sender::new(0),
         }
     }
@@ -174,7 +189,11 @@ pub(super) async fn keep_asking(
         tokio::select! {
             () = stop.cancelled() => return,
             () = executors.asked.notified() => {}
+            () = executors.refused.notified() => {}
         }
+        // Whoever else asked until now is answered by the same question.
+        executors.asked.notified().now_or_never();
+        executors.refused.notified().now_or_never();
         let Some(inner) = inner.upgrade() else { return };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -183,15 +202,23 @@ pub(super) async fn keep_asking(
         let is_well = inner.trouble().is_none();
         let longest = inner.config.probe_interval;
         drop(inner);
-        executors.lock().is_pausing = true;
+        executors.lock().pause = Pause::ForAll;
         executors.ended.send_modify(|ended| *ended += 1);
         pause = if is_well { FIRST_PAUSE } else { pause * 2 };
         pause = pause.min(longest);
+        let shortest = pause.min(REFUSED_PAUSE);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(shortest) => {}
         }
-        executors.lock().is_pausing = false;
+        executors.lock().pause = Pause::ForOnlookers;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // The permit is left for the question itself.
+            () = executors.refused.notified() => executors.refused.notify_one(),
+            () = tokio::time::sleep(pause - shortest) => {}
+        }
+        executors.lock().pause = Pause::Over;
     }
 }
 
@@ -217,7 +244,7 @@ impl Inner {
         let Some(trouble) = self.trouble() else {
             return Ok(());
         };
-        self.wait_for_question(PATIENCE).await;
+        self.wait_for_question(Pause::ForOnlookers).await;
         match self.trouble() {
             None => Ok(()),
             Some(_) => Err(Refusal::NobodyAnswers(trouble.to_string())),
@@ -231,7 +258,7 @@ impl Inner {
         if self.config.discovery_token.is_none() || self.executors.is_reached_within(interval) {
             return None;
         }
-        self.wait_for_question(PATIENCE).await;
+        self.wait_for_question(Pause::Over).await;
         if self.executors.is_reached_within(interval) {
             return None;
         }
@@ -241,12 +268,16 @@ impl Inner {
         }))
     }
 
-    /// Asks, and waits for what comes of it, unless it was asked a moment ago.
-    async fn wait_for_question(&self, patience: Duration) {
+    /// Asks, and waits for what comes of it, unless it is not to be asked yet: it is in a pause up to `during`.
+    async fn wait_for_question(&self, during: Pause) {
         let mut ended = self.executors.ended.subscribe();
-        self.executors.ask();
-        if !self.executors.lock().is_pausing {
-            tokio::time::timeout(patience, ended.changed()).await.ok();
+        match during {
+            Pause::Over => self.executors.asked.notify_one(),
+            _ => self.executors.refused.notify_one(),
+        }
+        let pause = self.executors.lock().pause;
+        if pause <= during {
+            tokio::time::timeout(PATIENCE, ended.changed()).await.ok();
         }
     }
 
@@ -343,5 +374,7 @@ const MAX_SAID: usize = 300;
 const MAX_KNOWN: usize = 256;
 /// Between questions, and doubled while there is trouble.
 const FIRST_PAUSE: Duration = Duration::from_millis(2_500);
+/// The same while requests are refused: soon after the trouble is over they are let through again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(1_500);
 /// How long somebody waits for a question's answer.
 const PATIENCE: Duration = Duration::from_secs(2);

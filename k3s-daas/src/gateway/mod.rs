@@ -165,15 +165,29 @@ impl Gateway {
 
     /// Answers one request, for a host that brings its own server (which must speak TLS to its clients).
     ///
-    /// Dropping the future gives up waiting; what was submitted goes on.
+    /// Dropping the future gives up waiting; what was submitted goes on. A `HEAD` is answered without a body.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
+        let is_head = parts.method == http::Method::HEAD;
+        let response = self.answered(parts, body).await;
+        if is_head {
+            // HTTP/2 clients take a body there for a broken connection.
+            return response.map(|_| reply::full(Bytes::new()));
+        }
+        response
+    }
+
+    async fn answered<B>(&self, parts: http::request::Parts, body: B) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let path = parts.uri.path();
-        if parts.method == http::Method::GET {
+        if matches!(parts.method, http::Method::GET | http::Method::HEAD) {
             let query = parts.uri.query().unwrap_or_default();
             if let Some(response) = self.inner.health(path, query).await {
                 return response;
@@ -524,7 +538,8 @@ impl Inner {
             execute,
             fetch,
         } = trail.timing;
-        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        // To the microsecond; more would be noise in the log.
+        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let total = trail.begun.elapsed();
         if self.config.server_timing
             && trail.token.is_some()

@@ -16,7 +16,8 @@ use super::submit::Answer;
 use crate::contract::Code;
 use crate::token::CredentialError;
 use crate::types::{
-    ByteString, InvalidRequest, MIST_PER_SUI, Malformed, RequestId, ResourcePath, Target, TokenId,
+    Address, ByteString, InvalidRequest, MIST_PER_SUI, Malformed, RequestId, ResourcePath, Target,
+    TokenId,
 };
 use crate::wire::ResponseEnvelope;
 
@@ -113,6 +114,8 @@ pub(super) struct Denial {
     pub(super) min_stake: u64,
     /// What is wrong with the token or the gateway's standing, in words.
     pub(super) standing: Option<&'static str>,
+    /// The account of this gateway, which is to be a delegate.
+    pub(super) gateway: Address,
     /// What is malformed, in words.
     pub(super) malformed: Option<String>,
 }
@@ -172,7 +175,7 @@ impl Refusal {
                 StatusCode::GONE,
                 format!(
                     "the ID {id} is too old: whether it was used before may not be known any more, and nothing \
-                     was begun; if daas request show {id} knows nothing of it, use a new one"
+                     was begun; if `daas request show {id}` knows nothing of it, use a new one"
                 ),
             ),
             Self::NobodyAnswers(why) => told(StatusCode::SERVICE_UNAVAILABLE, why.as_str()),
@@ -189,7 +192,7 @@ impl Refusal {
                 format!(
                     "request {id} was answered and the answer is recorded, but too many large answers are \
                      under way to bring this one; the same request with Daas-Request-Id: {id} fetches it, \
-                     daas request show {id} says what became of it"
+                     `daas request show {id}` says what became of it"
                 ),
             ),
             Self::WatchEncoding => told(
@@ -225,7 +228,7 @@ impl Refusal {
                 StatusCode::GONE,
                 format!(
                     "request {id} was made before and is recorded, but the bytes to repeat its answer from \
-                     are gone; daas request show {id} says what became of it"
+                     are gone; `daas request show {id}` says what became of it"
                 ),
             ),
             Self::IsSession(id) => told(
@@ -248,7 +251,7 @@ impl Refusal {
                 };
                 told(
                     StatusCode::GATEWAY_TIMEOUT,
-                    format!("{what} ({outcome}): daas request show {id}"),
+                    format!("{what} ({outcome}): `daas request show {id}`"),
                 )
             }
             Self::LedgerBusy => told(
@@ -280,7 +283,7 @@ impl Refusal {
                 StatusCode::BAD_GATEWAY,
                 format!(
                     "request {id} was answered and the answer is recorded, but {what}; \
-                     daas request show {id} says what became of it"
+                     `daas request show {id}` says what became of it"
                 ),
             ),
         }
@@ -331,26 +334,14 @@ impl Refusal {
 impl Denial {
     fn told(&self) -> Told {
         let mut told = match self.code {
-            Code::NoPermission => self.forbidden(&match &self.nearest {
-                Some(rule) => {
-                    format!("{rule}. `daas token rules {}` shows what it allows", self.token)
-                }
-                None => format!(
-                    "no rule of the seal token speaks of it. `daas token rules {}` shows what it allows",
-                    self.token
-                ),
-            }),
-            Code::InsufficientStake => self.forbidden(&format!(
-                "the seal token has {} of stake and needs {} to change anything: \
-                 daas token stake {} adds to it",
-                sui(self.bonded),
-                sui(self.min_stake),
-                self.token
-            )),
+            Code::NoPermission => self.forbidden(&no_rule(self.token, self.nearest.as_deref())),
+            Code::InsufficientStake => {
+                self.forbidden(&too_little_stake(self.token, self.bonded, self.min_stake))
+            }
             Code::InvalidSealToken => told(
                 StatusCode::UNAUTHORIZED,
                 format!(
-                    "Missing or invalid Seal token: {}; daas token show {} says more",
+                    "Missing or invalid Seal token: {}; `daas token show {}` says more",
                     self.standing.unwrap_or(self.code.text()),
                     self.token
                 ),
@@ -358,8 +349,9 @@ impl Denial {
             Code::NotTokenHolder => told(
                 StatusCode::UNAUTHORIZED,
                 format!(
-                    "Missing or invalid Seal token: {}; its owner runs daas token delegate {}",
+                    "Missing or invalid Seal token: {}; its owner runs `daas token delegate {} --token {}`",
                     self.standing.unwrap_or(self.code.text()),
+                    self.gateway,
                     self.token
                 ),
             ),
@@ -378,7 +370,7 @@ impl Denial {
             Code::NoExecutor => told(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no executor is eligible for this cluster: is a daas-nautilus registered, active and staked? \
-                 daas executor list",
+                 `daas executor list`",
             ),
             Code::TooManyRequests => told(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -387,7 +379,10 @@ impl Denial {
             .retry_after(1),
             _ => told(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("the ledger does not serve this gateway: {}", self.code.text()),
+                format!(
+                    "the ledger does not serve this gateway: {}",
+                    self.code.text()
+                ),
             ),
         };
         told.reason = match self.code {
@@ -615,8 +610,26 @@ fn qualified(path: &ResourcePath) -> String {
     text
 }
 
+/// That no rule of a token allows something, the nearest of them, and the command that shows them all.
+pub(super) fn no_rule(token: TokenId, nearest: Option<&str>) -> String {
+    let nearest = nearest.unwrap_or("no rule of the seal token speaks of it");
+    format!("{nearest}. `daas token rules --token {token}` shows what it allows")
+}
+
+/// That a token has too little stake, both in MIST, and the command that adds what is missing.
+pub(super) fn too_little_stake(token: TokenId, bonded: u64, needed: u64) -> String {
+    // One word, so that it can be pasted into a shell.
+    let missing = sui(needed.saturating_sub(bonded)).replace(' ', "");
+    format!(
+        "the seal token has {} of stake and needs {} to change anything: \
+         `daas token stake {missing} --token {token}` adds what is missing",
+        sui(bonded),
+        sui(needed)
+    )
+}
+
 /// MIST as people read it.
-pub(super) fn sui(mist: u64) -> String {
+fn sui(mist: u64) -> String {
     let (whole, part) = (mist / MIST_PER_SUI, mist % MIST_PER_SUI);
     if part == 0 {
         return format!("{whole} SUI");
@@ -657,6 +670,7 @@ mod tests {
             bonded: 250_000_000,
             min_stake: MIST_PER_SUI,
             standing: None,
+            gateway: Address::new([8; 32]),
             malformed: None,
         }
     }
@@ -706,7 +720,7 @@ mod tests {
             format!(
                 "deployments.apps \"web\" is forbidden: User \"seal:{token}\" cannot delete resource \
                  \"deployments\" in API group \"apps\" in the namespace \"a\": rule 1 allows get on deployments \
-                 in namespace a. `daas token rules {token}` shows what it allows"
+                 in namespace a. `daas token rules --token {token}` shows what it allows"
             )
         );
         assert_eq!(object["details"]["name"], "web");
@@ -740,7 +754,7 @@ mod tests {
             "{stake}"
         );
         assert!(
-            stake.contains(&format!("daas token stake {token}")),
+            stake.contains(&format!("`daas token stake 0.75SUI --token {token}` ")),
             "{stake}"
         );
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::extract::Asked;
-use super::reply::{self, Refusal, json_response, sui};
+use super::reply::{self, Refusal, json_response};
 use super::submit::{Caller, Timing};
 use super::{Body, Inner, review_body};
 use crate::ledger::LedgerExt as _;
@@ -56,7 +56,14 @@ impl Inner {
             return Ok(json_response(StatusCode::CREATED, &answer));
         }
         // Everything that holds here allows it: the cluster has the last word.
-        let answer = self.execute(caller, asked, timing).await?;
+        let mut asked = asked.clone();
+        asked.set_header("accept", "application/json".to_owned());
+        let answer = self.execute(caller, &asked, timing).await?;
+        if answer.status == 201
+            && let Some(explained) = explained(caller.token, &answer.envelope.body)
+        {
+            return Ok(json_response(StatusCode::CREATED, &explained));
+        }
         reply::answer(answer).ok_or(Refusal::LedgerFault)
     }
 
@@ -96,17 +103,14 @@ impl Inner {
             let held = snapshot.state.token(token)?;
             if !rules_allow(&held.rules, target, path.as_bytes()) {
                 let nearest = nearest_rule(&held.rules, target, path.as_bytes());
-                let nearest = nearest.as_deref().unwrap_or("no rule speaks of it");
-                return Some(format!("the seal token does not allow it: {nearest}"));
+                return Some(format!(
+                    "the seal token does not allow it: {}",
+                    reply::no_rule(token, nearest.as_deref())
+                ));
             }
             let needs = snapshot.state.cluster(self.cluster)?.policy.min_write_stake;
-            (!target.is_read && held.bonded < needs).then(|| {
-                format!(
-                    "the seal token has {} of stake and needs {} to change anything: daas token stake",
-                    sui(held.bonded),
-                    sui(needs)
-                )
-            })
+            (!target.is_read && held.bonded < needs)
+                .then(|| reply::too_little_stake(token, held.bonded, needs))
         })
     }
 
@@ -443,6 +447,33 @@ impl NonResourceRule {
             non_resource_urls: both(&self.non_resource_urls, &other.non_resource_urls, same_url)?,
         })
     }
+}
+
+/// The cluster's review with the words that its no lacks: whose no it is, and what would change it.
+///
+/// None unless it is a no.
+fn explained(token: TokenId, body: &[u8]) -> Option<Value> {
+    let mut review: Value = serde_json::from_slice(body).ok()?;
+    let status = review.get_mut("status")?.as_object_mut()?;
+    if status.get("allowed")?.as_bool()? {
+        return None;
+    }
+    let mut reason = "the seal token allows it, but the cluster's own RBAC does not".to_owned();
+    match status.get("reason").and_then(Value::as_str) {
+        None | Some("") => {}
+        Some(said) => {
+            reason.push_str(": ");
+            reason.push_str(said);
+        }
+    }
+    // A no that was said expressly is not undone by a binding.
+    if status.get("denied").and_then(Value::as_bool) != Some(true) {
+        reason.push_str(&format!(
+            "; a RoleBinding or ClusterRoleBinding for the user seal:{token}, or a group of its, is missing"
+        ));
+    }
+    status.insert("reason".into(), reason.into());
+    Some(review)
 }
 
 /// The same rules with each thing said once.

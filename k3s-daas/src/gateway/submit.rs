@@ -796,6 +796,7 @@ fn describe(
             .cluster(cluster)
             .map_or(0, |cluster| cluster.policy.min_write_stake),
         standing,
+        gateway: account,
         malformed,
     }
 }

@@ -349,8 +349,9 @@ fn no_route(registry: &Registry, target: &ResourceTarget) -> Reply {
     Refusal::no_such_resource().into()
 }
 
-/// What every cluster has: its namespaces, its own service, the default roles.
+/// Ends what a start before left half done, and adds what every cluster has: its namespaces, its own service, the default roles.
 fn seed(transaction: &mut Transaction<'_>) {
+    write::resume_namespaces(transaction);
     let mut ensure = |storage: &str, object: Value| {
         let metadata = &object["metadata"];
         let key = key(

@@ -13,6 +13,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use change::{Change, Written};
+pub(super) use delete::resume_namespaces;
 use options::{Options, decode_object, options_refusal, read_dry_run};
 
 use super::cluster::Cluster;

@@ -416,7 +416,7 @@ impl Misses {
         }
         if self.namespace {
             lacks.push(if target.path.namespace.is_empty() {
-                "namespace \"*\", which cluster-scoped resources and all namespaces at once need"
+                "namespace \"*\" (needed for cluster-scoped resources, and for all namespaces at once)"
                     .to_owned()
             } else {
                 format!("namespace {}", clip(&target.path.namespace))
@@ -424,12 +424,17 @@ impl Misses {
         }
         if self.name {
             lacks.push(if target.path.name.is_empty() {
-                "requests that name no object".to_owned()
+                "requests without an object's name".to_owned()
             } else {
                 format!("name {}", clip(&target.path.name))
             });
         }
-        lacks.join(", ")
+        match lacks.split_last() {
+            Some((last, rest)) if !rest.is_empty() => {
+                format!("{} and {last}", rest.join(", "))
+            }
+            _ => lacks.concat(),
+        }
     }
 }
 

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use crate::blob::{Holder, Usage};
 use crate::crypto::blake2b256;
+use crate::crypto::open_file::OpenFile;
 
 /// A file lock for other processes and a mutex for other threads of this one.
 pub(super) struct Lock {
     file: Mutex<File>,
+    place: OpenFile,
     patience: Duration,
 }
 
@@ -25,11 +27,14 @@ impl Lock {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = Mutex::new(options.open(path)?);
-        Ok(Self { file, patience })
+        Ok(Self {
+            file: Mutex::new(options.open(path)?),
+            place: OpenFile::at(path)?,
+            patience,
+        })
     }
 
-    /// Waits for the lock, but not for ever: a stopped process may hold it.
+    /// Waits for the lock, but not for ever: a stopped process may hold it. Fails once the directory is another one.
     pub(super) fn lock(&self) -> io::Result<Locked<'_>> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
@@ -48,6 +53,10 @@ impl Lock {
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LAST_PAUSE);
+        }
+        if !self.place.is_there()? {
+            let why = "its directory was removed or replaced while it was open";
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
         let mut locked = Locked {
             file,

@@ -167,6 +167,17 @@ async fn survives_its_process() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_removed_while_open_is_missed() {
+    let place = Place::new();
+    let store = place.open();
+    store.usage().await.unwrap();
+    fs::remove_dir_all(place.root()).unwrap();
+    // What counts as its state, for who asks whether it is well, is no memory of what it was.
+    let missed = store.usage().await.unwrap_err();
+    assert!(matches!(missed, Error::Unavailable { .. }), "{missed}");
+}
+
+#[tokio::test]
 async fn a_changed_byte_is_found() {
     let place = Place::new();
     let store = place.open();

@@ -180,6 +180,43 @@ async fn a_cluster_that_its_executor_cannot_reach_is_named() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_is_back_is_noticed_soon() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    let (world, _) =
+        World::with_own_token(|config| config.probe_timeout = Duration::from_millis(200)).await;
+    let is_back = std::sync::Arc::new(AtomicBool::new(false));
+    let now = is_back.clone();
+    world.answer(move |_| match now.load(Relaxed) {
+        true => Act::json(200, "{}"),
+        false => unreachable(),
+    });
+    let questions = || world.gateway.counts().questions;
+    text(&world).await;
+    assert_eq!(questions(), 1);
+    // Who only looks has nothing asked so soon.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert!(text(&world).await.contains("[-]cluster failed"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(questions(), 1);
+    // Who is refused has.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        world.get(PODS).await.refused(503, "ServiceUnavailable");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!((3..=4).contains(&questions()), "{}", questions());
+    is_back.store(true, Relaxed);
+    let begun = std::time::Instant::now();
+    while world.get(PODS).await.status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_known_of_executors_is_found_out_by_requests_too() {
     let (world, _) = asking().await;
     world.answer(|_| unreachable());

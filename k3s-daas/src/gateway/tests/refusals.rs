@@ -135,7 +135,11 @@ async fn a_gateway_that_is_no_delegate_says_so() {
     let message = world.get(PODS).await.refused(401, "Unauthorized");
     assert!(message.contains("this gateway is no delegate"), "{message}");
     assert!(
-        message.contains(&format!("daas token delegate {}", world.token)),
+        message.contains(&format!(
+            "`daas token delegate {} --token {}`",
+            world.gateway.inner.ledger.account(),
+            world.token
+        )),
         "{message}"
     );
     assert_eq!(world.recorded(1).await, [3]);
@@ -144,7 +148,9 @@ async fn a_gateway_that_is_no_delegate_says_so() {
 #[tokio::test]
 async fn methods_outside_the_five_are_405() {
     let world = World::new().await;
-    for method in ["HEAD", "OPTIONS", "TRACE", "get", "Get", "BREW"] {
+    let head = world.send(world.request("HEAD", PODS), "").await;
+    assert_eq!((head.status.as_u16(), &head.body[..]), (405, &b""[..]));
+    for method in ["OPTIONS", "TRACE", "get", "Get", "BREW"] {
         let got = world.send(world.request(method, PODS), "").await;
         got.refused(405, "MethodNotAllowed");
     }
@@ -202,7 +208,7 @@ async fn what_no_rule_allows_is_403_and_names_the_nearest() {
         format!(
             "pods \"web\" is forbidden: User \"seal:{token}\" cannot get resource \"pods\" in API group \"\" in \
              the namespace \"b\": rule 1 allows * on pods, pods/log, pods/proxy, configmaps, deployments in \
-             namespace a; it lacks namespace b. `daas token rules {token}` shows what it allows"
+             namespace a; it lacks namespace b. `daas token rules --token {token}` shows what it allows"
         )
     );
     let got = world.get("/api/v1/namespaces/a/secrets/x").await;
@@ -239,7 +245,8 @@ async fn a_write_without_stake_is_403_and_says_how_much() {
             .await
             .refused(403, "Forbidden");
         let wanted = format!(
-            "the seal token has 0 SUI of stake and needs 1 SUI to change anything: daas token stake {token}"
+            "the seal token has 0 SUI of stake and needs 1 SUI to change anything: \
+             `daas token stake 1SUI --token {token}` adds what is missing"
         );
         assert!(message.contains(&wanted), "{message}");
     }

@@ -70,6 +70,10 @@ async fn the_tokens_rules_and_stake_come_first() {
         assert_eq!(answer["status"]["allowed"], false, "{attributes}");
         let said = answer["status"]["reason"].as_str().unwrap();
         assert!(said.contains(reason), "{attributes}: {said}");
+        if said.contains("it lacks") {
+            let advice = format!("`daas token rules --token {}`", world.token);
+            assert!(said.contains(&advice), "{said}");
+        }
         assert_eq!(answer["kind"], "SelfSubjectAccessReview");
         assert_eq!(answer["spec"]["resourceAttributes"], attributes);
     }
@@ -114,6 +118,8 @@ async fn without_stake_only_reads_are_allowed() {
             reason.contains("has 0 SUI of stake and needs 1 SUI"),
             "{reason}"
         );
+        let advice = format!("`daas token stake 1SUI --token {}`", world.token);
+        assert!(reason.contains(&advice), "{reason}");
     }
     world.stake(world.token, MIST_PER_SUI);
     assert_eq!(
@@ -133,7 +139,16 @@ async fn the_cluster_has_the_last_word() {
     .await
     .json();
     assert_eq!(answer["status"]["allowed"], false);
-    assert_eq!(answer["status"]["reason"], "the cluster says so");
+    let binding = format!(
+        "; a RoleBinding or ClusterRoleBinding for the user seal:{}, or a group of its, is missing",
+        world.token
+    );
+    assert_eq!(
+        answer["status"]["reason"],
+        format!(
+            "the seal token allows it, but the cluster's own RBAC does not: the cluster says so{binding}"
+        )
+    );
     // Verbs that no request has are the cluster's alone.
     can_i(
         &world,
@@ -141,6 +156,39 @@ async fn the_cluster_has_the_last_word() {
     )
     .await;
     assert_eq!(world.admitted().len(), 2);
+}
+
+/// RBAC itself gives no reason, and an express no is not undone by a binding.
+#[tokio::test]
+async fn a_no_of_the_clusters_says_whose_it_is() {
+    for (status, reason) in [
+        (
+            json!({"allowed": false}),
+            "the seal token allows it, but the cluster's own RBAC does not; a RoleBinding",
+        ),
+        (
+            json!({"allowed": false, "denied": true, "reason": "policy 7"}),
+            "the seal token allows it, but the cluster's own RBAC does not: policy 7",
+        ),
+    ] {
+        let world = World::new().await;
+        let body = json!({"kind": "SelfSubjectAccessReview", "status": status}).to_string();
+        world.answer(move |request| {
+            let accepted = format!("{:?}", request.header_names);
+            assert!(accepted.contains("accept"), "{accepted}");
+            Act::json(201, body.clone())
+        });
+        let pods = json!({"namespace": "a", "verb": "get", "resource": "pods"});
+        let got = can_i(&world, pods).await;
+        assert_eq!(got.status, 201);
+        let said = got.json()["status"]["reason"].as_str().unwrap().to_owned();
+        assert!(said.starts_with(reason), "{said}");
+        assert_eq!(
+            said.contains("RoleBinding"),
+            status.get("denied").is_none(),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

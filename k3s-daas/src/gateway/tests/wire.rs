@@ -630,3 +630,41 @@ async fn idle_connections_do_not_stay_for_ever() {
     let ended = read(&mut stream, Duration::from_secs(20)).await.1;
     assert!(ended);
 }
+
+/// A body there is a broken stream to an HTTP/2 client.
+#[tokio::test]
+async fn heads_are_answered_without_a_body() {
+    let served = serve(|_| {}).await;
+    let mut sender = http2(&served).await;
+    let anybodys = |path: &str| {
+        http::Request::builder()
+            .method("HEAD")
+            .uri(format!("https://localhost{path}"))
+    };
+    let owners = |path: &str| {
+        let uri = format!("https://localhost{path}");
+        served.world.request("HEAD", &uri)
+    };
+    for (request, status) in [
+        (anybodys("/livez"), 200),
+        (anybodys("/readyz"), 200),
+        (anybodys("/readyz?verbose"), 200),
+        (anybodys(PODS), 401),
+        (anybodys("/version"), 401),
+        (owners(PODS), 405),
+        (owners("/version"), 405),
+    ] {
+        let request = request.body(http_body_util::Empty::new().boxed()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.is_empty(), "{body:?}");
+    }
+    // HTTP/1.1 goes on after it, too.
+    let head = served.head(&format!("HEAD {PODS} HTTP/1.1"));
+    let (got, _) = served
+        .exchange(format!("{head}\r\n").repeat(2), SHORT)
+        .await;
+    assert_eq!(got.matches("HTTP/1.1 405").count(), 2, "{got}");
+    assert!(!got.contains("Status"), "{got}");
+}

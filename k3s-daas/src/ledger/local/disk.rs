@@ -21,6 +21,11 @@ impl Layout {
         self.dir.join("ledger.db")
     }
 
+    /// SQLite's write-ahead log, which is there as long as anybody has the database open.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("ledger.db-wal")
+    }
+
     /// Writers queue on this file.
     pub(super) fn lock(&self) -> PathBuf {
         self.dir.join("lock")

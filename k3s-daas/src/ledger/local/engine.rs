@@ -21,6 +21,7 @@ use super::replica::{Entry, Refusal, Replica};
 use super::{Noticed, Options, tail};
 use crate::contract::Call;
 use crate::crypto::BatchVerifier;
+use crate::crypto::open_file::OpenFile;
 use crate::ledger::{Cursor, Error, Receipt, Result};
 use crate::types::Digest;
 use crate::wire::Deployment;
@@ -48,6 +49,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub(super) struct Engine {
     journal: Journal,
+    /// The database and its write-ahead log, as SQLite has them open.
+    files: [OpenFile; 2],
     layout: Layout,
     lock: Arc<File>,
     options: Options,
@@ -91,6 +94,9 @@ impl Engine {
         let journal = Journal::open(&layout)?;
         journal.check_pages_at_start()?;
         let loaded = load(&journal)?;
+        // Reading has made the log, if it was not there.
+        let files = [layout.database(), layout.log()].map(|path| OpenFile::at(&path));
+        let [database, log] = files.map(|file| file.map_err(Failure::io("look at the database")));
         disk::create_directory(&layout.followers())
             .map_err(Failure::io("make the directory of followers"))?;
         let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
@@ -111,6 +117,7 @@ impl Engine {
         let (progress, followed) = watch::channel(loaded.replica.tip.events);
         let engine = Self {
             journal,
+            files: [database?, log?],
             layout,
             lock: Arc::new(lock),
             options,
@@ -170,6 +177,7 @@ impl Engine {
 
     /// Applies what others wrote.
     fn follow(&mut self) -> std::result::Result<(), Failure> {
+        self.check_files()?;
         self.refresh()?;
         let stored = self.journal.tip()?;
         if stored.tip() == self.replica.tip && stored.heads == self.heads {
@@ -299,6 +307,7 @@ impl Engine {
         let bad = bad_signatures(&batch.calls);
 
         let queue = Locked::wait(&self.lock)?;
+        self.check_files()?;
         self.journal.begin()?;
         while !self.catch_up()? {}
 
@@ -379,6 +388,8 @@ impl Engine {
         }
         self.persist(calls, heads, last_head)?;
         self.journal.commit()?;
+        // What is acknowledged lies where the next one to open the ledger finds it.
+        self.check_files()?;
         self.is_stale = false;
         drop(queue);
         self.heads = heads;
@@ -520,6 +531,18 @@ impl Engine {
         let mut view = self.published.write();
         view.heads = self.heads;
         view.last_head = self.last_head;
+    }
+
+    /// Whether what is written here is what others read. Nothing may go on in a file that nobody finds.
+    fn check_files(&self) -> std::result::Result<(), Failure> {
+        for file in &self.files {
+            let is_there = file.is_there();
+            if !is_there.map_err(Failure::io("look at the database"))? {
+                let why = "its file was removed or replaced while it was open";
+                return Err(BrokenLink::database(why).into());
+            }
+        }
+        Ok(())
     }
 
     fn is_disk_low(&self) -> std::result::Result<bool, Failure> {

@@ -46,7 +46,7 @@ use self::published::Published;
 use self::replica::Replica;
 use super::{Cursor, Error, Ledger, Receipt, Result, SequencedEvent, Snapshot};
 use crate::contract::{Attestation, Call, NoAttestation};
-use crate::crypto::{Signer, create_new_private, random_array, sync_directory};
+use crate::crypto::{Signer, check_not_writable, create_new_private, random_array, sync_directory};
 use crate::types::{Address, Digest};
 use crate::wire::Deployment;
 
@@ -203,6 +203,8 @@ impl LocalLedger {
     ) -> Result<Self> {
         let layout = Layout::new(dir.as_ref());
         expect_database(&layout)?;
+        check_not_writable(&layout.database())
+            .map_err(|error| Error::Corrupt(error.to_string()))?;
         refuse_network(&layout)?;
         let noticed = Noticed::default();
         let (engine, published, progress) =

@@ -86,8 +86,9 @@ fn merge_map(
             let patched = patch.get(name).and_then(Value::as_array).unwrap_or(&none);
             let child = field.child_or_any(name);
             check_order(order, patched, child, name)?;
+            let before = live.get(name).and_then(Value::as_array).unwrap_or(&none);
             if let Some(Value::Array(list)) = merged.get_mut(name) {
-                *list = reorder(std::mem::take(list), order, child);
+                *list = in_order(std::mem::take(list), order, before, child);
             }
         }
     }
@@ -95,10 +96,7 @@ fn merge_map(
 }
 
 fn merge_list(live: &[Value], patch: &[Value], field: &Field) -> Result<Value, Refusal> {
-    let replace = patch
-        .iter()
-        .any(|item| item.get(DIRECTIVE).is_some_and(|d| d == "replace"));
-    if !field.merges || replace {
+    if !field.merges {
         let kept = patch
             .iter()
             .filter(|item| !is_bare_directive(item))
@@ -113,59 +111,81 @@ fn merge_list(live: &[Value], patch: &[Value], field: &Field) -> Result<Value, R
                 merged.push(item.clone());
             }
         }
-        return Ok(Value::Array(merged));
+        return Ok(Value::Array(in_order(merged, patch, live, field)));
     };
-    let items = field.items();
-    let mut merged = live.to_vec();
+    let mut live = live.to_vec();
+    let mut merging = Vec::new();
+    let mut replaces = false;
     for item in patch {
         let Value::Object(map) = item else {
             return Err(bad_patch(&"items of a merged list must be objects"));
         };
-        let Some(key) = map.get(merge_key) else {
-            return Err(Refusal::bad_request(format!(
-                "map: {item} does not contain declared merge key: {merge_key}"
-            )));
-        };
-        let at = merged.iter().position(|m| m.get(merge_key) == Some(key));
-        match (
-            map.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()),
-            at,
-        ) {
-            (Some("delete"), _) => merged.retain(|m| m.get(merge_key) != Some(key)),
-            (Some("replace"), Some(at)) => merged[at] = Value::Object(without_directives(map)),
-            (Some(other), _) if !matches!(other, "merge" | "replace") => {
-                return Err(unknown_directive(other));
+        match map.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()) {
+            Some("replace") => replaces = true,
+            Some("delete") => {
+                let key = map
+                    .get(merge_key)
+                    .ok_or_else(|| no_merge_key(item, merge_key))?;
+                live.retain(|m| m.get(merge_key) != Some(key));
             }
-            (_, Some(at)) => merged[at] = merge_value(Some(&merged[at]), item, items)?,
-            (_, None) => merged.push(merge_value(None, item, items)?),
+            Some("merge") => {
+                return Err(Refusal::bad_request(
+                    "merging lists cannot yet be specified in the patch",
+                ));
+            }
+            Some(other) => return Err(unknown_directive(other)),
+            None => merging.push(item),
         }
     }
-    Ok(Value::Array(merged))
+    if replaces {
+        return Ok(merging.into_iter().map(cleaned).collect());
+    }
+    let items = field.items();
+    let mut merged = live.clone();
+    for item in merging {
+        let key = item
+            .get(merge_key)
+            .ok_or_else(|| no_merge_key(item, merge_key))?;
+        match merged.iter().position(|m| m.get(merge_key) == Some(key)) {
+            Some(at) => merged[at] = merge_value(Some(&merged[at]), item, items)?,
+            None => merged.push(merge_value(None, item, items)?),
+        }
+    }
+    Ok(Value::Array(in_order(merged, patch, &live, field)))
 }
 
-/// Items named by `order` come in that order; the others keep their place relative to the
-/// item before them.
-fn reorder(list: Vec<Value>, order: &[Value], field: &Field) -> Vec<Value> {
-    let rank = |item: &Value| match &field.merge_key {
-        Some(key) => order
-            .iter()
-            .position(|o| o.get(key).is_some() && o.get(key) == item.get(key)),
-        None => order.iter().position(|o| o == item),
-    };
-    let mut ordered: Vec<(usize, Value)> = Vec::new();
-    let mut others: Vec<(usize, Value)> = Vec::new();
-    for (index, item) in list.into_iter().enumerate() {
-        match rank(&item) {
-            Some(rank) => ordered.push((rank, item)),
-            None => others.push((index, item)),
+/// Orders a merged list as Kubernetes does: items named by `order` come as it has them, the others as `live`
+/// has them, and where the two meet `live` decides. An item that is not in `live` comes before those that only
+/// `live` has, so what a patch adds without an order of its own is at the front.
+fn in_order(merged: Vec<Value>, order: &[Value], live: &[Value], field: &Field) -> Vec<Value> {
+    let rank = |list: &[Value], item: &Value| list.iter().position(|o| is_same(o, item, field));
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) = merged
+        .into_iter()
+        .partition(|item| rank(order, item).is_some());
+    named.sort_by_key(|item| rank(order, item));
+    others.sort_by_key(|item| rank(live, item));
+    let mut others = others.into_iter().peekable();
+    let mut result = Vec::with_capacity(named.len() + others.len());
+    for item in named {
+        if let Some(place) = rank(live, &item) {
+            while let Some(other) =
+                others.next_if(|other| rank(live, other).is_some_and(|at| at < place))
+            {
+                result.push(other);
+            }
         }
+        result.push(item);
     }
-    ordered.sort_by_key(|(rank, _)| *rank);
-    let mut result: Vec<Value> = ordered.into_iter().map(|(_, item)| item).collect();
-    for (index, item) in others {
-        result.insert(index.min(result.len()), item);
-    }
+    result.extend(others);
     result
+}
+
+/// Whether two items of a merged list are the same one.
+fn is_same(a: &Value, b: &Value, field: &Field) -> bool {
+    match &field.merge_key {
+        Some(key) => a.get(key).is_some() && a.get(key) == b.get(key),
+        None => a == b,
+    }
 }
 
 fn check_order(
@@ -174,17 +194,11 @@ fn check_order(
     field: &Field,
     name: &str,
 ) -> Result<(), Refusal> {
-    let named = |item: &Value| match &field.merge_key {
-        Some(key) => {
-            item.get(DIRECTIVE)
-                .is_some_and(|d| d == "delete" || d == "replace")
-                || order
-                    .iter()
-                    .any(|o| o.get(key).is_some() && o.get(key) == item.get(key))
-        }
-        None => order.contains(item),
-    };
-    if field.merges && !patched.iter().all(named) {
+    // What is left of the order after the items before.
+    let mut rest = order.iter();
+    let mut in_sequence =
+        |item: &Value| item.get(DIRECTIVE).is_some() || rest.any(|o| is_same(o, item, field));
+    if field.merges && !order.is_empty() && !patched.iter().all(&mut in_sequence) {
         return Err(Refusal::bad_request(format!(
             "The order in patch list:\n{}\n doesn't match {SET_ORDER}{name} list:\n{}",
             Value::from(patched.to_vec()),
@@ -211,6 +225,12 @@ fn without_directives(map: &Map<String, Value>) -> Map<String, Value> {
         .filter(|(key, value)| !key.starts_with('$') && !value.is_null())
         .map(|(key, value)| (key.clone(), cleaned(value)))
         .collect()
+}
+
+fn no_merge_key(item: &Value, merge_key: &str) -> Refusal {
+    Refusal::bad_request(format!(
+        "map: {item} does not contain declared merge key: {merge_key}"
+    ))
 }
 
 fn unknown_directive(directive: &str) -> Refusal {
@@ -254,6 +274,66 @@ mod tests {
         );
     }
 
+    /// As `strategicpatch` of apimachinery does it, see `mergeSortedSlice` and its tests.
+    #[test]
+    fn items_come_in_the_order_of_kubernetes() {
+        let named = |names: &str| -> Value {
+            names
+                .chars()
+                .map(|n| json!({"name": n.to_string()}))
+                .collect()
+        };
+        // Live, patch, `$setElementOrder`, result.
+        for (live, patched, order, result) in [
+            ("ab", "c", None, "cab"),
+            ("abc", "b", None, "abc"),
+            ("abc", "ca", None, "bca"),
+            ("abc", "dc", None, "dabc"),
+            ("abc", "cd", None, "abcd"),
+            ("abc", "xby", None, "xabyc"),
+            ("", "ba", None, "ba"),
+            ("ab", "c", Some("abc"), "abc"),
+            ("ab", "c", Some("cab"), "cab"),
+            ("abs", "c", Some("abc"), "abcs"),
+            ("sab", "c", Some("abc"), "sabc"),
+            ("asb", "", Some("ba"), "sba"),
+            ("abcxy", "", Some("cb"), "acbxy"),
+        ] {
+            let mut change = json!({"spec": {"containers": named(patched)}, "metadata": {}});
+            let finalizers = |names: &str| -> Value {
+                names.chars().map(|n| Value::from(n.to_string())).collect()
+            };
+            change["metadata"]["finalizers"] = finalizers(patched);
+            if let Some(order) = order {
+                change["spec"]["$setElementOrder/containers"] = named(order);
+                change["metadata"]["$setElementOrder/finalizers"] = finalizers(order);
+            }
+            let before = json!({"spec": {"containers": named(live)}, "metadata": {"finalizers": finalizers(live)}});
+            let after = on_pod(before, change).unwrap();
+            let row = format!("{live} {patched} {order:?}");
+            assert_eq!(after["spec"]["containers"], named(result), "{row}");
+            assert_eq!(after["metadata"]["finalizers"], finalizers(result), "{row}");
+        }
+        // What a patch deletes says nothing of the order, and one item that replaces replaces the list.
+        let before = json!({"spec": {"containers": named("abc")}});
+        let change =
+            json!({"spec": {"containers": [{"name": "d"}, {"name": "a", "$patch": "delete"}]}});
+        let after = on_pod(before.clone(), change).unwrap();
+        assert_eq!(after["spec"]["containers"], named("dbc"));
+        let change =
+            json!({"spec": {"containers": [{"name": "b", "$patch": "replace"}, {"name": "d"}]}});
+        let after = on_pod(before.clone(), change).unwrap();
+        assert_eq!(after["spec"]["containers"], named("d"));
+        // A patch that contradicts the order that it sets, and a directive that lists do not have.
+        for bad in [
+            json!({"spec": {"$setElementOrder/containers": named("ab"), "containers": named("ba")}}),
+            json!({"spec": {"containers": [{"name": "a", "$patch": "merge"}]}}),
+            json!({"spec": {"containers": [{"$patch": "delete"}]}}),
+        ] {
+            assert!(on_pod(before.clone(), bad.clone()).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn directives_delete_replace_and_retain() {
         let live = json!({"spec": {"containers": containers(&["a", "b"]), "nodeSelector": {"x": "y"},
@@ -271,7 +351,7 @@ mod tests {
             patched["spec"]["volumes"],
             json!([{"name": "v", "hostPath": {"path": "/"}}])
         );
-        assert_eq!(patched["metadata"]["finalizers"], json!(["g", "h"]));
+        assert_eq!(patched["metadata"]["finalizers"], json!(["h", "g"]));
         let replaced = on_pod(
             live,
             json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "z", "image": "i"}]}}),

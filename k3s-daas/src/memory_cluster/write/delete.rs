@@ -200,6 +200,8 @@ fn delete_object(
                 delete_object(t, &storage, &object, Policy::Background);
             }
         }
+        // Nothing may have been in it that would have taken it along.
+        settle_namespace(t, marked.name());
     }
     collect(t, storage, &marked);
     let place = key(marked.namespace(), marked.name());
@@ -211,6 +213,16 @@ fn delete_object(
             Some(removed) => (true, removed),
             None => (false, now),
         },
+    }
+}
+
+/// Goes on with namespaces whose deletion began before this start.
+pub(in crate::memory_cluster) fn resume_namespaces(t: &mut Transaction<'_>) {
+    let storage: Arc<str> = "namespaces".into();
+    for namespace in t.list(&storage, None) {
+        if namespace.value["metadata"]["deletionTimestamp"].is_string() {
+            delete_object(t, &storage, &namespace, Policy::Background);
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::{JournalError, signed};
+use crate::crypto::check_not_writable;
+use crate::crypto::open_file::OpenFile;
 use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId};
 
@@ -78,6 +80,8 @@ pub(super) fn open(
         }
         Err(error) => return Err(JournalError::File(error)),
     };
+    // Who can write it can make a write begin twice.
+    check_not_writable(path).map_err(|error| JournalError::Unreadable(error.to_string()))?;
     // SQLite takes an empty file for a new database.
     if metadata.len() == 0 {
         return Err(JournalError::Unreadable("it is empty".to_owned()));
@@ -90,29 +94,16 @@ pub(super) fn open(
         JournalError::Sqlite(error) => explain(error),
         other => other,
     })?;
-    let file = OpenFile {
-        path: path.to_owned(),
-        identity: identity(path).map_err(JournalError::File)?,
-    };
+    let file = OpenFile::at(path).map_err(JournalError::File)?;
     Ok((connection, file))
 }
 
-/// The file that an open journal is in.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    path: PathBuf,
-    identity: Identity,
-}
-
-impl OpenFile {
-    /// Whoever has another file in its place does not know what this one has: nothing may go on.
-    pub(super) fn check(&self) -> Result<(), JournalError> {
-        match identity(&self.path) {
-            Ok(identity) if identity == self.identity => Ok(()),
-            Ok(_) => Err(JournalError::Gone),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(JournalError::Gone),
-            Err(error) => Err(JournalError::File(error)),
-        }
+/// Whoever has another file in its place does not know what this one has: nothing may go on.
+pub(super) fn check(file: &OpenFile) -> Result<(), JournalError> {
+    match file.is_there() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(JournalError::Gone),
+        Err(error) => Err(JournalError::File(error)),
     }
 }
 
@@ -203,25 +194,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
-}
-
-#[cfg(unix)]
-type Identity = (u64, u64);
-
-#[cfg(unix)]
-fn identity(path: &Path) -> io::Result<Identity> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-/// Elsewhere an open file can be neither removed nor replaced.
-#[cfg(not(unix))]
-type Identity = ();
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(drop)
 }
 
 #[cfg(unix)]

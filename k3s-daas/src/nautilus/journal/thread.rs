@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::file::{OpenFile, mark_closed};
+use super::file::{self, mark_closed};
 use super::{Begun, End, JournalError, Key, Past, Progress, signed, time};
+use crate::crypto::open_file::OpenFile;
 use crate::wire::to_bcs;
 
 /// Something for the journal, and where to say that it is on disk.
@@ -83,7 +84,7 @@ pub(super) fn start(
             // Looked at after the commit and before anybody acts on it.
             let done = commit(&mut connection, orders.drain(..))
                 .map_err(JournalError::from)
-                .and_then(|replies| file.check().map(|()| replies));
+                .and_then(|replies| file::check(&file).map(|()| replies));
             match done {
                 Ok(replies) => replies.into_iter().for_each(|reply| reply()),
                 // Dropping the receiver tells everyone who waits or comes later.

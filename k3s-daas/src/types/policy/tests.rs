@@ -428,8 +428,8 @@ fn the_nearest_rule_is_named_with_what_it_lacks() {
         ),
         (
             "DELETE /api/v1/pods",
-            "rule 2 allows get, list on pods in namespace default; it lacks verb deletecollection, \
-             namespace \"*\", which cluster-scoped resources and all namespaces at once need",
+            "rule 2 allows get, list on pods in namespace default; it lacks verb deletecollection \
+             and namespace \"*\" (needed for cluster-scoped resources, and for all namespaces at once)",
         ),
         (
             "GET /api/v1/namespaces/default/secrets/x",
@@ -437,7 +437,7 @@ fn the_nearest_rule_is_named_with_what_it_lacks() {
         ),
         (
             "GET /api/v1/namespaces/default/pods/x/exec",
-            "rule 2 allows get, list on pods in namespace default; it lacks verb create, resource pods/exec",
+            "rule 2 allows get, list on pods in namespace default; it lacks verb create and resource pods/exec",
         ),
         (
             "GET /apis/apps/v1/namespaces/prod/statefulsets/x",
@@ -457,8 +457,8 @@ fn the_nearest_rule_is_named_with_what_it_lacks() {
         ),
         (
             "POST /api/v1/namespaces/a/services",
-            "rule 4 allows get on services named web in namespaces a, b; it lacks verb create, \
-             requests that name no object",
+            "rule 4 allows get on services named web in namespaces a, b; it lacks verb create and \
+             requests without an object's name",
         ),
         (
             "GET /logs",

@@ -123,6 +123,87 @@ async fn a_namespace_takes_its_contents_along() {
 }
 
 #[tokio::test]
+async fn an_empty_namespace_goes_at_once_and_watchers_see_it() {
+    let server = Server::start().await;
+    let client = server.client();
+    let path = "/api/v1/namespaces/n";
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}});
+    for _ in 0..2 {
+        let made = client.post("/api/v1/namespaces", &namespace).await;
+        let made = made.expect(StatusCode::CREATED);
+        let version = made["metadata"]["resourceVersion"].as_str().unwrap();
+        let watched = format!(
+            "/api/v1/namespaces?watch=true&fieldSelector=metadata.name%3Dn&resourceVersion={version}"
+        );
+        let mut watch = client.watch(&watched).await;
+        let tried = client.delete(&format!("{path}?dryRun=All")).await;
+        tried.expect(StatusCode::OK);
+        let found = client.get(path).await.expect(StatusCode::OK);
+        assert_eq!(found["status"]["phase"], "Active");
+        let deleted = client.delete(path).await.expect(StatusCode::OK);
+        assert_eq!(deleted["status"]["phase"], "Terminating");
+        for kind in ["MODIFIED", "DELETED"] {
+            let event = watch.next().await;
+            assert_eq!(
+                (&event["type"], &event["object"]["status"]["phase"]),
+                (&json!(kind), &json!("Terminating"))
+            );
+        }
+        for again in [client.get(path).await, client.delete(path).await] {
+            again.refused(404, "NotFound", "namespaces \"n\" not found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_finalizer_holds_a_namespace() {
+    let server = Server::start().await;
+    let client = server.client();
+    let path = "/api/v1/namespaces/n";
+    let definition = client.post(DEFINITIONS, &widget_definition()).await;
+    definition.expect(StatusCode::CREATED);
+    let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}});
+    namespace["metadata"]["finalizers"] = json!(["example.com/own"]);
+    let made = client.post("/api/v1/namespaces", &namespace).await;
+    made.expect(StatusCode::CREATED);
+    let widgets = "/apis/example.com/v1/namespaces/n/widgets";
+    for name in ["held", "free"] {
+        let mut widget =
+            json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}});
+        if name == "held" {
+            widget["metadata"]["finalizers"] = json!(["example.com/x"]);
+        }
+        let made = client.post(widgets, &widget).await;
+        made.expect(StatusCode::CREATED);
+    }
+    client.delete(path).await.expect(StatusCode::OK);
+    let left = client.get(widgets).await.expect(StatusCode::OK);
+    assert_eq!(names(&left), ["held"]);
+    let release = json!({"metadata": {"finalizers": null}});
+    // Asking again changes nothing.
+    client.delete(path).await.expect(StatusCode::OK);
+    let freed = client
+        .patch(&format!("{widgets}/held"), "merge-patch+json", &release)
+        .await;
+    freed.expect(StatusCode::OK);
+    let found = client.get(path).await.expect(StatusCode::OK);
+    assert_eq!(found["status"]["phase"], "Terminating");
+    let late =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "late"}});
+    let why = "unable to create new content in namespace n because it is being terminated";
+    let late = client.post(widgets, &late).await;
+    late.refused(403, "Forbidden", why);
+    assert_eq!(
+        late.json()["details"]["causes"][0]["reason"],
+        "NamespaceTerminating"
+    );
+    let freed = client.patch(path, "merge-patch+json", &release).await;
+    freed.expect(StatusCode::OK);
+    let gone = client.get(path).await;
+    gone.refused(404, "NotFound", "namespaces \"n\" not found");
+}
+
+#[tokio::test]
 async fn collections_are_deleted_by_selector() {
     let server = Server::start().await;
     let client = server.client();

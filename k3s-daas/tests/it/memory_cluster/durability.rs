@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use k3s_daas::memory_cluster::{Error, MemoryCluster};
+use serde_json::json;
 
 use super::means::*;
 
@@ -211,6 +212,61 @@ async fn what_was_acknowledged_survives_kill_9() {
     for name in &acknowledged {
         assert!(stored.contains(name), "{name} was acknowledged and is lost");
     }
+}
+
+#[tokio::test]
+async fn a_namespace_goes_on_being_deleted_after_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cluster");
+    let mut child = ServerProcess::start(&path);
+    let client = child.client().await;
+    for (name, holds) in [("held", true), ("stuck", false), ("active", false)] {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let made = client.post("/api/v1/namespaces", &namespace).await;
+        made.expect(StatusCode::CREATED);
+        if holds {
+            let mut object = config_map("a", "1");
+            object["metadata"]["finalizers"] = json!(["example.com/x"]);
+            let inside = format!("/api/v1/namespaces/{name}/configmaps");
+            let made = client.post(&inside, &object).await;
+            made.expect(StatusCode::CREATED);
+            let deleted = client.delete(&format!("/api/v1/namespaces/{name}")).await;
+            deleted.expect(StatusCode::OK);
+        }
+    }
+    child.process.kill().unwrap();
+    child.process.wait().unwrap();
+    // As a version that did not finalize has left it.
+    let database = rusqlite::Connection::open(path.join("cluster.db")).unwrap();
+    let marked = database.execute(
+        "UPDATE object SET body = CAST(json_set(CAST(body AS TEXT), '$.metadata.deletionTimestamp', \
+         '2026-01-01T00:00:00Z', '$.status.phase', 'Terminating') AS BLOB) \
+         WHERE storage = 'namespaces' AND key = 'stuck'",
+        [],
+    );
+    assert_eq!(marked.unwrap(), 1);
+    drop(database);
+    let server = Server::start_in(&path).await;
+    let client = server.client();
+    let stuck = client.get("/api/v1/namespaces/stuck").await;
+    stuck.refused(404, "NotFound", "namespaces \"stuck\" not found");
+    let phase = |found: serde_json::Value| found["status"]["phase"].clone();
+    let active = client.get("/api/v1/namespaces/active").await;
+    assert_eq!(phase(active.expect(StatusCode::OK)), "Active");
+    let held = client.get("/api/v1/namespaces/held").await;
+    assert_eq!(phase(held.expect(StatusCode::OK)), "Terminating");
+    let release = json!({"metadata": {"finalizers": null}});
+    let freed = client
+        .patch(
+            "/api/v1/namespaces/held/configmaps/a",
+            "merge-patch+json",
+            &release,
+        )
+        .await;
+    freed.expect(StatusCode::OK);
+    let held = client.get("/api/v1/namespaces/held").await;
+    held.refused(404, "NotFound", "namespaces \"held\" not found");
 }
 
 /// Not a test: the process that [`what_was_acknowledged_survives_kill_9`] kills. Without its variable

@@ -443,3 +443,67 @@ pub(super) fn execute(database: &Path, sql: &str) {
         .execute_batch(sql)
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_database_that_is_removed_while_open_takes_nothing_more() {
+    for name in ["ledger.db", "ledger.db-wal"] {
+        let (ledger, _key, dir) = new_ledger().await;
+        let (_, _, token) = new_token(&ledger).await;
+        let mut events = ledger.events(crate::ledger::Cursor::default());
+        fs::remove_file(dir.path().join(name)).unwrap();
+        let refused = ledger.call(deposit(token)).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Corrupt(why) if why.contains("removed")),
+            "{refused}"
+        );
+        // Who follows hears of it, and not only who writes.
+        let told = async { while events.next().await.unwrap().is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(5), told)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_put_in_the_place_of_an_open_database_takes_nothing() {
+    let (ledger, key, dir) = new_ledger().await;
+    let (_, _, token) = new_token(&ledger).await;
+    let database = dir.path().join("ledger.db");
+    let copy = dir.path().join("copy");
+    ledger.call(deposit(token)).await.unwrap();
+    fs::copy(&database, &copy).unwrap();
+    ledger.call(deposit(token)).await.unwrap();
+    fs::rename(&copy, &database).unwrap();
+    // Nobody asks, and still it is noticed.
+    let noticed = async {
+        while ledger.sync().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), noticed)
+        .await
+        .unwrap();
+    let refused = ledger.call(deposit(token)).await.unwrap_err();
+    assert!(matches!(refused, Error::Corrupt(_)), "{refused}");
+    drop((ledger, key));
+}
+
+#[tokio::test]
+async fn a_database_that_others_may_write_is_not_opened() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (ledger, key, dir) = new_ledger().await;
+    drop(ledger);
+    let database = dir.path().join("ledger.db");
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    for (path, lax, right) in [(&*database, 0o666, 0o600), (dir.path(), 0o777, 0o700)] {
+        set(path, lax).unwrap();
+        let refused = LocalLedger::open(dir.path(), signer(&key)).unwrap_err();
+        assert!(
+            matches!(&refused, Error::Corrupt(why) if why.contains("chmod")),
+            "{refused}"
+        );
+        set(path, right).unwrap();
+    }
+    LocalLedger::open(dir.path(), signer(&key)).unwrap();
+}
