@@ -24,7 +24,8 @@ const WORKERS = 2;
  */
 export function write() {
   const directory = mkdtempSync(join(tmpdir(), "k3s-daas-twin-"));
-  // As the suite of all tests is built, so that nothing is built twice.
+  // As the suite of all tests is built, so that nothing is built twice; `-p k3s-daas` alone builds faster
+  // where nothing is built yet.
   const built = (process.env.DAAS_TEST_TWIN_CARGO ?? "--workspace --all-features").split(" ");
   const cargo = ["test", "--quiet", ...built, "--test", "it", "--", "--nocapture", ...WRITERS];
   const ran = spawnSync("cargo", cargo, {
