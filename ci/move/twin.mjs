@@ -24,7 +24,8 @@ const WORKERS = 2;
  */
 export function write() {
   const directory = mkdtempSync(join(tmpdir(), "k3s-daas-twin-"));
-  // As the suite of all tests is built, so that nothing is built twice.
+  // As the suite of all tests is built, so that nothing is built twice; `-p k3s-daas` alone builds faster
+  // where nothing is built yet.
   const built = (process.env.DAAS_TEST_TWIN_CARGO ?? "--workspace --all-features").split(" ");
   const cargo = ["test", "--quiet", ...built, "--test", "it", "--", "--nocapture", ...WRITERS];
   const ran = spawnSync("cargo", cargo, {
@@ -57,13 +58,16 @@ export async function held(directory, { sources = {}, isEnough = () => false } =
   await Promise.all(
     Array.from({ length: WORKERS }, async () => {
       const worker = new Worker(fileURLToPath(import.meta.url), { workerData: common });
-      for (let batch = queue.shift(); batch && !isEnough(tests); batch = queue.shift()) {
-        const ran = await answer(worker, batch);
-        if (ran.error) throw new Error(ran.error);
-        tests.push(...ran.tests);
-        if (ran.failures) failures.push(ran.failures);
+      try {
+        for (let batch = queue.shift(); batch && !isEnough(tests); batch = queue.shift()) {
+          const ran = await answer(worker, batch);
+          if (ran.error) throw new Error(ran.error);
+          tests.push(...ran.tests);
+          if (ran.failures) failures.push(ran.failures);
+        }
+      } finally {
+        await worker.terminate();
       }
-      await worker.terminate();
     }),
   );
   return { tests, failures: failures.join("\n\n") };

@@ -4,6 +4,8 @@ mod admin;
 mod answers;
 mod attestation;
 mod bounds;
+mod curve;
+mod edges;
 mod evidence;
 mod exit;
 mod fields;

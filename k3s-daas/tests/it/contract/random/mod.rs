@@ -268,9 +268,11 @@ impl Generator {
                 let mut moments: Vec<u64> = requests
                     .flat_map(|(_, _, r)| [r.lease_ends_ms, r.deadline_ms, r.prunable_at_ms])
                     .chain(self.unbondings().map(|u| u.unlock_ms))
+                    .chain(self.expiries())
                     .filter(|at| *at > now && *at < now.saturating_add(self.horizon_ms))
                     .collect();
                 moments.sort_unstable();
+                moments.dedup();
                 moments.truncate(8);
                 if moments.is_empty() {
                     now
@@ -284,6 +286,15 @@ impl Generator {
             _ => now,
         };
         self.w.now = to.max(now);
+    }
+
+    /// When tokens begin, and when they, their delegates and their keys end.
+    fn expiries(&self) -> impl Iterator<Item = u64> {
+        self.w.state.tokens().flat_map(|token| {
+            let held = token.delegates.values().chain(token.session_keys.values());
+            let own = [token.not_before_ms, token.expires_at_ms];
+            held.copied().chain(own).collect::<Vec<_>>()
+        })
     }
 
     fn unbondings(&self) -> impl Iterator<Item = Unbonding> {

@@ -57,7 +57,7 @@ pub(in super::super) enum Deed {
 pub(super) enum Outcome {
     /// Admitted: what it emits, the MIST that it pays out.
     Done {
-        event: Option<Event>,
+        event: Option<Box<Event>>,
         paid: u64,
     },
     Refused(Code),
@@ -125,7 +125,7 @@ impl Sequence {
         let outcome = match &result {
             Ok(effects) => {
                 assert!(effects.events.len() <= 1, "{effects:?}");
-                let event = effects.events.first().cloned();
+                let event = effects.events.first().cloned().map(Box::new);
                 let paid = effects.credits.iter().map(|(_, amount)| amount).sum();
                 Outcome::Done { event, paid }
             }

@@ -121,7 +121,7 @@ impl Outcome {
         };
         let (kind, bytes) = event.as_ref().map_or_else(
             || (NO_EVENT, Vec::new()),
-            |event| (bcs::to_bytes(event).unwrap()[0], event.to_move_bcs()),
+            |event| (bcs::to_bytes(&**event).unwrap()[0], event.to_move_bcs()),
         );
         parts(&(*paid, kind, ByteString(bytes)))
     }
