@@ -58,6 +58,8 @@ func apiserverArguments(l layout, port int, further []string) []string {
 		"--kubelet-client-certificate=" + l.pki("apiserver-kubelet-client.crt"),
 		"--kubelet-client-key=" + l.pki("apiserver-kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
+		// Else SIGTERM waits a minute for watches that do not end by themselves.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--audit-policy-file=" + l.auditPolicy(),
 		"--audit-log-path=" + l.auditLog(),
 	}

@@ -20,6 +20,7 @@ func runEtcd() {
 	// The data are as short-lived as the tests.
 	config.UnsafeNoFsync = true
 	config.LogLevel = "warn"
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // else it logs every request
 	server, err := embed.StartEtcd(config)
 	if err == nil {
 		<-server.Server.ReadyNotify()
