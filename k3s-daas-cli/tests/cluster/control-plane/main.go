@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	_ "time/tzdata" // CronJobs with a time zone
 
 	"k8s.io/component-base/cli"
@@ -56,7 +56,7 @@ func main() {
 
 // options is what the command line says.
 type options struct {
-	dir      string   // everything that is written goes below it
+	dir      string   // everything that is written goes below it; "" for a new one that is removed at the end
 	kwok     string   // kwok's binary, or "" for no kubelet
 	nodes    int      // how many nodes kwok plays
 	stay     bool     // do not end with standard input or the parent
@@ -66,12 +66,9 @@ type options struct {
 func parse(arguments []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("control-plane", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprint(os.Stdout, usage)
-		flags.SetOutput(os.Stdout)
-		flags.PrintDefaults()
-	}
-	flags.StringVar(&o.dir, "dir", "", "directory for data, certificates, kubeconfigs and logs; made if it is missing (required)")
+	flags.SetOutput(io.Discard) // it would say everything twice
+	flags.Usage = func() {}
+	flags.StringVar(&o.dir, "dir", "", "directory for data, certificates, kubeconfigs and logs; goes on with what is in it (default a new one that is removed at the end)")
 	flags.StringVar(&o.kwok, "kwok", besides("kwok"), "kwok's binary, which plays the kubelet")
 	flags.IntVar(&o.nodes, "nodes", 1, "nodes that kwok plays; none without kwok")
 	flags.BoolVar(&o.stay, "stay", false, "run until SIGTERM or SIGINT, whatever becomes of standard input and of the parent")
@@ -80,8 +77,10 @@ func parse(arguments []string) (options, error) {
 		return nil
 	})
 	if err := flags.Parse(arguments); err != nil {
-		if err != flag.ErrHelp {
-			err = fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "flag: "))
+		if err == flag.ErrHelp {
+			fmt.Print(usage)
+			flags.SetOutput(os.Stdout)
+			flags.PrintDefaults()
 		}
 		return o, err
 	}
@@ -89,7 +88,7 @@ func parse(arguments []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if o.dir == "" {
-		return o, fmt.Errorf("--dir is missing")
+		return o, nil
 	}
 	dir, err := filepath.Abs(o.dir)
 	o.dir = dir

@@ -22,6 +22,14 @@ func run(o options) error {
 	commands := make(chan string)
 	listen(o, end, commands)
 
+	if o.dir == "" {
+		scratch, err := os.MkdirTemp("", "control-plane-")
+		if err != nil {
+			return err
+		}
+		o.dir = scratch
+		defer os.RemoveAll(scratch)
+	}
 	l := layout(o.dir)
 	if err := os.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err
@@ -188,18 +196,27 @@ func (s *supervisor) start(name string) error {
 		err := process.Wait()
 		close(ended)
 		if !c.asked.Load() {
-			s.end(fmt.Errorf("%s ended by itself (%v); see %s", name, err, s.layout.log(name)))
+			s.end(fmt.Errorf("%s ended by itself (%v); its log ends with\n%s", name, err, s.logTail(name)))
 		}
 	}()
-	ctx, cancel := context.WithTimeoutCause(s.ctx, patience, fmt.Errorf("%s is not ready after %s; see %s", name, patience, s.layout.log(name)))
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	if err := c.ready(ctx); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return fmt.Errorf("%w (%v)", cause, err)
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
 		}
-		return err
+		return fmt.Errorf("%s is not ready after %s: %w; its log ends with\n%s", name, patience, err, s.logTail(name))
 	}
 	return nil
+}
+
+// logTail is the end of a component's log.
+func (s *supervisor) logTail(name string) string {
+	text, err := os.ReadFile(s.layout.log(name))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4096):])
 }
 
 // stop ends a component and waits until it has ended.
