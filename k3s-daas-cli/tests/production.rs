@@ -39,6 +39,7 @@ fn the_setup_in_the_documentation_works() {
     let path = std::env::join_paths(path.into_iter().chain(std::env::split_paths(&system)));
     let mut shell = command("timeout");
     shell
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["90", "bash"])
         .arg(at("script"))
         .env("HOME", directory.path())

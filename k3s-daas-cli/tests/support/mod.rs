@@ -3,6 +3,9 @@
 #![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
 pub mod certificate;
+pub mod cluster;
+pub mod https;
+pub mod kubernetes;
 
 use std::ffi::OsStr;
 use std::fs::File;

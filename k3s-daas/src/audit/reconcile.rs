@@ -439,6 +439,9 @@ impl Comparison<'_> {
                 None if !stray.has_ended => {
                     "it began, and the log knows neither its user nor its end".to_owned()
                 }
+                None if seen.code == Some(403) => {
+                    "as itself or as somebody that it may not act as, and refused".to_owned()
+                }
                 None => "as itself, which Nautilus does only to see whether the cluster is ready"
                     .to_owned(),
             };

@@ -78,7 +78,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Exit::Unverified`] if the ledger does not hold, or anything is found.
-pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, args.output, Flags::new())?;
     app.printer
         .progress("reading the cluster's log, then the ledger…");
