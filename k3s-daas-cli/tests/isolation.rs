@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::kubernetes::{Token, World, everything_in};
 
 #[test]
-fn a_token_for_one_namespace_reaches_no_other() {
+fn a_token_for_one_namespace_of_a_real_cluster_reaches_no_other() {
     let world = World::start();
     world.apply(NAMESPACES);
     let begin = world.log_end();

@@ -495,7 +495,7 @@ impl Direct {
             .admin(&["create", "token", "direct", "-n", "shop"])
             .ok();
         Self {
-            https: Https::of_kubeconfig(&world.cluster.kubeconfig),
+            https: Https::of_kubeconfig(world.cluster.kubeconfig()),
             bearer: token.trim().to_owned(),
         }
     }

@@ -30,7 +30,7 @@ fn the_setup_in_the_documentation_works_on_a_real_cluster() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = ControlPlane::start(&[]);
     let nautilus = directory.path().join("nautilus.kubeconfig");
-    set_up(directory.path(), &cluster.kubeconfig, &nautilus);
+    set_up(directory.path(), cluster.kubeconfig(), &nautilus);
     let made = std::fs::metadata(&nautilus).unwrap();
     assert_eq!(made.permissions().mode() & 0o777, 0o600);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::cluster::ControlPlane;
+use super::cluster::{self, ControlPlane};
 use super::https::{Answer, Https};
 use super::{DAAS, GATEWAY, NAUTILUS, Process, Run, command, daas, free_address, kubectls};
 
@@ -16,6 +16,7 @@ pub struct World {
     pub cluster: ControlPlane,
     pub gateway: Option<Process>,
     pub nautilus: Option<Process>,
+    pub second_nautilus: Option<Process>,
     listen: String,
 }
 
@@ -23,22 +24,22 @@ impl World {
     /// A control plane with the manifests, and both services; the audit log is all that the policy of
     /// `deploy/kubernetes/` gives.
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&[], "")
     }
 
-    /// The same with further arguments of kube-apiserver.
-    pub fn start_with(arguments: &[&str]) -> Self {
-        let policy = format!(
-            "--audit-policy-file={}",
-            deploy("examples/audit-policy.yaml").display()
-        );
-        let mut all = vec![policy.as_str()];
-        all.extend(arguments);
+    /// The same with further arguments of kube-apiserver, and lines of the settings file's section `[gateway]`.
+    pub fn start_with(arguments: &[&str], gateway: &str) -> Self {
+        let policy = deploy("examples/audit-policy.yaml");
+        let policy = format!("--audit-policy-file={}", policy.display());
+        let all = std::iter::once(policy.as_str()).chain(arguments.iter().copied());
+        let all: Vec<String> = all.map(|one| format!("--apiserver-arg={one}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let mut world = Self {
             scratch: tempfile::tempdir().unwrap(),
             cluster: ControlPlane::start(&all),
             gateway: None,
             nautilus: None,
+            second_nautilus: None,
             listen: free_address(),
         };
         let manifests = deploy("");
@@ -47,6 +48,11 @@ impl World {
             .ok();
         world.make_account();
         daas(&world.dir(), &["dev", "--provision-only"]).ok();
+        let settings = world.dir().join("daas.toml");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        assert!(text.contains("[gateway]\n"), "{text}");
+        let text = text.replace("[gateway]\n", &format!("[gateway]\n{gateway}\n"));
+        std::fs::write(&settings, text).unwrap();
         world.start_nautilus();
         world.start_gateway();
         world
@@ -71,7 +77,7 @@ impl World {
         let kubeconfig = Run::of(
             command(script)
                 .env("PATH", self.path_with_kubectl())
-                .arg(&self.cluster.kubeconfig),
+                .arg(self.cluster.kubeconfig()),
         );
         super::certificate::write(self.account(), &kubeconfig.ok());
     }
@@ -89,16 +95,58 @@ impl World {
     }
 
     pub fn start_nautilus(&mut self) {
+        let command = self.nautilus_of(&self.dir());
+        let process = Process::start(command, &self.path("nautilus.log"), "executing on ");
+        self.nautilus = Some(process);
+    }
+
+    /// Registers and starts another executor over the same ledger and bodies.
+    pub fn start_second_nautilus(&mut self) {
+        let (first, second) = (self.dir(), self.path("second"));
+        std::fs::create_dir(&second).unwrap();
+        std::fs::create_dir(second.join("keys")).unwrap();
+        for shared in [
+            "ledger",
+            "blobs",
+            "blob.key",
+            "keys/admin.key",
+            "keys/operator.key",
+        ] {
+            std::os::unix::fs::symlink(first.join(shared), second.join(shared)).unwrap();
+        }
+        let settings = std::fs::read_to_string(first.join("daas.toml")).unwrap();
+        let settings: String = settings
+            .lines()
+            .filter(|line| !line.starts_with("executor"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        super::certificate::write(second.join("daas.toml"), &settings);
+        let passphrase = self.path("passphrase");
+        super::certificate::write(passphrase.clone(), "correct horse battery staple\n");
+        let passphrase = ["--passphrase-file", &passphrase.to_string_lossy()];
+        for role in ["executor", "encryption"] {
+            let key = second.join("keys").join(role).with_extension("key");
+            let mut args = passphrase.to_vec();
+            let key = key.to_string_lossy();
+            args.extend(["key", "new", &key]);
+            daas(&second, &args).ok();
+        }
+        let mut args = passphrase.to_vec();
+        args.extend(["executor", "register"]);
+        daas(&second, &args).ok();
+        let mut command = self.nautilus_of(&second);
+        command.args(passphrase);
+        let process = Process::start(command, &self.path("second.log"), "executing on ");
+        self.second_nautilus = Some(process);
+    }
+
+    fn nautilus_of(&self, dir: &Path) -> Command {
         let mut command = command(NAUTILUS);
         command
             .env("HOME", self.scratch.path())
-            .args(["--dir".as_ref(), self.dir().as_os_str()])
+            .args(["--dir".as_ref(), dir.as_os_str()])
             .args(["--kubeconfig".as_ref(), self.account().as_os_str()]);
-        self.nautilus = Some(Process::start(
-            command,
-            &self.path("nautilus.log"),
-            "executing on ",
-        ));
+        command
     }
 
     pub fn start_gateway(&mut self) {
@@ -122,27 +170,13 @@ impl World {
 
     /// kubectl as the cluster's administrator.
     pub fn admin(&self, args: &[&str]) -> Run {
-        self.kubectl(&self.cluster.kubeconfig, args)
+        self.cluster.kubectl(args, "")
     }
 
     /// What the administrator applies.
     #[track_caller]
     pub fn apply(&self, manifest: &str) {
-        let mut command = self.kubectl_command(&self.cluster.kubeconfig);
-        Run::with_input(command.args(["apply", "-f", "-"]), manifest).ok();
-    }
-
-    fn kubectl(&self, kubeconfig: &Path, args: &[&str]) -> Run {
-        Run::of(self.kubectl_command(kubeconfig).args(args))
-    }
-
-    fn kubectl_command(&self, kubeconfig: &Path) -> Command {
-        let mut command = command(kubectl());
-        command
-            .env("HOME", self.scratch.path())
-            .arg("--kubeconfig")
-            .arg(kubeconfig);
-        command
+        self.cluster.kubectl(&["apply", "-f", "-"], manifest).ok();
     }
 
     /// A token with these rules (YAML) and further arguments of `daas token issue`; it has stake.
@@ -185,7 +219,7 @@ impl World {
 
     /// Where the cluster's audit log ends, for [`World::log_since`]; what follows begins with an event of now.
     pub fn log_end(&self) -> usize {
-        let length = std::fs::read(&self.cluster.audit_log).unwrap().len();
+        let length = std::fs::read(self.cluster.audit_log()).unwrap().len();
         self.admin(&["get", "--raw", "/version"]).ok();
         length
     }
@@ -197,7 +231,7 @@ impl World {
         self.admin(&["get", "--raw", &mark]).ok();
         let begun = Instant::now();
         loop {
-            let bytes = std::fs::read(&self.cluster.audit_log).unwrap();
+            let bytes = std::fs::read(self.cluster.audit_log()).unwrap();
             let text = String::from_utf8(bytes[begin..].to_vec()).unwrap();
             if let Some(at) = text.rfind(&mark)
                 && let Some(length) = text[at..].find('\n')
@@ -247,7 +281,7 @@ impl Token<'_> {
     }
 
     pub fn kubectl(&self, args: &[&str]) -> Run {
-        self.world.kubectl(&self.kubeconfig, args)
+        cluster::kubectl(&self.kubeconfig, args, "")
     }
 
     /// A request through the gateway, its target as it stands.
