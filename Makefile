@@ -26,11 +26,20 @@ doc: ## The API documentation.
 
 .PHONY: bench
 bench: ## Benchmarks; raw results under the target directory.
-	cargo bench --package k3s-daas-benches
+	cargo bench --package k3s-daas-benches --bench contract
+
+.PHONY: bench-kubernetes
+bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes API, beside kubectl proxy and no proxy; needs Go.
+	cargo build --release --package k3s-daas-cli
+	cargo bench --package k3s-daas-benches --bench kubernetes
 
 .PHONY: kubectl
 kubectl: ## The kubectl binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
+
+.PHONY: cluster
+cluster: ## The real control plane that the tests use; needs Go. Ten minutes when nothing is built yet.
+	ci/cluster.sh
 
 .PHONY: move
 move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact.
