@@ -4,6 +4,9 @@
 
 pub mod certificate;
 pub mod cluster;
+pub mod https;
+pub mod kubernetes;
+pub mod webhook;
 
 use std::ffi::OsStr;
 use std::fs::File;
