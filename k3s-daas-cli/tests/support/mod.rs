@@ -3,8 +3,6 @@
 #![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
 pub mod certificate;
-pub mod certificate;
-pub mod cluster;
 pub mod cluster;
 pub mod https;
 pub mod kubernetes;
