@@ -117,6 +117,14 @@ fn the_cluster_sees_the_token(world: &World) {
     );
     assert_eq!(event["responseStatus"]["code"], 200);
 
+    let protobuf = [("accept", "application/vnd.kubernetes.protobuf")];
+    let answer = token.send_with("GET", CONFIG_MAPS, &protobuf, "");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        answer.body.starts_with(b"k8s\0"),
+        "the suite lets others go without"
+    );
+
     // Without the group, and then by a binding of its own.
     let alone = world.token(EVERYTHING, &[]);
     let path = "/api/v1/namespaces/shop/configmaps";

@@ -12,6 +12,7 @@
 //! - There is no admission, neither plugins (quota, limits, Pod security, service accounts) nor webhooks and policies,
 //!   although their objects are kept.
 //! - There is no audit log, and nobody but the administrator can authenticate; all others are impersonated.
+//! - It reads protobuf, and answers in JSON and YAML alone.
 //! - Of a Deployment without a Pod template it finds fewer and other causes.
 //! - A body that is no JSON, a continue token that is none, a body of another kind, and media types that it does not know
 //!   are told in words of its own.
