@@ -279,8 +279,9 @@ fn the_memory_cluster_refuses_alike(world: &World) {
                     .retain(|name, _| name != "message" && name != "details");
             }
         }
-        let theirs = theirs.to_string().replace(&their_uid, &our_uid);
-        if theirs != ours.to_string() {
+        let (theirs, ours) = (theirs.to_string(), ours.to_string());
+        let theirs = theirs.replace(&their_uid, &our_uid);
+        if theirs != ours {
             differ.push(format!("{case:?}\n  {theirs}\n  {ours}"));
         }
     }
