@@ -518,10 +518,12 @@ fn start(command: &mut Command, ready: &'static str) -> Result<(Ended, String)> 
     // The writer's ends belong to the child alone.
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
+        let mut is_ready = false;
         for line in BufReader::new(reader).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once(ready) {
+                is_ready = true;
                 let _ = sender.send(rest.to_owned());
-            } else {
+            } else if !is_ready {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
