@@ -29,7 +29,7 @@ bench: ## Benchmarks; raw results under the target directory.
 	cargo bench --package k3s-daas-benches
 
 .PHONY: kubectl
-kubectl: ## The kubectl binaries that the tests use.
+kubectl: ## The kubectl and Helm binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
 
 .PHONY: move

@@ -1,0 +1,167 @@
+//! A tour of kubectl: every step directly against a cluster and through the gateway, and both say the same.
+//!
+//! The steps are in `steps/`, what is taken out before comparing in `../support/normal.tsv`. The table of
+//! steps and results is `docs/kubectl.md`; `DAAS_UPDATE_GOLDEN=1` writes it anew. `DAAS_TOUR=WORD` runs only
+//! the groups whose name contains that.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod ground;
+mod steps;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod variant;
+
+use std::path::PathBuf;
+
+use ground::Ground;
+use steps::{Group, Step};
+use support::normal::{Normal, Rules};
+use support::{Run, kubectls};
+use variant::Variant;
+
+#[test]
+fn kubectl_says_the_same_through_the_gateway() {
+    let scratch = tempfile::tempdir().unwrap();
+    let ground = Ground::start(scratch.path());
+    let mut letters = ['q', 'x', 'z', 'j'].into_iter();
+    let mut pairs = Vec::new();
+    for (version, kubectl) in kubectls() {
+        let [direct, through] = [&ground.direct, &ground.through].map(|kubeconfig| {
+            let letter = letters.next().unwrap();
+            Variant::new(letter, &kubectl, kubeconfig, scratch.path())
+        });
+        pairs.push(Pair {
+            version,
+            direct,
+            through,
+        });
+    }
+    let only = std::env::var("DAAS_TOUR").unwrap_or_default();
+    let groups: Vec<Group> = steps::load()
+        .into_iter()
+        .filter(|group| group.name.contains(&only))
+        .collect();
+    let rules = Rules::load();
+    let mut wrong = Vec::new();
+    for (at, group) in groups.iter().enumerate() {
+        let begun = std::time::Instant::now();
+        for (pair, runs) in walk(&pairs, at, group) {
+            for (step, runs) in group.steps.iter().zip(runs) {
+                let [direct, through] = [(&pair.direct, &runs[0]), (&pair.through, &runs[1])]
+                    .map(|(variant, run)| Said::of(run, &rules, &variant.namespace(at)));
+                if let Some(complaint) = judge(step, &direct, &through) {
+                    wrong.push(format!(
+                        "{}, kubectl {}, in {}\n$ {}\n{complaint}",
+                        group.name,
+                        pair.version,
+                        pair.through.place(at).display(),
+                        step.run
+                    ));
+                }
+            }
+        }
+        println!("{:5.1}s {}", begun.elapsed().as_secs_f32(), group.name);
+    }
+    assert_eq!(ground.stop(), 0);
+    let steps: usize = groups.iter().map(|group| group.steps.len()).sum();
+    if !wrong.is_empty() {
+        let kept: PathBuf = scratch.keep();
+        panic!(
+            "{} of {steps} steps, see {}\n\n{}",
+            wrong.len(),
+            kept.display(),
+            wrong.join("\n\n")
+        );
+    }
+    if only.is_empty() {
+        assert!(steps >= 120, "only {steps} steps");
+        table::check(&groups);
+    }
+}
+
+/// One kubectl both ways.
+struct Pair {
+    version: String,
+    direct: Variant,
+    through: Variant,
+}
+
+/// Walks a group on all ways, side by side unless it is for once; what each step said directly and through.
+fn walk<'a>(pairs: &'a [Pair], at: usize, group: &Group) -> Vec<(&'a Pair, Vec<[Run; 2]>)> {
+    let both = |direct: Vec<Run>, through: Vec<Run>| {
+        let runs = direct.into_iter().zip(through);
+        runs.map(|(direct, through)| [direct, through]).collect()
+    };
+    if group.once {
+        let pair = pairs.last().unwrap();
+        let direct = pair.direct.walk(at, group);
+        return vec![(pair, both(direct, pair.through.walk(at, group)))];
+    }
+    std::thread::scope(|scope| {
+        let running: Vec<_> = pairs
+            .iter()
+            .map(|pair| {
+                let [direct, through] = [&pair.direct, &pair.through]
+                    .map(|variant| scope.spawn(move || variant.walk(at, group)));
+                (pair, direct, through)
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|(pair, direct, through)| {
+                (pair, both(direct.join().unwrap(), through.join().unwrap()))
+            })
+            .collect()
+    })
+}
+
+/// What one variant said, with what is compared of it.
+struct Said {
+    code: i32,
+    normal: Normal,
+}
+
+impl Said {
+    fn of(run: &Run, rules: &Rules, namespace: &str) -> Self {
+        let text = match run.err.is_empty() {
+            true => run.out.clone(),
+            false => format!("{}--- stderr\n{}", run.out, run.err),
+        };
+        Self {
+            code: run.code,
+            normal: rules.apply(namespace, &text),
+        }
+    }
+
+    fn shown(&self, how: &str) -> String {
+        let Normal { text, taken, of } = &self.normal;
+        let code = self.code;
+        format!("--- {how}, exit {code}, {taken} of {of} bytes taken\n{text}")
+    }
+}
+
+/// What is wrong with a step, if anything.
+fn judge(step: &Step, direct: &Said, through: &Said) -> Option<String> {
+    let both = || format!("{}\n{}", direct.shown("directly"), through.shown("through"));
+    if let Some(design) = &step.differs {
+        return [(direct, &design.directly), (through, &design.through)]
+            .iter()
+            .find(|(said, should)| !said.normal.text.contains(should.as_str()))
+            .map(|(_, should)| format!("should say `{should}`\n{}", both()));
+    }
+    let (ours, theirs) = (&through.normal, &direct.normal);
+    if ours.text != theirs.text || direct.code != through.code {
+        return Some(format!("differs\n{}", both()));
+    }
+    let alike = || direct.shown("both");
+    if direct.code != step.exit {
+        Some(format!("should exit {}\n{}", step.exit, alike()))
+    } else if !theirs.text.contains(&step.says) {
+        Some(format!("should say `{}`\n{}", step.says, alike()))
+    } else if ours.is_hollow() || theirs.is_hollow() {
+        Some(format!("too much is taken out\n{}", alike()))
+    } else {
+        None
+    }
+}
