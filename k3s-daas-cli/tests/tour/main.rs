@@ -93,10 +93,16 @@ fn walk<'a>(pairs: &'a [Pair], at: usize, group: &Group) -> Vec<(&'a Pair, Vec<[
         let runs = direct.into_iter().zip(through);
         runs.map(|(direct, through)| [direct, through]).collect()
     };
-    if group.once {
-        let pair = pairs.last().unwrap();
-        let direct = pair.direct.walk(at, group);
-        return vec![(pair, both(direct, pair.through.walk(at, group)))];
+    let pairs = match group.once {
+        true => &pairs[pairs.len() - 1..],
+        false => pairs,
+    };
+    if group.alone {
+        let walk = |variant: &Variant| variant.walk(at, group);
+        let walked = pairs.iter();
+        return walked
+            .map(|pair| (pair, both(walk(&pair.direct), walk(&pair.through))))
+            .collect();
     }
     std::thread::scope(|scope| {
         let running: Vec<_> = pairs

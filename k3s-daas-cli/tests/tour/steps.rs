@@ -1,7 +1,7 @@
 //! The steps, out of `steps/*.txt`.
 //!
-//! A line begins with a word: `group NAME`, `once` for what no kubectl of another version would change (then the
-//! two ways go one after the other), `file NAME` with its text on indented lines, then steps:
+//! A line begins with a word: `group NAME`, `alone` for what cannot be done side by side (then one goes after the
+//! other), `once` for the same with the last kubectl only, `file NAME` with its text on indented lines, then steps:
 //! `$ COMMAND`, and below it what is expected on every way: `says TEXT` (stands in what is said, so that two
 //! equal failures are no success), `exit CODE` (else 0). What differs by design says `differs WHY`, and is held
 //! to `directly TEXT` and `through TEXT`.
@@ -10,7 +10,9 @@
 #[derive(Debug, Default)]
 pub struct Group {
     pub name: String,
-    /// With the last kubectl alone, one way after the other.
+    /// One after the other.
+    pub alone: bool,
+    /// With the last kubectl only.
     pub once: bool,
     /// Names and texts of files that the steps use, with `$NS` for the namespace.
     pub files: Vec<(String, String)>,
@@ -69,8 +71,9 @@ fn read(groups: &mut Vec<Group>, line: &str) -> Option<()> {
         return Some(());
     }
     let group = groups.last_mut()?;
-    if line == "once" {
-        group.once = true;
+    if line == "once" || line == "alone" {
+        group.once = line == "once";
+        group.alone = true;
         return Some(());
     }
     if let Some(text) = line.strip_prefix("    ") {
