@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod ground;
+mod kube_rs;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;

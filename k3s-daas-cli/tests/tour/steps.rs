@@ -50,6 +50,7 @@ pub fn load() -> Vec<Group> {
         include_str!("steps/cluster.txt"),
         include_str!("steps/refusals.txt"),
         include_str!("steps/helm.txt"),
+        include_str!("steps/clients.txt"),
     ] {
         for line in text.lines() {
             read(&mut groups, line).unwrap_or_else(|| panic!("not a line of a step: {line}"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::Value;
 
+use crate::kube_rs;
 use crate::steps::{Group, Step};
 use crate::support::{Run, command};
 
@@ -23,6 +24,7 @@ impl Variant {
         for (name, program) in [
             ("kubectl", kubectl),
             ("helm", &kubectl.with_file_name("helm-4.1")),
+            ("go-client", &clients().join("go/client")),
         ] {
             std::os::unix::fs::symlink(program, home.join("bin").join(name)).unwrap();
         }
@@ -79,9 +81,14 @@ impl Variant {
     }
 
     fn step(&self, namespace: &str, place: &Path, line: &str) -> Run {
+        if let Some(part) = line.strip_prefix("kube-rs ") {
+            return kube_rs::run(part, &place.join("kubeconfig"), namespace);
+        }
+        let clients = clients();
         let path = format!(
-            "{}:{}",
+            "{}:{}:{}",
             self.home.join("bin").display(),
+            clients.join("python/bin").display(),
             std::env::var("PATH").unwrap()
         );
         let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
@@ -95,9 +102,18 @@ impl Variant {
             .env("KUBECONFIG", place.join("kubeconfig"))
             .env("NS", namespace)
             .env("CHART", format!("{tests}/chart"))
+            .env("CLIENTS", format!("{tests}/clients"))
+            .env("CLIENT_PACKAGES", clients.join("javascript"))
             .env("LC_ALL", "C");
         Run::of(&mut shell)
     }
+}
+
+/// The clients in other languages, where `ci/clients.sh` puts them.
+fn clients() -> PathBuf {
+    let dir = std::env::var_os("DAAS_TEST_CLIENTS_DIR");
+    dir.expect("DAAS_TEST_CLIENTS_DIR is set: run `make test`, or `make clients` and set it")
+        .into()
 }
 
 /// Seconds that a step may take.
