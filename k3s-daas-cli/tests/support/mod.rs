@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
 pub mod certificate;
+pub mod cluster;
 pub mod normal;
 
 use std::ffi::OsStr;

@@ -122,7 +122,7 @@ async fn patch(client: &Client, namespace: &str, said: &mut Said) -> Result<(), 
     let merged = deployments
         .patch("web", &params, &Patch::Merge(merge))
         .await?;
-    said.show("merged", &merged.metadata.annotations);
+    said.show("merged", &merged.metadata.annotations.unwrap()["note"]);
     let side = json!({"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "busybox:1"}]}}}});
     let strategic = deployments
         .patch("web", &params, &Patch::Strategic(side))
@@ -136,12 +136,10 @@ async fn patch(client: &Client, namespace: &str, said: &mut Said) -> Result<(), 
         .patch_scale("web", &params, &Patch::Merge(scale))
         .await?;
     said.show("scaled", &scaled.spec);
-    let wrong = json!({"spec": {"replicas": "many"}});
+    let nothing = Patch::Merge(json!({}));
     said.refused(
-        "not a number",
-        deployments
-            .patch("web", &params, &Patch::Merge(wrong))
-            .await,
+        "not there",
+        deployments.patch("nobody", &params, &nothing).await,
     );
     Ok(())
 }

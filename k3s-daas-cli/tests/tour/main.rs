@@ -5,7 +5,6 @@
 //! the groups whose name contains that.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
-mod ground;
 mod kube_rs;
 mod steps;
 #[path = "../support/mod.rs"]
@@ -15,20 +14,23 @@ mod variant;
 
 use std::path::PathBuf;
 
-use ground::Ground;
 use steps::{Group, Step};
+use support::cluster::ControlPlane;
 use support::normal::{Normal, Rules};
 use support::{Run, kubectls};
 use variant::Variant;
 
 #[test]
-fn kubectl_says_the_same_through_the_gateway() {
+fn clients_of_a_real_cluster_hear_the_same_through_the_gateway() {
     let scratch = tempfile::tempdir().unwrap();
-    let ground = Ground::start(scratch.path());
+    let cluster = ControlPlane::start(&[]);
+    let dir = scratch.path().join("daas");
+    let running = cluster.dev(&dir);
+    let (directly, gateway) = (cluster.kubeconfig(), dir.join("kubeconfig"));
     let mut letters = ['q', 'x', 'z', 'j'].into_iter();
     let mut pairs = Vec::new();
     for (version, kubectl) in kubectls() {
-        let [direct, through] = [&ground.direct, &ground.through].map(|kubeconfig| {
+        let [direct, through] = [directly, &gateway].map(|kubeconfig| {
             let letter = letters.next().unwrap();
             Variant::new(letter, &kubectl, kubeconfig, scratch.path())
         });
@@ -64,7 +66,7 @@ fn kubectl_says_the_same_through_the_gateway() {
         }
         println!("{:5.1}s {}", begun.elapsed().as_secs_f32(), group.name);
     }
-    assert_eq!(ground.stop(), 0);
+    assert_eq!(running.stop(), 0);
     let steps: usize = groups.iter().map(|group| group.steps.len()).sum();
     if !wrong.is_empty() {
         let kept: PathBuf = scratch.keep();
