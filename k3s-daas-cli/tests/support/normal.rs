@@ -37,8 +37,14 @@ impl Rules {
                 let whole = found.get(0).unwrap();
                 let part = found.get(1).unwrap_or(whole);
                 next.push_str(&normal[at..part.start()]);
-                next.push_str(&format!("<{name}>"));
-                taken += part.len();
+                // What fills the rest of a column is kept, as wide as it was with the name in place.
+                let taking = part.as_str().trim_end_matches(' ');
+                let name = format!("<{name}>");
+                match part.len() - taking.len() {
+                    0 => next.push_str(&name),
+                    _ => next.push_str(&format!("{name:width$}", width = part.len())),
+                }
+                taken += taking.len();
                 at = part.end();
             }
             next.push_str(&normal[at..]);
@@ -62,6 +68,12 @@ impl Normal {
 #[test]
 fn what_differs_is_taken_and_counted() {
     let rules = Rules::load();
+    for (said, but) in [
+        ("a   0s    b", "a   <AGE> b"),
+        ("a   10s   b", "a   <AGE> b"),
+    ] {
+        assert_eq!(rules.apply("ns01", said).text, but);
+    }
     let said = "NAME   AGE\nkept   12s\nuid: 0198aaaa-0000-7000-8000-000000000000 in ns01\n";
     let normal = rules.apply("ns01", said);
     assert_eq!(

@@ -1,10 +1,10 @@
 //! The steps, out of `steps/*.txt`.
 //!
 //! A line begins with a word: `group NAME`, `alone` for what cannot be done side by side (then one goes after the
-//! other), `once` for the same with the last kubectl only, `file NAME` with its text on indented lines, then steps:
+//! other), `once` for what is done with the last kubectl only, beside the others, `file NAME` with its text on indented lines, then steps:
 //! `$ COMMAND`, and below it what is expected on every way: `says TEXT` (stands in what is said, so that two
 //! equal failures are no success), `exit CODE` (else 0). What differs by design says `differs WHY`, and is held
-//! to `directly TEXT` and `through TEXT`.
+//! to `directly TEXT` and `through TEXT`. A line that begins with `#` is a comment.
 
 /// Steps that share a namespace and a directory.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub struct Group {
     pub name: String,
     /// One after the other.
     pub alone: bool,
-    /// With the last kubectl only.
+    /// With the last kubectl only, beside the other groups.
     pub once: bool,
     /// Names and texts of files that the steps use, with `$NS` for the namespace.
     pub files: Vec<(String, String)>,
@@ -49,8 +49,8 @@ pub fn load() -> Vec<Group> {
         include_str!("steps/workloads.txt"),
         include_str!("steps/cluster.txt"),
         include_str!("steps/refusals.txt"),
-        include_str!("steps/helm.txt"),
         include_str!("steps/clients.txt"),
+        include_str!("steps/helm.txt"),
     ] {
         for line in text.lines() {
             read(&mut groups, line).unwrap_or_else(|| panic!("not a line of a step: {line}"));
@@ -68,13 +68,13 @@ fn read(groups: &mut Vec<Group>, line: &str) -> Option<()> {
         });
         return Some(());
     }
-    if line.is_empty() {
+    if line.is_empty() || line.starts_with("# ") {
         return Some(());
     }
     let group = groups.last_mut()?;
     if line == "once" || line == "alone" {
-        group.once = line == "once";
-        group.alone = true;
+        group.once |= line == "once";
+        group.alone |= line == "alone";
         return Some(());
     }
     if let Some(text) = line.strip_prefix("    ") {

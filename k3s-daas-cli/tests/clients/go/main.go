@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -226,7 +227,9 @@ func (c client) discovered() {
 	must(err)
 	names := []string{}
 	for _, group := range groups.Groups {
-		names = append(names, group.Name)
+		if !strings.HasSuffix(group.Name, ".example") {
+			names = append(names, group.Name)
+		}
 	}
 	sort.Strings(names)
 	show("groups", names)
