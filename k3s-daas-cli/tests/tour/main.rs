@@ -91,10 +91,6 @@ fn complaints(pairs: &[Pair], at: usize, group: &Group) -> Vec<String> {
         for (step, runs) in group.steps.iter().zip(runs) {
             let [direct, through] = [(&pair.direct, &runs[0]), (&pair.through, &runs[1])]
                 .map(|(variant, run)| Said::of(run, &rules, &variant.namespace(at)));
-            let Normal { taken, of, .. } = through.normal;
-            if taken * 30 > of {
-                println!("close to a twentieth, {taken} of {of} bytes: {}", step.run);
-            }
             if let Some(complaint) = judge(step, &direct, &through) {
                 wrong.push(format!(
                     "{}, kubectl {}, in {}\n$ {}\n{complaint}",
