@@ -27,7 +27,12 @@ doc: ## The API documentation.
 
 .PHONY: bench
 bench: ## Benchmarks; raw results under the target directory.
-	cargo bench --package k3s-daas-benches
+	cargo bench --package k3s-daas-benches --bench contract
+
+.PHONY: bench-kubernetes
+bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes API, beside kubectl proxy and no proxy; needs Go.
+	cargo build --release --package k3s-daas-cli
+	cargo bench --package k3s-daas-benches --bench kubernetes
 
 .PHONY: kubectl
 kubectl: ## The kubectl and Helm binaries that the tests use.

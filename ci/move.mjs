@@ -137,7 +137,7 @@ async function runArtifact(args) {
     {
       modules: built.modules,
       dependencies: built.dependencies,
-      digest: Buffer.from(built.digest).toString("hex"),
+      digest: `0x${Buffer.from(built.digest).toString("hex")}`,
       size,
     },
     null,

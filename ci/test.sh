@@ -60,6 +60,7 @@ else
 fi
 suite demo ci/demo.sh
 suite move make --no-print-directory move
+suite twin make --no-print-directory twin
 if command -v python3.11 >/dev/null; then
     suite gas make --no-print-directory move-gas
 else

@@ -179,8 +179,6 @@ settings! {
     NautilusConcurrency = "nautilus.concurrency", "", Nautilus, Some(Fallback::Text("64"));
     /// How many watches are at the cluster at a time.
     NautilusWatchConcurrency = "nautilus.watch_concurrency", "", Nautilus, Some(Fallback::Text("256"));
-    /// How many assigned requests are held, from their event to their stored answer.
-    NautilusQueue = "nautilus.queue", "", Nautilus, Some(Fallback::Text("1024"));
     /// Nothing is begun this close to the end of a lease, since clocks differ.
     NautilusClockTolerance = "nautilus.clock_tolerance", "", Nautilus, Some(Fallback::Text("250ms"));
     /// Longest response of the cluster, headers and body, in bytes.

@@ -6,7 +6,8 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use base64::Engine as _;
+use serde_json::{Value, json};
 use support::cluster::{ControlPlane, kubectl};
 use support::{Run, daas};
 
@@ -71,6 +72,86 @@ fn real_cluster_serves_kubectl_through_the_gateway() {
     impersonated(cluster.audit_log(), &stranger);
     let verified = daas(&dir, &["audit", "verify", "-o", "json"]).ok();
     assert!(verified.contains("\"verified\": true"), "{verified}");
+}
+
+#[test]
+fn real_cluster_has_an_aggregated_api_and_slow_admission() {
+    let cluster = ControlPlane::start(&["--sample-apiserver", "--webhook", "--nodes=0"]);
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    let dev = cluster.dev(&dir);
+    let through = |args: &[&str], input: &str| kubectl(&dir.join("kubeconfig"), args, input);
+    let apply = |manifest: &str| through(&["apply", "-f", "-"], manifest);
+
+    // Another server's API, its refusals and its warnings.
+    let flunder = |version: &str, spec: &str| {
+        let kind = "kind: Flunder\nmetadata: {name: one}";
+        format!("apiVersion: wardle.example.com/{version}\n{kind}\nspec: {spec}\n")
+    };
+    refused(
+        &apply(&flunder("v1beta1", "{referenceType: Flunder}")),
+        "spec.flunderReference: Invalid value: \"\": cannot be empty",
+    );
+    let old = apply(&flunder(
+        "v1alpha1",
+        "{referenceType: Flunder, reference: two}",
+    ));
+    assert!(old.err.contains("Flunder is deprecated"), "{old:?}");
+    assert_eq!(old.ok(), "flunder.wardle.example.com/one created\n");
+    let get = [
+        "get",
+        "flunders",
+        "-o",
+        "jsonpath={.items[*].spec.flunderReference}",
+    ];
+    assert_eq!(through(&get, "").ok(), "two");
+
+    // Whatever admission takes, it is asked once for each write.
+    let authority = std::fs::read(cluster.dir().join("pki/ca.crt")).unwrap();
+    let authority = base64::engine::general_purpose::STANDARD.encode(authority);
+    for path in ["deny", "delay/12s"] {
+        let name = path.split('/').next().unwrap();
+        let hook = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": format!("{name}.example.com"),
+                "clientConfig": {"url": format!("{}/{path}", cluster.webhook()), "caBundle": authority},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+                "objectSelector": {"matchLabels": {"admission": name}},
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "timeoutSeconds": 30,
+            }],
+        });
+        apply(&hook.to_string()).ok();
+    }
+    let map = |name: &str| {
+        let labels = json!({"admission": name});
+        let metadata = json!({"name": name, "labels": labels});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}).to_string()
+    };
+    // The cluster learns of its webhooks in a moment.
+    let begun = Instant::now();
+    let mut denied = through(&["create", "--dry-run=server", "-f", "-"], &map("deny"));
+    while denied.code == 0 && begun.elapsed() < Duration::from_secs(20) {
+        denied = through(&["create", "--dry-run=server", "-f", "-"], &map("deny"));
+    }
+    refused(
+        &denied,
+        "admission webhook \"deny.example.com\" denied the request: the webhook denies everything",
+    );
+    let begun = Instant::now();
+    let said = through(&["create", "-f", "-"], &map("delay")).ok();
+    assert_eq!(said, "configmap/delay created\n");
+    assert!(begun.elapsed() > Duration::from_secs(12));
+    let log = cluster.log("webhook");
+    let asked = log
+        .lines()
+        .filter(|line| line.contains("\"name\":\"delay\""));
+    assert_eq!(asked.count(), 1, "{log}");
+    assert_eq!(dev.stop(), 0);
 }
 
 #[test]

@@ -71,6 +71,16 @@ impl ControlPlane {
         self.ready["pids"][component].as_u64().unwrap()
     }
 
+    /// URL of the admission webhook, with `--webhook`; see `control-plane --help`.
+    pub fn webhook(&self) -> &str {
+        self.ready["webhook"].as_str().unwrap()
+    }
+
+    /// What a component has said.
+    pub fn log(&self, component: &str) -> String {
+        std::fs::read_to_string(self.dir().join("logs").join(format!("{component}.log"))).unwrap()
+    }
+
     /// All of these processes.
     pub fn pids(&self) -> Vec<u64> {
         let pids = self.ready["pids"].as_object().unwrap();

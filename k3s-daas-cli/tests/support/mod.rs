@@ -4,7 +4,10 @@
 
 pub mod certificate;
 pub mod cluster;
+pub mod https;
+pub mod kubernetes;
 pub mod normal;
+pub mod webhook;
 
 use std::ffi::OsStr;
 use std::fs::File;

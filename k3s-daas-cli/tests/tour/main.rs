@@ -163,6 +163,9 @@ impl Said {
 fn judge(step: &Step, direct: &Said, through: &Said) -> Option<String> {
     let both = || format!("{}\n{}", direct.shown("directly"), through.shown("through"));
     if let Some(design) = &step.differs {
+        if direct.normal.text == through.normal.text && direct.code == through.code {
+            return Some(format!("does not differ any more\n{}", both()));
+        }
         return [(direct, &design.directly), (through, &design.through)]
             .iter()
             .find(|(said, should)| !said.normal.text.contains(should.as_str()))

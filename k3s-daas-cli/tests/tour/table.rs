@@ -38,7 +38,7 @@ fn text(groups: &[Group]) -> String {
             let result = match &step.differs {
                 None if group.once => format!("{} | same", step.exit),
                 None => format!("{} | same | same", step.exit),
-                Some(design) => format!("| differs: {} | the same", cell_text(&design.why)),
+                Some(design) => format!("| differs: {} | likewise", cell_text(&design.why)),
             };
             writeln!(text, "| {number} | {run} | {result} |").unwrap();
         }
@@ -65,8 +65,8 @@ fn cell_text(text: &str) -> String {
 const HEAD: &str = "\
 # kubectl, step by step
 
-Written by `k3s-daas-cli/tests/tour` (`DAAS_UPDATE_GOLDEN=1`), which runs each of these {steps} steps with kubectl 1.32 and 1.35,
-each directly against a cluster and through the gateway, every time on a fresh namespace `$NS`. *Same* means that standard output,
+Written by `k3s-daas-cli/tests/tour` (`DAAS_UPDATE_GOLDEN=1`), which runs each of these {steps} steps with kubectl 1.32 and 1.35
+(those of Helm and the other clients once), directly against a real control plane and through the gateway, every time on a fresh namespace `$NS`. *Same* means that standard output,
 standard error and exit code are equal once what `k3s-daas-cli/tests/support/normal.tsv` lists is taken out, which is a twentieth
 of the output at most. {differing} steps differ by design and say why; they are held to what each side should say.
 ";

@@ -11,6 +11,8 @@ mod check;
 mod code;
 mod evolve;
 mod executor;
+#[cfg(feature = "sui")]
+mod package;
 mod request;
 mod state;
 mod token;
@@ -19,6 +21,8 @@ pub use apply::{Abort, Attestation, AttestedFacts, Context, Effects, NoAttestati
 pub use call::Call;
 pub use check::{Bound, assign};
 pub use code::Code;
+#[cfg(feature = "sui")]
+pub use package::MovePackage;
 pub use request::{Asker, check_request, derive_target, request_digest};
 pub use state::{
     AdminCap, Cluster, ExecutorEntry, ExecutorState, Object, Outcome, Request, SealToken, State,

@@ -114,4 +114,4 @@ impl<B: http_body::Body + Unpin, T: Unpin> http_body::Body for Keeping<B, T> {
 }
 
 /// Bytes that a connection may hold of each of its responses.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;

@@ -114,9 +114,10 @@ impl Discovery {
 }
 
 impl Inner {
-    /// Discovery for whoever is allowed to ask at all, and the ID of the request it is from; `None` if the
-    /// gateway has no token of its own, or if there is a query, but for the hash of what is there: anybody
-    /// could fill what is kept with it, and the gateway would ask for them.
+    /// Discovery for whoever is allowed to ask at all, and the ID of the request it is from.
+    ///
+    /// `None` if the gateway has no token of its own, or if it is not one of the few things that clients ask in
+    /// the same words: anybody could fill what is kept with others, and the gateway would ask for them.
     pub(super) async fn discover(
         &self,
         caller: &Caller,
@@ -142,30 +143,58 @@ impl Inner {
             token,
             credential: None,
         };
-        let mut question = asked.clone();
-        question.query.clear();
-        if let Some(hash) = hash {
-            if !self.is_listed(&asked.path, &hash).await {
-                return None;
-            }
-            question.query = format!("hash={hash}");
+        if !self.is_common(asked, hash.as_deref()).await {
+            return None;
         }
+        let mut question = asked.clone();
+        question.query = hash.map(|hash| format!("hash={hash}")).unwrap_or_default();
         let fetched = self.discovered(&own, question, timing).await;
         Some(fetched.and_then(|fetched| Ok((fetched.id, serve(asked, fetched)?))))
     }
 
-    /// Whether the cluster itself names this hash for this path, now: there are only so many of those.
-    async fn is_listed(&self, path: &str, hash: &str) -> bool {
-        if !path.starts_with(OPENAPI) || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    /// Whether it is asked in words that clients use, and of something that is there.
+    async fn is_common(&self, asked: &Asked, hash: Option<&str>) -> bool {
+        if !ACCEPTS.contains(&accept(asked)) {
             return false;
         }
-        let Some((200, found)) = self.discover_own(OPENAPI, "application/json").await else {
+        let path = asked.path.as_str();
+        if let Some(document) = path.strip_prefix("/openapi/v3/") {
+            return self.has_document(document, hash).await;
+        }
+        if hash.is_some() {
+            return false;
+        }
+        match path.strip_prefix("/apis/") {
+            Some(group) => self.has_group(group).await,
+            None => PATHS.contains(&path),
+        }
+    }
+
+    /// Whether the cluster names this document of OpenAPI v3, and with this hash if one is asked for.
+    async fn has_document(&self, path: &str, hash: Option<&str>) -> bool {
+        if !hash.is_none_or(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            return false;
+        }
+        let Some((200, found)) = self.discover_own(OPENAPI, JSON).await else {
             return false;
         };
-        let listed = serde_json::from_slice::<Listed<'_>>(&found).unwrap_or_default();
-        let wanted = format!("{path}?hash={hash}");
-        let mut urls = listed.paths.values().map(|listed| &listed.url);
-        urls.any(|url| *url == wanted)
+        let listed = serde_json::from_slice::<Documents<'_>>(&found).unwrap_or_default();
+        let document = listed.paths.get(path);
+        document.is_some_and(|document| {
+            hash.is_none_or(|hash| document.url == format!("{OPENAPI}/{path}?hash={hash}"))
+        })
+    }
+
+    /// Whether the cluster has this group, or this version of a group.
+    async fn has_group(&self, path: &str) -> bool {
+        let Some((200, found)) = self.discover_own("/apis", JSON).await else {
+            return false;
+        };
+        let listed = serde_json::from_slice::<Groups<'_>>(&found).unwrap_or_default();
+        listed.groups.iter().any(|group| {
+            let mut versions = group.versions.iter();
+            group.name == path || versions.any(|version| version.group_version == path)
+        })
     }
 
     /// What discovery says of `path`, for the gateway itself.
@@ -249,15 +278,36 @@ fn serve(asked: &Asked, fetched: Fetched) -> Result<Response<Body>, Refusal> {
 
 /// The root of OpenAPI v3: where each document is, with the hash of its contents.
 #[derive(Default, Deserialize)]
-struct Listed<'a> {
+struct Documents<'a> {
     #[serde(borrow)]
-    paths: HashMap<Cow<'a, str>, ListedPath<'a>>,
+    paths: HashMap<Cow<'a, str>, Document<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ListedPath<'a> {
+struct Document<'a> {
     #[serde(borrow, rename = "serverRelativeURL")]
     url: Cow<'a, str>,
+}
+
+/// The groups of a cluster.
+#[derive(Default, Deserialize)]
+struct Groups<'a> {
+    #[serde(borrow)]
+    groups: Vec<Group<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Group<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    versions: Vec<Version<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Version<'a> {
+    #[serde(borrow, rename = "groupVersion")]
+    group_version: Cow<'a, str>,
 }
 
 fn weak(tag: &str) -> &[u8] {
@@ -269,6 +319,36 @@ fn weak_bytes(tag: &[u8]) -> &[u8] {
 }
 
 const OPENAPI: &str = "/openapi/v3";
+const JSON: &str = "application/json";
+/// What is there on every cluster.
+const PATHS: [&str; 6] = [
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/version",
+    "/openapi/v2",
+    OPENAPI,
+];
+/// What clients accept: client-go of several years (kubectl, Helm), kube-rs, the Python and the JavaScript
+/// client, curl. Another text is served too, as a request of its asker's own.
+const ACCEPTS: [&str; 13] = [
+    "",
+    "*/*",
+    JSON,
+    "application/json, */*",
+    "application/json, text/plain, */*",
+    "application/vnd.kubernetes.protobuf",
+    "application/vnd.kubernetes.protobuf,application/json",
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer,\
+     application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+];
 pub(super) const USER_AGENT: &str = concat!("daas-gateway/", env!("CARGO_PKG_VERSION"));
 /// Paths times encodings; a cluster with many API groups has a few hundred.
 const MAX_ENTRIES: usize = 1_024;

@@ -20,6 +20,7 @@ mod health;
 mod holds;
 mod intake;
 mod limits;
+mod listed;
 mod metrics;
 mod pending;
 mod record;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::body::piece;
 use super::extract::{Asked, json_alternatives, parameter};
 use super::limits::Held;
+use super::listed::{Listed, NoItem};
 use super::reply::{self, Refusal};
 use super::room::Taken;
 use super::submit::{Answer, Caller, Timing};
@@ -105,6 +106,8 @@ struct Chain {
     initial: Initial,
     /// Whether the client still waits for the head of its response.
     is_first: bool,
+    /// What was there at the beginning, to be sent before all else.
+    listed: Option<Listed>,
     /// Frames to be sent.
     ready: BytesMut,
     /// For those that an answer brought.
@@ -148,6 +151,7 @@ impl Chain {
                 Initial::NotAsked
             },
             is_first: true,
+            listed: None,
             ready: BytesMut::new(),
             room: None,
             is_over: false,
@@ -162,6 +166,17 @@ impl Chain {
     async fn next(&mut self) -> Option<Bytes> {
         let mut troubles = 0;
         loop {
+            if let Some(listed) = &mut self.listed {
+                match listed.piece() {
+                    Ok(Some(piece)) => return Some(piece),
+                    Ok(None) => {}
+                    Err(NoItem) => self.fail(&Refusal::WrongBytes {
+                        id: self.asked.id,
+                        what: "it is no list of objects",
+                    }),
+                }
+                self.listed = None;
+            }
             if !self.ready.is_empty() {
                 let piece = piece(&self.ready, &mut self.room);
                 self.ready.advance(piece.len());
@@ -232,43 +247,9 @@ impl Chain {
 
     /// Takes a list: what is there as events, and where to go on. `None` if it is no list.
     fn take_list(&mut self, answer: Answer) -> Option<()> {
-        self.room = answer.room;
-        let mut list = serde_json::from_slice::<Value>(&answer.envelope.body).ok()?;
-        let version = list["metadata"]["resourceVersion"].as_str()?;
-        self.resource_version = Some(version.to_owned()).filter(|version| !version.is_empty());
-        self.resource_version.as_ref()?;
-        let kind = list["kind"].as_str()?.to_owned();
-        let is_table = kind == "Table";
-        let items = match list[if is_table { "rows" } else { "items" }].take() {
-            Value::Array(items) => items,
-            Value::Null => Vec::new(),
-            _ => return None,
-        };
-        for mut item in items {
-            let object = if is_table {
-                // Kubernetes, too, names the columns only once.
-                json!({
-                    "kind": "Table",
-                    "apiVersion": list["apiVersion"],
-                    "metadata": {},
-                    "columnDefinitions": list["columnDefinitions"].take(),
-                    "rows": [item],
-                })
-            } else {
-                // In a list only the list says what its items are.
-                let fields = item.as_object_mut()?;
-                fields
-                    .entry("kind")
-                    .or_insert_with(|| kind.strip_suffix("List").unwrap_or(&kind).into());
-                fields
-                    .entry("apiVersion")
-                    .or_insert_with(|| list["apiVersion"].clone());
-                item
-            };
-            let frame = json!({"type": "ADDED", "object": object});
-            // Writing to memory cannot fail.
-            let _ = writeln!(self.ready, "{frame}");
-        }
+        let listed = Listed::new(answer.envelope.body.0.into(), answer.room)?;
+        self.resource_version = Some(listed.resource_version().to_owned());
+        self.listed = Some(listed);
         Some(())
     }
 

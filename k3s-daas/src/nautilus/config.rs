@@ -20,9 +20,6 @@ pub struct Config {
     pub concurrency: usize,
     /// How many watches are at the cluster at a time; 256.
     pub watch_concurrency: usize,
-    /// How many assigned requests are held, from their event to their stored answer; 1,024. Beyond it
-    /// the events wait.
-    pub queue: usize,
     /// Nothing is begun this close to the end of a lease, since clocks differ; 250 ms.
     #[serde(with = "duration_text")]
     pub clock_tolerance: Duration,
@@ -63,7 +60,6 @@ impl Default for Config {
             journal: PathBuf::from("nautilus.sqlite"),
             concurrency: 64,
             watch_concurrency: 256,
-            queue: 1_024,
             clock_tolerance: Duration::from_millis(250),
             max_response_bytes: 32 << 20,
             watch_settle: Duration::from_millis(50),
@@ -97,7 +93,6 @@ impl Config {
                 self.watch_concurrency > 0,
                 "watch_concurrency must not be 0",
             ),
-            (self.queue > 0, "queue must not be 0"),
             (
                 (MIN_RESPONSE_BYTES..=MAX_RESPONSE_BYTES).contains(&self.max_response_bytes),
                 "max_response_bytes must be between 4 KiB and 256 MiB",

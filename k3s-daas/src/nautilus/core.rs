@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::journal::{Journal, JournalError, Key, Recovered};
-use super::queue::{FairQueue, Waiting};
+use super::queue::FairQueue;
 use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
 use crate::contract::{Call, Request};
@@ -40,7 +40,6 @@ pub(super) struct Core {
     /// Whatever still runs is dropped; the journal has it.
     pub(super) abandon: CancellationToken,
     pub(super) tasks: TaskTracker,
-    places: Arc<Semaphore>,
     lanes: [Lane; 2],
     clock_ms: AtomicU64,
     requests: Mutex<Requests>,
@@ -110,7 +109,6 @@ impl Core {
             shutdown: shutdown.child_token(),
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            places: Arc::new(Semaphore::new(config.queue)),
             lanes: [lane(config.concurrency), lane(config.watch_concurrency)],
             config,
             clock_ms: AtomicU64::new(0),
@@ -171,7 +169,7 @@ impl Core {
                 let slot = Arc::clone(slots).acquire_owned().await.ok()?;
                 Some((slot, queue.pop().await))
             };
-            let (slot, waiting) = tokio::select! {
+            let (slot, key) = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 next = next => match next {
@@ -181,18 +179,15 @@ impl Core {
             };
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
-                let Waiting { key, place } = waiting;
                 let handled = core
                     .unless_abandoned(worker::handle(&core, key, slot))
                     .await;
                 core.done(key, handled.unwrap_or(Ok(())));
-                drop(place);
             });
         }
-        while let Some(waiting) = queue.try_pop() {
+        while let Some(key) = queue.try_pop() {
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
-                let key = waiting.key;
                 core.unless_abandoned(worker::give_back(&core, key)).await;
                 core.done(key, Ok(()));
             });
@@ -295,29 +290,13 @@ impl Core {
             .is_some_and(|last| epoch <= *last)
     }
 
-    /// Queues a request for execution; waits for a place.
-    pub(super) async fn enqueue(&self, key: Key) {
-        if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-            self.enqueue_at(key, place);
-        }
-    }
-
-    /// The same, unless there is no place.
-    pub(super) fn try_enqueue(&self, key: Key) -> bool {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return false;
-        };
-        self.enqueue_at(key, place);
-        true
-    }
-
-    fn enqueue_at(&self, key: Key, place: OwnedSemaphorePermit) {
+    /// Queues a request for execution. Never waits: a token whose requests take long would hold up those of others.
+    pub(super) fn enqueue(&self, key: Key) {
         let is_watch = self
             .admitted(key)
             .is_some_and(|event| event.verb[..] == *b"watch");
         if self.hold(key) {
-            let lane = &self.lanes[usize::from(is_watch)];
-            lane.queue.push(Waiting { key, place });
+            self.lanes[usize::from(is_watch)].queue.push(key);
         }
     }
 

@@ -70,7 +70,7 @@ async fn scan(core: &Arc<Core>, claims: &mut Claims) {
             is_mine && (!is_over || !request.is_read || now_ms >= request.deadline_ms);
         if is_mine_to_end {
             if !core.is_ignored(key, request.epoch) {
-                core.try_enqueue(key);
+                core.enqueue(key);
             }
             continue;
         }

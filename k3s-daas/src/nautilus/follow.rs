@@ -23,7 +23,7 @@ pub(super) async fn run(core: &Arc<Core>, mut cursor: Cursor) -> Result<()> {
             .look(key)
             .is_some_and(|held| held.request.executor == core.me)
         {
-            core.enqueue(key).await;
+            core.enqueue(key);
         }
     }
     loop {
@@ -162,7 +162,7 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         .lag_ms
         .set(core.now_ms().saturating_sub(last.timestamp_ms));
     for key in assigned {
-        core.enqueue(key).await;
+        core.enqueue(key);
     }
     Ok(())
 }

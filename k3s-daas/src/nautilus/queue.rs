@@ -3,21 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::journal::Key;
 use crate::types::TokenId;
 
-/// A request that waits, and its place among those that are held.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) key: Key,
-    pub(super) place: OwnedSemaphorePermit,
-}
-
 /// A queue in which a token with many requests does not hold up one with few.
 ///
-/// Bounded by the places, of which each waiting request has one.
+/// Bounded by the ledger, which lets a token have 1,024 unanswered requests, each in here once.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
     queues: Mutex<Queues>,
@@ -27,15 +20,15 @@ pub(super) struct FairQueue {
 #[derive(Debug, Default)]
 struct Queues {
     turns: VecDeque<TokenId>,
-    by_token: HashMap<TokenId, VecDeque<Waiting>>,
+    by_token: HashMap<TokenId, VecDeque<Key>>,
 }
 
 impl FairQueue {
-    pub(super) fn push(&self, waiting: Waiting) {
-        let token = waiting.key.0;
+    pub(super) fn push(&self, key: Key) {
+        let token = key.0;
         let mut queues = self.queues();
         let queue = queues.by_token.entry(token).or_default();
-        queue.push_back(waiting);
+        queue.push_back(key);
         if queue.len() == 1 {
             queues.turns.push_back(token);
         }
@@ -44,20 +37,20 @@ impl FairQueue {
     }
 
     /// The next one; waits until there is one. Nothing is lost if the future is dropped.
-    pub(super) async fn pop(&self) -> Waiting {
+    pub(super) async fn pop(&self) -> Key {
         loop {
-            if let Some(waiting) = self.try_pop() {
-                return waiting;
+            if let Some(key) = self.try_pop() {
+                return key;
             }
             self.arrived.notified().await;
         }
     }
 
-    pub(super) fn try_pop(&self) -> Option<Waiting> {
+    pub(super) fn try_pop(&self) -> Option<Key> {
         let mut queues = self.queues();
         let token = queues.turns.pop_front()?;
         let queue = queues.by_token.get_mut(&token)?;
-        let waiting = queue.pop_front();
+        let key = queue.pop_front();
         if queue.is_empty() {
             queues.by_token.remove(&token);
         } else {
@@ -65,7 +58,7 @@ impl FairQueue {
             // One notice wakes one; who comes second finds its own here.
             self.arrived.notify_one();
         }
-        waiting
+        key
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -76,32 +69,25 @@ impl FairQueue {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
-
     use super::*;
     use crate::types::RequestId;
 
     #[tokio::test]
     async fn tokens_take_turns_and_each_keeps_its_order() {
-        let places = Arc::new(Semaphore::new(10));
         let queue = FairQueue::default();
         let mut expected = HashMap::<TokenId, Vec<RequestId>>::new();
         for token in [1, 1, 1, 1, 2, 3, 2] {
             let key = (TokenId::new([token; 32]), RequestId::new());
             expected.entry(key.0).or_default().push(key.1);
-            let place = places.clone().try_acquire_owned().unwrap();
-            queue.push(Waiting { key, place });
+            queue.push(key);
         }
         let mut order = Vec::new();
         for _ in 0..7 {
-            let (token, id) = queue.pop().await.key;
+            let (token, id) = queue.pop().await;
             order.push(token.as_bytes()[0]);
             assert_eq!(expected.get_mut(&token).unwrap().remove(0), id);
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.try_pop().is_none());
-        assert_eq!(places.available_permits(), 10);
     }
 }

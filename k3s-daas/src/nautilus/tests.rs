@@ -24,8 +24,9 @@ use crate::ledger::memory::MemoryLedger;
 use crate::ledger::{Cursor, Receipt, SequencedEvent, Snapshot};
 use crate::token::Authorized;
 use crate::types::{
-    Address, ClusterId, ClusterPolicy, Digest, HexBytes, K8sApiRequest, K8sApiRequestBuilder,
-    MIST_PER_SUI, Method, Payload, PolicyRule, RequestId, ResponseRecord, TokenId,
+    Address, AdminCapId, ClusterId, ClusterPolicy, Digest, HexBytes, K8sApiRequest,
+    K8sApiRequestBuilder, MIST_PER_SUI, Method, Payload, PolicyRule, RequestId, ResponseRecord,
+    TokenId,
 };
 use crate::wire::{Deployment, Event, RequestMessage, ResponseEnvelope};
 
@@ -34,6 +35,7 @@ pub(super) struct World {
     pub(super) ledger: MemoryLedger,
     pub(super) blobs: MemoryBlobStore,
     pub(super) cluster: ClusterId,
+    cap: AdminCapId,
     pub(super) token: TokenId,
     pub(super) executors: Vec<(ExecutorId, Ed25519Signer)>,
     pub(super) directory: tempfile::TempDir,
@@ -81,11 +83,29 @@ impl World {
             }
         });
         let executors = executors.collect();
-        let all = || vec!["*".into()];
-        let issued = ledger.apply(&Call::IssueToken {
-            cap,
+        let mut world = Self {
+            ledger,
+            blobs: MemoryBlobStore::new(),
             cluster,
-            owner,
+            cap,
+            token: TokenId::ZERO,
+            executors,
+            directory: tempfile::tempdir().unwrap(),
+        };
+        world.token = world.issue_token();
+        for index in 0..world.executors.len() {
+            world.create_journal(index).unwrap();
+        }
+        world
+    }
+
+    /// A token with stake that may do everything.
+    pub(super) fn issue_token(&self) -> TokenId {
+        let all = || vec!["*".into()];
+        let issued = self.ledger.apply(&Call::IssueToken {
+            cap: self.cap,
+            cluster: self.cluster,
+            owner: self.ledger.account(),
             rules: vec![PolicyRule {
                 verbs: all(),
                 api_groups: all(),
@@ -112,19 +132,10 @@ impl World {
         };
         let token = issued.token;
         let amount = 10 * MIST_PER_SUI;
-        ledger.apply(&Call::DepositStake { token, amount }).unwrap();
-        let world = Self {
-            ledger,
-            blobs: MemoryBlobStore::new(),
-            cluster,
-            token,
-            executors,
-            directory: tempfile::tempdir().unwrap(),
-        };
-        for index in 0..world.executors.len() {
-            world.create_journal(index).unwrap();
-        }
-        world
+        self.ledger
+            .apply(&Call::DepositStake { token, amount })
+            .unwrap();
+        token
     }
 
     /// The journal of an executor, born now.

@@ -46,11 +46,14 @@ func writeIdentities(l layout, server string) error {
 	}{
 		{authority, "apiserver", serving("kube-apiserver", names, addresses)},
 		{authority, "kubelet", serving("kubelet", []string{"localhost"}, addresses[:1])},
+		{authority, "webhook", serving("webhook", []string{"localhost"}, addresses[:1])},
+		{authority, "sample-apiserver-serving", serving(sampleName, []string{sampleName + "." + sampleNamespace + ".svc"}, nil)},
 		{authority, "apiserver-kubelet-client", calling("kube-apiserver-kubelet-client", "system:masters")},
 		{authority, "admin", calling("kubernetes-admin", "system:masters")},
 		{authority, controllersName, calling("system:kube-controller-manager", "")},
 		{authority, schedulerName, calling("system:kube-scheduler", "")},
 		{authority, kwokName, calling("kwok", "system:masters")},
+		{authority, sampleName, calling(sampleName, "system:masters")},
 		{frontProxy, "front-proxy-client", calling(frontProxyUser, "")},
 	} {
 		if err := leaf.by.issue(l, leaf.file, leaf.made); err != nil {
@@ -76,7 +79,7 @@ func writeKubeconfigs(l layout, server string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"admin", controllersName, schedulerName, kwokName} {
+	for _, name := range []string{"admin", controllersName, schedulerName, kwokName, sampleName} {
 		certificate, err := os.ReadFile(l.pki(name + ".crt"))
 		if err != nil {
 			return err

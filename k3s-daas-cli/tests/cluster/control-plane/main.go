@@ -37,6 +37,11 @@ func main() {
 			os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
 		case schedulerName:
 			os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+		case sampleName:
+			os.Exit(runSample())
+		case webhookName:
+			fmt.Fprintf(os.Stderr, "error: %v\n", runWebhook(arguments[2], arguments[3], arguments[4]))
+			os.Exit(1)
 		}
 		os.Args = arguments
 	}
@@ -59,6 +64,8 @@ type options struct {
 	dir      string   // everything that is written goes below it; "" for a new one that is removed at the end
 	kwok     string   // kwok's binary, or "" for no kubelet
 	nodes    int      // how many nodes kwok plays
+	sample   bool     // whether the aggregated API runs
+	webhook  bool     // whether the webhook runs
 	stay     bool     // do not end with standard input or the parent
 	apiserve []string // further arguments of kube-apiserver
 }
@@ -71,6 +78,8 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", "", "directory for data, certificates, kubeconfigs and logs; goes on with what is in it (default a new one that is removed at the end)")
 	flags.StringVar(&o.kwok, "kwok", besides("kwok"), "kwok's binary, which plays the kubelet")
 	flags.IntVar(&o.nodes, "nodes", 1, "nodes that kwok plays; none without kwok")
+	flags.BoolVar(&o.sample, "sample-apiserver", false, "run an aggregated API too: flunders and fischers in wardle.example.com")
+	flags.BoolVar(&o.webhook, "webhook", false, "run an admission webhook too: its URL is printed as \"webhook\", its authority is pki/ca.crt; paths /allow, /deny, /delay/12s; its log has one JSON line for each review")
 	flags.BoolVar(&o.stay, "stay", false, "run until SIGTERM or SIGINT, whatever becomes of standard input and of the parent")
 	flags.Func("apiserver-arg", "further argument of kube-apiserver, such as --runtime-config=api/all=true (repeatable)", func(value string) error {
 		o.apiserve = append(o.apiserve, value)
@@ -87,12 +96,17 @@ func parse(arguments []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.dir == "" {
-		return o, nil
+	for _, path := range []*string{&o.dir, &o.kwok} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return o, err
+		}
+		*path = absolute
 	}
-	dir, err := filepath.Abs(o.dir)
-	o.dir = dir
-	return o, err
+	return o, nil
 }
 
 // besides is the path of a program in the directory of this one, or "" if it is not there.
@@ -127,7 +141,7 @@ and then takes commands on standard input, one a line, each answered by a line o
   kill NAME      SIGKILL; answered when it has ended
   start NAME     answered when it is ready
   replace NAME   kill and start
-NAME is etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok.
+NAME is etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, sample-apiserver or webhook.
 SIGHUP is "replace kube-apiserver". Ends, with all its children, when standard input is closed, when its
 parent dies, or on SIGTERM.
 

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -29,18 +29,22 @@ func newCluster(l layout) (*cluster, error) {
 	config.Timeout = 10 * time.Second
 	config.UserAgent = "control-plane"
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
 	return &cluster{client}, err
 }
 
-func (s *supervisor) etcdReady(ctx context.Context) error {
-	return until(ctx, func(context.Context) error {
-		connection, err := net.Dial("unix", s.layout.path(etcdSocket))
-		if err == nil {
-			err = connection.Close()
-		}
-		return err
-	})
+// listens waits until somebody answers at an address.
+func listens(network, address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return until(ctx, func(context.Context) error {
+			connection, err := net.Dial(network, address)
+			if err == nil {
+				err = connection.Close()
+			}
+			return err
+		})
+	}
 }
 
 func (c *cluster) apiserverReady(ctx context.Context) error {
@@ -73,7 +77,7 @@ func (c *cluster) makeNodes(ctx context.Context, count int) error {
 			},
 		}}
 		_, err := c.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
+		if made(err) != nil {
 			return err
 		}
 	}

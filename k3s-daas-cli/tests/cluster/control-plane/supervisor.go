@@ -34,6 +34,10 @@ func run(o options) error {
 	if err := os.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err
 	}
+	// For the paths of sockets.
+	if err := os.Chdir(o.dir); err != nil {
+		return err
+	}
 	port, release, err := reserve()
 	if err != nil {
 		return err
@@ -76,44 +80,56 @@ func (s *supervisor) serve(o options, port int, server string, commands <-chan s
 	if err != nil {
 		return err
 	}
-	s.add(etcdName, own, []string{etcdName}, s.etcdReady)
+	s.add(etcdName, own, []string{etcdName}, listens("unix", etcdSocket))
 	s.add(apiserverName, own, append([]string{apiserverName}, apiserverArguments(s.layout, port, o.apiserve)...), cluster.apiserverReady)
 	s.add(controllersName, own, append([]string{controllersName}, controllerArguments(s.layout)...), cluster.controllersReady)
 	s.add(schedulerName, own, append([]string{schedulerName}, schedulerArguments(s.layout)...), ready)
-	order := []string{etcdName, apiserverName, schedulerName, controllersName}
-	if o.kwok != "" && o.nodes > 0 {
-		kubelet, err := freePort()
-		if err != nil {
-			return err
-		}
-		if err := writeKwokConfig(s.layout, o.kwok); err != nil {
-			return err
-		}
-		nodes := func(ctx context.Context) error { return cluster.nodesReady(ctx, o.nodes) }
-		s.add(kwokName, o.kwok, kwokArguments(s.layout, kubelet), nodes)
-		order = append(order, kwokName)
-	} else {
-		o.nodes = 0
-	}
-	for _, name := range order {
-		if name == kwokName {
-			if err := cluster.makeNodes(s.ctx, o.nodes); err != nil {
-				return err
-			}
-		}
+	for _, name := range []string{etcdName, apiserverName, schedulerName, controllersName} {
 		if err := s.start(name); err != nil {
 			return err
 		}
 	}
-	say(map[string]any{
+	answer := map[string]any{
 		"kubeconfig": s.layout.kubeconfig("admin"),
 		"server":     server,
 		"auditLog":   s.layout.auditLog(),
 		"dir":        string(s.layout),
-		"nodes":      o.nodes,
-		"pids":       s.pids(),
-		"seconds":    time.Since(begun).Seconds(),
-	})
+		"nodes":      0,
+	}
+	if o.kwok != "" && o.nodes > 0 {
+		if err := s.serveNodes(cluster, o); err != nil {
+			return err
+		}
+		answer["nodes"] = o.nodes
+	}
+	if o.sample {
+		port, release, err := reserve()
+		if err != nil {
+			return err
+		}
+		defer release()
+		s.add(sampleName, own, append([]string{sampleName}, sampleArguments(s.layout, port)...), cluster.sampleReady)
+		if err := cluster.registerSample(s.ctx, s.layout, port); err != nil {
+			return err
+		}
+		if err := s.start(sampleName); err != nil {
+			return err
+		}
+	}
+	if o.webhook {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		s.add(webhookName, own, append([]string{webhookName}, webhookArguments(s.layout, address)...), listens("tcp", address))
+		if err := s.start(webhookName); err != nil {
+			return err
+		}
+		answer["webhook"] = "https://" + address
+	}
+	answer["pids"], answer["seconds"] = s.pids(), time.Since(begun).Seconds()
+	say(answer)
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -122,6 +138,23 @@ func (s *supervisor) serve(o options, port int, server string, commands <-chan s
 			s.obey(command)
 		}
 	}
+}
+
+// serveNodes has kwok play some nodes.
+func (s *supervisor) serveNodes(cluster *cluster, o options) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := writeKwokConfig(s.layout, o.kwok); err != nil {
+		return err
+	}
+	if err := cluster.makeNodes(s.ctx, o.nodes); err != nil {
+		return err
+	}
+	ready := func(ctx context.Context) error { return cluster.nodesReady(ctx, o.nodes) }
+	s.add(kwokName, o.kwok, kwokArguments(s.layout, port), ready)
+	return s.start(kwokName)
 }
 
 // obey carries one command out and answers it.

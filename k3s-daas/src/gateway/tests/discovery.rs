@@ -117,6 +117,47 @@ async fn a_document_of_a_hash_that_the_cluster_names_is_kept() {
 }
 
 #[tokio::test]
+async fn only_what_clients_ask_of_what_is_there_is_kept() {
+    let (world, own) = world(Duration::from_secs(30)).await;
+    world.answer(|request| {
+        let is_root = request.path.to_string() == "/apis";
+        let versions = serde_json::json!([{"groupVersion": "apps/v1", "version": "v1"}]);
+        let groups = serde_json::json!({"groups": [{"name": "apps", "versions": versions}]});
+        Act::json(
+            200,
+            if is_root {
+                groups.to_string()
+            } else {
+                "{}".into()
+            },
+        )
+    });
+    let is_own = |request: &crate::wire::K8sApiRequest| request.seal_token_id == own;
+    for path in ["/api/v1", "/apis/apps", "/apis/apps/v1", "/apis/apps/v1"] {
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+    }
+    let admitted = world.admitted();
+    assert_eq!(admitted.len(), 4, "one of them is the list of groups");
+    assert!(admitted.iter().all(is_own));
+    // Whoever asks in words of their own, or of what is not there, asks for themselves, each time.
+    for accept in [
+        "application/json;a=1",
+        "text/plain",
+        "application/json, a/b",
+    ] {
+        for _ in 0..2 {
+            let request = world.request("GET", "/api").header("accept", accept);
+            assert_eq!(world.send(request, "").await.status, 200);
+            assert!(!is_own(world.admitted().last().unwrap()), "{accept}");
+        }
+    }
+    for path in ["/apis/other", "/apis/apps/v2", "/api/v2", "/openapi/v4"] {
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+        assert!(!is_own(world.admitted().last().unwrap()), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn who_has_it_is_told_so() {
     let (world, _) = world(Duration::from_secs(30)).await;
     let seen = answering(&world);

@@ -462,11 +462,23 @@ async fn what_is_no_list_is_no_beginning() {
         "{}",
         "oh dear",
         "{\"kind\":\"PodList\",\"metadata\":{},\"items\":[]}",
-        "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[1]}",
     ] {
         let world = World::new().await;
         world.answer_json(200, body);
         let got = world.get(&format!("{PODS}?watch=1")).await;
         got.refused(502, "BadGateway");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_object_ends_a_beginning() {
+    let world = World::new().await;
+    world.answer_json(
+        200,
+        "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{},1]}",
+    );
+    let mut response = open(&world, &format!("{PODS}?watch=1")).await;
+    assert_eq!(response.status(), 200);
+    let frames = read(response.body_mut(), 2).await;
+    assert_eq!(short(&frames), ["ADDED -", "ERROR -"]);
 }

@@ -84,7 +84,6 @@ async fn many_are_executed_once_each_within_the_bound() {
     });
     let nautilus = world.nautilus(0, executor).with_config(Config {
         concurrency: 4,
-        queue: 8,
         ..world.config()
     });
     let running = Running::start(nautilus.build().unwrap());

@@ -193,7 +193,7 @@ async fn an_expired_watch_is_a_whole_answer() {
 
 #[tokio::test]
 async fn watches_do_not_take_the_places_of_others() {
-    let world = World::new();
+    let mut world = World::new();
     let executor = FnExecutor::new(|request| async move {
         if request.query().contains("watch") {
             return std::future::pending().await;
@@ -209,6 +209,13 @@ async fn watches_do_not_take_the_places_of_others() {
     for _ in 0..5 {
         watch(&world);
     }
+    let id = world.get("/api/v1/nodes");
+    assert_eq!(world.answered(id).await.status_code, 200);
+    // As many as a token may have; another one's requests do not wait behind them.
+    for _ in 5..1_024 {
+        watch(&world);
+    }
+    world.token = world.issue_token();
     let id = world.get("/api/v1/nodes");
     assert_eq!(world.answered(id).await.status_code, 200);
     assert_eq!(running.status.at_cluster(), 2);

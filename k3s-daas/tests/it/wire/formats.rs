@@ -16,16 +16,42 @@ const SOURCES: [&str; 6] = [
     include_str!("../../../src/types/cluster.rs"),
     include_str!("../../../src/types/policy.rs"),
 ];
+/// Where the Move package declares what Sui stores.
+const STORED: [&str; 5] = [
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../move/sources/cluster.move"
+    )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../move/sources/executor.move"
+    )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../move/sources/request.move"
+    )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../move/sources/seal_token.move"
+    )),
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../move/sources/stake.move"
+    )),
+];
 const CALLS: &str = include_str!("../../../src/contract/call.rs");
 const EVENTS: &str = include_str!("../../../src/wire/event.rs");
 
-/// The structs of the document: names of fields in their order.
+/// The structs of the document: names of fields in their order. The headings of other tables are plain text.
 fn documented() -> BTreeMap<String, Vec<String>> {
     let mut structs = BTreeMap::new();
     let mut name = String::new();
     for line in DOCUMENT.lines() {
         if let Some(rest) = line.strip_prefix("### ") {
-            name = rest.trim_matches('`').to_owned();
+            let quoted = rest
+                .strip_prefix('`')
+                .and_then(|name| name.strip_suffix('`'));
+            name = quoted.unwrap_or_default().to_owned();
         } else if let Some(rest) = line.strip_prefix("| `")
             && !name.is_empty()
         {
@@ -69,6 +95,35 @@ fn declared() -> BTreeMap<String, Vec<String>> {
     structs
 }
 
+/// The structs that Sui stores: `public struct Name has key {` or `store`, and its fields.
+fn stored() -> BTreeMap<String, Vec<String>> {
+    let mut structs = BTreeMap::new();
+    for source in STORED {
+        let mut name = None;
+        for line in source.lines() {
+            if let Some((declared, abilities)) = line
+                .strip_prefix("public struct ")
+                .and_then(|rest| rest.strip_suffix(" {"))
+                .and_then(|rest| rest.split_once(" has "))
+                && (abilities.contains("key") || abilities.contains("store"))
+            {
+                name = Some(declared.to_owned());
+            } else if line == "}" {
+                name = None;
+            } else if let Some(name) = &name
+                && !line.trim_start().starts_with("//")
+                && let Some((field, _)) = line.trim_start().split_once(':')
+            {
+                structs
+                    .entry(name.clone())
+                    .or_insert_with(Vec::new)
+                    .push(field.to_owned());
+            }
+        }
+    }
+    structs
+}
+
 /// The events of the source, by their Move names, in the order of their variants.
 fn events() -> Vec<(String, Vec<String>)> {
     let mut events: Vec<(String, Vec<String>)> = Vec::new();
@@ -99,6 +154,11 @@ fn every_field_is_documented_in_its_order() {
     for (name, fields) in &declared {
         assert_eq!(documented.get(name), Some(fields), "{name}");
     }
+    let stored = stored();
+    assert_eq!(stored.len(), 9, "{:?}", stored.keys());
+    for (name, fields) in &stored {
+        assert_eq!(documented.get(name), Some(fields), "{name}");
+    }
     let events = events();
     assert_eq!(events.len(), super::examples::events().len());
     for (name, fields) in &events {
@@ -107,7 +167,9 @@ fn every_field_is_documented_in_its_order() {
     // And nothing else is.
     for name in documented.keys() {
         assert!(
-            declared.contains_key(name) || events.iter().any(|(event, _)| event == name),
+            declared.contains_key(name)
+                || stored.contains_key(name)
+                || events.iter().any(|(event, _)| event == name),
             "{name} is no struct"
         );
     }
