@@ -6,7 +6,6 @@ pub mod certificate;
 pub mod cluster;
 pub mod https;
 pub mod kubernetes;
-pub mod normal;
 pub mod webhook;
 
 use std::ffi::OsStr;

@@ -1,11 +1,12 @@
 //! A tour of kubectl: every step directly against a cluster and through the gateway, and both say the same.
 //!
-//! The steps are in `steps/`, what is taken out before comparing in `../support/normal.tsv`. The table of
+//! The steps are in `steps/`, what is taken out before comparing in `normal.tsv`. The table of
 //! steps and results is `docs/kubectl.md`; `DAAS_UPDATE_GOLDEN=1` writes it anew. `DAAS_TOUR=WORD` runs only
 //! the groups whose name contains that.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod kube_rs;
+mod normal;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,9 +16,9 @@ mod variant;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use normal::{Normal, Rules};
 use steps::{Group, Step};
 use support::cluster::ControlPlane;
-use support::normal::{Normal, Rules};
 use support::{Run, kubectls};
 use variant::Variant;
 

@@ -67,6 +67,6 @@ const HEAD: &str = "\
 
 Written by `k3s-daas-cli/tests/tour` (`DAAS_UPDATE_GOLDEN=1`), which runs each of these {steps} steps with kubectl 1.32 and 1.35
 (those of Helm and the other clients once), directly against a real control plane and through the gateway, every time on a fresh namespace `$NS`. *Same* means that standard output,
-standard error and exit code are equal once what `k3s-daas-cli/tests/support/normal.tsv` lists is taken out, which is a twentieth
+standard error and exit code are equal once what `k3s-daas-cli/tests/tour/normal.tsv` lists is taken out, which is a twentieth
 of the output at most. {differing} steps differ by design and say why; they are held to what each side should say.
 ";
