@@ -4,6 +4,7 @@
 //! steps and results is `docs/kubectl.md`; `DAAS_UPDATE_GOLDEN=1` writes it anew. `DAAS_TOUR=WORD` runs only
 //! the groups whose name contains that.
 #![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::print_stdout)] // how long each group took
 
 mod kube_rs;
 mod normal;
