@@ -4,6 +4,7 @@
 #   ci/cluster.sh         builds what is missing
 #   ci/cluster.sh --path  prints the directory that it builds into, and builds nothing
 set -eu
+: "${DAAS_CACHE:?run it as 'make cluster'}"
 cd "$(dirname "$0")/../k3s-daas-cli/tests/cluster"
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" GOTOOLCHAIN=local
 

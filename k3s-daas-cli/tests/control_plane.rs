@@ -156,7 +156,7 @@ fn real_cluster_has_an_aggregated_api_and_slow_admission() {
 
 #[test]
 fn real_cluster_restarts_a_component_and_keeps_its_data() {
-    let cluster = ControlPlane::start(&["--nodes=0"]);
+    let cluster = ControlPlane::start(&[]);
     let get = [
         "get",
         "configmap",
@@ -175,6 +175,11 @@ fn real_cluster_restarts_a_component_and_keeps_its_data() {
         cluster.tell(what, component);
         assert_eq!(cluster.kubectl(&get, "").ok(), "configmap/kept\n");
     }
+    // The new kubelet does not wait until the old one's leases have ended.
+    cluster.tell("replace", "kwok");
+    cluster.kubectl(&["run", "kept", "--image=none"], "").ok();
+    let wait = ["wait", "--for=condition=Ready", "pod/kept", "--timeout=20s"];
+    cluster.kubectl(&wait, "").ok();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use k3s_daas::executor::kube::KubeExecutor;
 use serde_json::{Value, json};
 use support::https::{Answer, Https};
 use support::kubernetes::{World, deploy, kubectl};
-use support::{DAAS, Run, command};
+use support::{DAAS, Process, Run, command};
 
 /// One control plane for all of it, since each takes its time to start.
 #[test]
@@ -25,8 +25,9 @@ fn nautilus_on_a_real_cluster() {
     every_right_is_needed(&world);
     refusals_of_the_cluster_are_its_own(&world);
     what_one_log_alone_has_is_found(&world);
-    // Last: it acts as tokens that no ledger knows.
+    // Last: they act as tokens that no ledger knows, and change rights.
     the_executor_conforms(&world);
+    the_memory_cluster_refuses_alike(&world);
 }
 
 fn the_account_has_its_rights_and_no_others(world: &World) {
@@ -116,6 +117,14 @@ fn the_cluster_sees_the_token(world: &World) {
     );
     assert_eq!(event["responseStatus"]["code"], 200);
 
+    let protobuf = [("accept", "application/vnd.kubernetes.protobuf")];
+    let answer = token.send_with("GET", CONFIG_MAPS, &protobuf, "");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        answer.body.starts_with(b"k8s\0"),
+        "the suite lets others go without"
+    );
+
     // Without the group, and then by a binding of its own.
     let alone = world.token(EVERYTHING, &[]);
     let path = "/api/v1/namespaces/shop/configmaps";
@@ -182,156 +191,101 @@ fn refusals_of_the_cluster_are_its_own(world: &World) {
     let token = world.token(EVERYTHING, &["--group", "shop-developers"]);
     world.apply(RULES_OF_THE_CLUSTER);
     let direct = Direct::new(world);
-    until(|| {
-        direct
-            .send("POST", CONFIG_MAPS, &[], &config_map("forbidden", "shop"))
-            .status
-            == 422
-    });
-    until(|| {
-        direct
-            .send("POST", SERVICES, &[], SERVICE)
-            .text()
-            .contains("exceeded quota")
-    });
+    let forbidden = case(
+        422,
+        "POST",
+        CONFIG_MAPS,
+        &[],
+        &config_map("forbidden", "shop"),
+    );
+    until(|| direct.send(&forbidden).status == 422);
+    let service = case(403, "POST", SERVICES, &[], SERVICE);
+    until(|| direct.send(&service).text().contains("exceeded quota"));
     let made = token.send("POST", CONFIG_MAPS, &config_map("kept", "shop"));
     assert_eq!(made.status, 201, "{}", made.text());
-    let apply = &[("content-type", "application/apply-patch+yaml")][..];
-    let kept = "/api/v1/namespaces/shop/configmaps/kept";
-    let applied = format!("{kept}?fieldManager=one");
-    let answer = token.send_with(
-        "PATCH",
-        &applied,
-        apply,
-        &config_map("kept", "shop").replace("\"v\"", "\"one\""),
-    );
-    assert_eq!(answer.status, 409, "POST owns the field: {}", answer.text());
-    let stale =
-        config_map("kept", "shop").replace("{\"name\"", "{\"resourceVersion\":\"1\",\"name\"");
-    let merge = &[("content-type", "application/merge-patch+json")][..];
-    let cases: &[(u16, &str, &str, &[(&str, &str)], &str)] = &[
-        // RBAC.
-        (403, "GET", "/api/v1/nodes", &[], ""),
-        (403, "GET", "/api/v1/namespaces/daas/secrets", &[], ""),
-        (403, "DELETE", "/api/v1/namespaces/shop", &[], ""),
-        (403, "GET", "/metrics", &[], ""),
-        (
-            403,
-            "POST",
-            "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings",
-            &[],
-            ROLE_BINDING,
-        ),
-        // Admission, built in and by policy; quota.
-        (403, "POST", "/api/v1/namespaces/shop/pods", &[], PRIVILEGED),
-        (
-            422,
-            "POST",
-            CONFIG_MAPS,
-            &[],
-            &config_map("forbidden", "shop"),
-        ),
-        (403, "POST", SERVICES, &[], SERVICE),
-        // Validation and form.
-        (
-            422,
-            "POST",
-            CONFIG_MAPS,
-            &[],
-            &config_map("Not_A_Name", "shop"),
-        ),
-        (
-            422,
-            "POST",
-            "/apis/apps/v1/namespaces/shop/deployments",
-            &[],
-            EMPTY_DEPLOYMENT,
-        ),
-        (400, "POST", CONFIG_MAPS, &[], "{\"kind\":"),
-        (400, "POST", CONFIG_MAPS, &[], &config_map("a", "daas")),
-        (400, "POST", CONFIG_MAPS, &[], SERVICE),
-        (
-            400,
-            "POST",
-            &format!("{CONFIG_MAPS}?fieldValidation=Strict"),
-            &[],
-            &config_map("a", "shop").replace("\"data\"", "\"dta\""),
-        ),
-        (415, "PATCH", kept, &[("content-type", "text/plain")], "x"),
-        (406, "GET", kept, &[("accept", "text/x-other")], ""),
-        (405, "POST", kept, &[], "{}"),
-        (
-            400,
-            "GET",
-            &format!("{CONFIG_MAPS}?continue=x&limit=1"),
-            &[],
-            "",
-        ),
-        // What is there or not, and since when.
-        (
-            404,
-            "GET",
-            "/api/v1/namespaces/shop/configmaps/none",
-            &[],
-            "",
-        ),
-        (
-            404,
-            "GET",
-            "/apis/apps/v9/namespaces/shop/deployments",
-            &[],
-            "",
-        ),
-        (409, "POST", CONFIG_MAPS, &[], &config_map("kept", "shop")),
-        (409, "PUT", kept, &[], &stale),
-        (
-            409,
-            "PATCH",
-            &applied,
-            apply,
-            &config_map("kept", "shop").replace("\"v\"", "\"two\""),
-        ),
-        (
-            409,
-            "DELETE",
-            kept,
-            &[],
-            "{\"preconditions\":{\"uid\":\"0\"}}",
-        ),
-        (
-            400,
-            "PATCH",
-            kept,
-            merge,
-            "{\"metadata\":{\"name\":\"other\"}}",
-        ),
-    ];
-    for (code, method, target, headers, body) in cases {
-        let through = token.send_with(method, target, headers, body);
-        assert_eq!(
-            through.status,
-            *code,
-            "{method} {target}: {}",
-            through.text()
-        );
-        let same = direct.send(method, target, headers, body);
-        assert_eq!(same.status, *code, "{method} {target}: {}", same.text());
-        assert_eq!(
-            through.header("content-type"),
-            same.header("content-type"),
-            "{target}"
-        );
+    let owned = token.send_with("PATCH", APPLIED, APPLY, &kept_with("one"));
+    assert_eq!(owned.status, 409, "POST owns the field: {}", owned.text());
+    for case in cases() {
+        let through = token.send_with(case.method, &case.target, case.headers, &case.body);
+        assert_eq!(through.status, case.code, "{case:?}: {}", through.text());
+        let same = direct.send(&case);
+        assert_eq!(same.status, case.code, "{case:?}: {}", same.text());
+        let content_type = through.header("content-type");
+        assert_eq!(content_type, same.header("content-type"), "{case:?}");
         let expected = same.text().replace(DIRECT, &token.user());
-        assert_eq!(through.text(), expected, "{method} {target}");
-        assert_eq!(recorded(world, &through), *code, "{method} {target}");
+        assert_eq!(through.text(), expected, "{case:?}");
+        assert_eq!(recorded(world, &through), case.code, "{case:?}");
     }
-    let read = token.send("GET", kept, "");
-    assert_eq!(
-        read.json()["data"]["k"],
-        "v",
-        "nothing of it has changed it"
-    );
+    let read = token.send("GET", KEPT, "");
+    assert_eq!(read.json()["data"]["k"], "v", "nothing has changed it");
     assert_clean(world, &world.log_since(begin));
+}
+
+/// The same requests to the memory cluster, without what a cluster's own rules refuse: it has none.
+fn the_memory_cluster_refuses_alike(world: &World) {
+    let bind =
+        "create clusterrolebinding direct --clusterrole=cluster-admin --serviceaccount=shop:direct";
+    world.admin(&bind.split(' ').collect::<Vec<_>>()).ok();
+    let direct = Direct::new(world);
+    let kubeconfig = world.path("memory.kubeconfig");
+    let mut command = command(DAAS);
+    command.args([
+        "memory-cluster",
+        "--no-authorization",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    command.arg("--kubeconfig").arg(&kubeconfig);
+    let _memory = Process::start(command, &world.path("memory.log"), "export KUBECONFIG=");
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    let token = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("token: "));
+    let memory = Direct {
+        https: Https::of_kubeconfig(&kubeconfig),
+        bearer: token.unwrap().to_owned(),
+    };
+    for (target, body) in [
+        (
+            "/api/v1/namespaces",
+            "{\"metadata\":{\"name\":\"shop\"}}".to_owned(),
+        ),
+        (CONFIG_MAPS, config_map("kept", "shop")),
+    ] {
+        let made = memory.send(&case(201, "POST", target, &[], &body));
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    // Each has a UID of its own.
+    let uid = |from: &Direct| {
+        let kept = from.send(&case(200, "GET", KEPT, &[], ""));
+        kept.json()["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    let (their_uid, our_uid) = (uid(&direct), uid(&memory));
+    let mut differ = Vec::new();
+    for case in cases().iter().filter(|case| !case.is_by_rules) {
+        let (theirs, ours) = (direct.send(case), memory.send(case));
+        assert_eq!(theirs.status, case.code, "{case:?}: {}", theirs.text());
+        let (mut theirs, mut ours) = (theirs.json(), ours.json());
+        for field in ["code", "reason"] {
+            assert_eq!(theirs[field], ours[field], "{case:?}");
+        }
+        if case.has_words_of_its_own {
+            // What its documentation lists is still so.
+            assert_ne!(theirs["message"], ours["message"], "{case:?}");
+            for status in [&mut theirs, &mut ours] {
+                status
+                    .as_object_mut()
+                    .unwrap()
+                    .retain(|name, _| name != "message" && name != "details");
+            }
+        }
+        let (theirs, ours) = (theirs.to_string(), ours.to_string());
+        let theirs = theirs.replace(&their_uid, &our_uid);
+        if theirs != ours {
+            differ.push(format!("{case:?}\n  {theirs}\n  {ours}"));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 fn what_one_log_alone_has_is_found(world: &World) {
@@ -500,10 +454,131 @@ impl Direct {
         }
     }
 
-    fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    fn send(&self, case: &Case) -> Answer {
+        let Case {
+            method,
+            target,
+            headers,
+            body,
+            ..
+        } = case;
         self.https
             .send_as(&self.bearer, method, target, headers, body)
     }
+}
+
+/// A request that a cluster refuses with this status.
+#[derive(Debug)]
+struct Case {
+    code: u16,
+    method: &'static str,
+    target: String,
+    headers: &'static [(&'static str, &'static str)],
+    body: String,
+    /// Whether it is RBAC, admission or quota that refuses it.
+    is_by_rules: bool,
+    /// Whether the memory cluster says so otherwise, as its documentation lists.
+    has_words_of_its_own: bool,
+}
+
+impl Case {
+    fn in_words_of_its_own(self) -> Self {
+        Self {
+            has_words_of_its_own: true,
+            ..self
+        }
+    }
+}
+
+fn case(
+    code: u16,
+    method: &'static str,
+    target: &str,
+    headers: &'static [(&'static str, &'static str)],
+    body: &str,
+) -> Case {
+    Case {
+        code,
+        method,
+        target: target.to_owned(),
+        headers,
+        body: body.to_owned(),
+        is_by_rules: false,
+        has_words_of_its_own: false,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let by_rules = [
+        case(403, "GET", "/api/v1/nodes", &[], ""),
+        case(403, "GET", "/api/v1/namespaces/daas/secrets", &[], ""),
+        case(403, "DELETE", "/api/v1/namespaces/shop", &[], ""),
+        case(403, "GET", "/metrics", &[], ""),
+        case(403, "POST", ROLE_BINDINGS, &[], ROLE_BINDING),
+        case(403, "POST", PODS, &[], PRIVILEGED),
+        case(
+            422,
+            "POST",
+            CONFIG_MAPS,
+            &[],
+            &config_map("forbidden", "shop"),
+        ),
+        case(403, "POST", SERVICES, &[], SERVICE),
+    ]
+    .map(|case| Case {
+        is_by_rules: true,
+        ..case
+    });
+    let strict = format!("{CONFIG_MAPS}?fieldValidation=Strict");
+    let misspelt = config_map("a", "shop").replace("\"data\"", "\"dta\"");
+    let stale = kept_with("v").replace("{\"name\"", "{\"resourceVersion\":\"1\",\"name\"");
+    let uid = "{\"preconditions\":{\"uid\":\"0\"}}";
+    let renamed = "{\"metadata\":{\"name\":\"other\"}}";
+    let others = [
+        // Validation and form.
+        case(
+            422,
+            "POST",
+            CONFIG_MAPS,
+            &[],
+            &config_map("Not_A_Name", "shop"),
+        ),
+        case(422, "POST", DEPLOYMENTS, &[], EMPTY_DEPLOYMENT).in_words_of_its_own(),
+        case(400, "POST", CONFIG_MAPS, &[], "{\"kind\":").in_words_of_its_own(),
+        case(400, "POST", CONFIG_MAPS, &[], &config_map("a", "daas")),
+        case(400, "POST", CONFIG_MAPS, &[], SERVICE).in_words_of_its_own(),
+        case(400, "POST", &strict, &[], &misspelt),
+        case(415, "PATCH", KEPT, &[("content-type", "text/plain")], "x").in_words_of_its_own(),
+        case(406, "GET", KEPT, &[("accept", "text/x-other")], "").in_words_of_its_own(),
+        case(405, "POST", KEPT, &[], "{}"),
+        case(
+            400,
+            "GET",
+            &format!("{CONFIG_MAPS}?continue=x&limit=1"),
+            &[],
+            "",
+        )
+        .in_words_of_its_own(),
+        case(400, "PATCH", KEPT, MERGE, renamed),
+        // What is there or not, and since when.
+        case(404, "GET", &format!("{CONFIG_MAPS}/none"), &[], ""),
+        case(
+            404,
+            "GET",
+            "/apis/apps/v9/namespaces/shop/deployments",
+            &[],
+            "",
+        ),
+        case(409, "POST", CONFIG_MAPS, &[], &config_map("kept", "shop")),
+        case(409, "PUT", KEPT, &[], &stale),
+        case(409, "PATCH", APPLIED, APPLY, &kept_with("two")),
+        case(409, "DELETE", KEPT, &[], uid),
+    ];
+    by_rules.into_iter().chain(others).collect()
+}
+
+fn kept_with(value: &str) -> String {
+    config_map("kept", "shop").replace("\"v\"", &format!("\"{value}\""))
 }
 
 /// The status that the ledger has of it.
@@ -559,6 +634,13 @@ fn config_map(name: &str, namespace: &str) -> String {
 }
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/shop/configmaps";
+const KEPT: &str = "/api/v1/namespaces/shop/configmaps/kept";
+const APPLIED: &str = "/api/v1/namespaces/shop/configmaps/kept?fieldManager=one";
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
+const ROLE_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings";
+const APPLY: &[(&str, &str)] = &[("content-type", "application/apply-patch+yaml")];
+const MERGE: &[(&str, &str)] = &[("content-type", "application/merge-patch+json")];
 const SERVICES: &str = "/api/v1/namespaces/shop/services";
 const DIRECT: &str = "system:serviceaccount:shop:direct";
 const EVERYTHING: &str = "\

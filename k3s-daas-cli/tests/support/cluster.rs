@@ -28,6 +28,12 @@ impl ControlPlane {
     /// Starts one of its own with these arguments, such as `--nodes=3` or `--apiserver-arg=--max-requests-inflight=2`.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("main");
+        assert!(
+            test == "main" || test.contains("real_cluster"),
+            "{test} needs `real_cluster` in its name, to be left out where Go is missing"
+        );
         let mut program = command(binaries().join("control-plane"))
             .args(arguments)
             .stdin(Stdio::piped())

@@ -48,7 +48,7 @@ func sampleArguments(l layout, port int) []string {
 // registerSample has kube-apiserver pass the group on to the sample server.
 func (c *cluster) registerSample(ctx context.Context, l layout, port int) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: sampleNamespace}}
-	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); made(err) != nil {
+	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); unlessThere(err) != nil {
 		return err
 	}
 	// No Service has endpoints on loopback addresses, but one that is only a name is called by it.
@@ -56,7 +56,7 @@ func (c *cluster) registerSample(ctx context.Context, l layout, port int) error 
 		ObjectMeta: metav1.ObjectMeta{Name: sampleName},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
 	}
-	if _, err := c.client.CoreV1().Services(sampleNamespace).Create(ctx, service, metav1.CreateOptions{}); made(err) != nil {
+	if _, err := c.client.CoreV1().Services(sampleNamespace).Create(ctx, service, metav1.CreateOptions{}); unlessThere(err) != nil {
 		return err
 	}
 	authority, err := os.ReadFile(l.pki("ca.crt"))
@@ -149,8 +149,8 @@ func runWebhook(address, certificate, key string) error {
 	return http.ListenAndServeTLS(address, certificate, key, nil)
 }
 
-// made takes it for no error that a thing is there already.
-func made(err error) error {
+// unlessThere takes it for no error that a thing is there already.
+func unlessThere(err error) error {
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}

@@ -64,7 +64,8 @@ func (c *cluster) controllersReady(ctx context.Context) error {
 	})
 }
 
-func (c *cluster) makeNodes(ctx context.Context, count int) error {
+// makeNodes makes nodes whose kubelet is at that port.
+func (c *cluster) makeNodes(ctx context.Context, count, port int) error {
 	for i := range count {
 		name := fmt.Sprintf("node-%d", i+1)
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
@@ -77,11 +78,22 @@ func (c *cluster) makeNodes(ctx context.Context, count int) error {
 			},
 		}}
 		_, err := c.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-		if made(err) != nil {
+		if unlessThere(err) != nil {
+			return err
+		}
+		// One of an earlier start has the port that kwok had then.
+		endpoint := fmt.Sprintf(`{"status":{"daemonEndpoints":{"kubeletEndpoint":{"Port":%d}}}}`, port)
+		if _, err := c.client.CoreV1().Nodes().PatchStatus(ctx, name, []byte(endpoint)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// freeNodes takes the nodes from a kwok that has ended: the next one would wait 40 s for each.
+func (c *cluster) freeNodes(ctx context.Context) error {
+	leases := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
+	return leases.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
 }
 
 // nodesReady waits until that many nodes are ready and pods may be placed on them.

@@ -149,11 +149,12 @@ func (s *supervisor) serveNodes(cluster *cluster, o options) error {
 	if err := writeKwokConfig(s.layout, o.kwok); err != nil {
 		return err
 	}
-	if err := cluster.makeNodes(s.ctx, o.nodes); err != nil {
+	if err := cluster.makeNodes(s.ctx, o.nodes, port); err != nil {
 		return err
 	}
 	ready := func(ctx context.Context) error { return cluster.nodesReady(ctx, o.nodes) }
 	s.add(kwokName, o.kwok, kwokArguments(s.layout, port), ready)
+	s.children[kwokName].before = cluster.freeNodes
 	return s.start(kwokName)
 }
 
@@ -193,6 +194,7 @@ type child struct {
 	name      string
 	program   string
 	arguments []string
+	before    func(context.Context) error // what is done before each start, if anything
 	ready     func(context.Context) error
 
 	process *exec.Cmd // nil while it does not run
@@ -209,6 +211,11 @@ func (s *supervisor) start(name string) error {
 	c := s.children[name]
 	if c.process != nil {
 		return fmt.Errorf("%s runs already", name)
+	}
+	if c.before != nil {
+		if err := c.before(s.ctx); err != nil {
+			return err
+		}
 	}
 	log, err := os.OpenFile(s.layout.log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -16,28 +16,37 @@ const SOURCES: [&str; 6] = [
     include_str!("../../../src/types/cluster.rs"),
     include_str!("../../../src/types/policy.rs"),
 ];
-/// Where the Move package declares what Sui stores.
+/// A file of the Move package.
+macro_rules! move_source {
+    ($module:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../move/sources/",
+            $module,
+            ".move"
+        ))
+    };
+}
+/// Where it declares what Sui stores.
 const STORED: [&str; 5] = [
-    include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../move/sources/cluster.move"
-    )),
-    include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../move/sources/executor.move"
-    )),
-    include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../move/sources/request.move"
-    )),
-    include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../move/sources/seal_token.move"
-    )),
-    include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../move/sources/stake.move"
-    )),
+    move_source!("cluster"),
+    move_source!("executor"),
+    move_source!("request"),
+    move_source!("seal_token"),
+    move_source!("stake"),
+];
+/// Where it declares what transactions call.
+const CALLED: [(&str, &str); 10] = [
+    ("audit", move_source!("audit")),
+    ("cluster", move_source!("cluster")),
+    ("cluster_policy", move_source!("cluster_policy")),
+    ("delegate", move_source!("delegate")),
+    ("executor", move_source!("executor")),
+    ("k8s_gateway", move_source!("k8s_gateway")),
+    ("message", move_source!("message")),
+    ("policy", move_source!("policy")),
+    ("seal_token", move_source!("seal_token")),
+    ("session", move_source!("session")),
 ];
 const CALLS: &str = include_str!("../../../src/contract/call.rs");
 const EVENTS: &str = include_str!("../../../src/wire/event.rs");
@@ -208,6 +217,75 @@ fn every_call_is_documented() {
     }
     assert_eq!(calls, 37);
 }
+
+/// The arguments of every public function of the Move package that a transaction calls, in their order.
+#[test]
+fn every_function_on_sui_is_documented() {
+    let mut functions = 0;
+    for (module, source) in CALLED {
+        let source = source.split("// === Test-only").next().unwrap();
+        for declared in source.split("\npublic fun ").skip(1) {
+            let (name, rest) = declared.split_once('(').unwrap();
+            let arguments: Vec<&str> = rest
+                .split(')')
+                .next()
+                .unwrap()
+                .split([',', '\n'])
+                .filter_map(|argument| argument.split_once(':'))
+                .map(|(argument, _)| argument.trim())
+                .filter(|argument| *argument != "ctx")
+                .collect();
+            let row = format!("| `{module}::{name}` | ");
+            let row = DOCUMENT.lines().find_map(|line| line.strip_prefix(&row));
+            let row = row.unwrap_or_else(|| panic!("{module}::{name} is not documented"));
+            // A type stands behind a colon.
+            let documented: Vec<&str> = row
+                .split('|')
+                .next()
+                .unwrap()
+                .split(", ")
+                .flat_map(|argument| match argument.trim() {
+                    "" => vec![],
+                    "*Request*" => REQUEST_ARGUMENTS.to_vec(),
+                    argument => vec![argument.split('`').nth(1).unwrap()],
+                })
+                .collect();
+            assert_eq!(documented, arguments, "{module}::{name}");
+            functions += 1;
+        }
+    }
+    let rows = DOCUMENT.lines().filter(|line| is_of_function(line)).count();
+    assert_eq!(rows, functions);
+}
+
+/// Whether a line begins with "| `module::function` |".
+fn is_of_function(line: &str) -> bool {
+    let cell = line
+        .strip_prefix("| `")
+        .and_then(|line| line.split('`').next());
+    cell.is_some_and(|cell| cell.contains("::"))
+}
+
+/// What `*Request*` stands for.
+const REQUEST_ARGUMENTS: [&str; 17] = [
+    "request_id",
+    "method",
+    "path",
+    "query_kind",
+    "query_bytes",
+    "query_hash",
+    "query_length",
+    "header_names",
+    "header_values",
+    "payload_kind",
+    "payload_bytes",
+    "payload_hash",
+    "payload_length",
+    "reply_key",
+    "priority",
+    "deadline_ms",
+    "credential_id",
+];
 
 /// One example of every event, so that every one has golden bytes.
 #[test]
