@@ -3,6 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/k3s-daas
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export DAAS_CACHE ?= $(CACHE)
 export DAAS_TEST_KUBECTL_DIR ?= $(CACHE)/kubectl
+export DAAS_TEST_CLIENTS_DIR ?= $(CACHE)/clients
 
 .PHONY: help
 help: ## This list.
@@ -34,8 +35,12 @@ bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes AP
 	cargo bench --package k3s-daas-benches --bench kubernetes
 
 .PHONY: kubectl
-kubectl: ## The kubectl binaries that the tests use.
+kubectl: ## The kubectl and Helm binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
+
+.PHONY: clients
+clients: ## The Python, JavaScript and Go clients that the tests use; needs Python 3, Node and Go.
+	ci/clients.sh "$(DAAS_TEST_CLIENTS_DIR)"
 
 .PHONY: cluster
 cluster: ## The real control plane that the tests use; needs Go. Ten minutes when nothing is built yet.

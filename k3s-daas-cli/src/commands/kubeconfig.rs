@@ -117,8 +117,8 @@ pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Re
     ];
     // Whoever changes the settings later, or has DAAS_TOKEN set, does not change whose kubeconfig it is.
     if let Some(token) = settings.text(Key::Token) {
-        args.push("--token".to_owned());
-        args.push(token.to_owned());
+        // In one word: alone, `0x…` is a number to readers of YAML 1.1, the Python client's among them.
+        args.push(format!("--token={token}"));
     }
     if settings.file().parent() != Some(&settings.dir()) {
         args.push("--dir".to_owned());

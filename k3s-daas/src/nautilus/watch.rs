@@ -21,6 +21,21 @@ impl Framing {
     }
 }
 
+/// Whether a watch asks for what is there already, as events before all others.
+pub(super) fn asks_initial_events(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|parameter| parameter == "sendInitialEvents=true")
+}
+
+/// Whether the bookmark that ends those is among whole events.
+///
+/// Whoever has the same words in an object of theirs only has their watch cut sooner.
+pub(super) fn ends_initial_events(events: &[u8]) -> bool {
+    const MARK: &[u8] = b"k8s.io/initial-events-end";
+    events.windows(MARK.len()).any(|window| window == MARK)
+}
+
 /// Follows a stream of events and knows where the last whole one ended.
 #[derive(Debug)]
 pub(super) struct Frames {

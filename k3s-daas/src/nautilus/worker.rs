@@ -12,7 +12,7 @@ use super::answer::{self, deliver};
 use super::core::{Core, Held, Pause};
 use super::journal::{Begun, JournalError, Key, Past};
 use super::reply::{Doubt, Refusal, Reply};
-use super::watch::{Frames, Framing};
+use super::watch::{Frames, Framing, asks_initial_events, ends_initial_events};
 use crate::blob::{self, Holder};
 use crate::crypto::{Blob, BlobHash};
 use crate::executor::{Error as Upstream, Response};
@@ -324,6 +324,7 @@ async fn begin_and_execute(
     let epoch = authorized.grant().epoch;
     let is_read = request.is_read;
     let is_watch = authorized.request().target().verb == Verb::Watch;
+    let asks_initial = asks_initial_events(authorized.query());
     let begun = core
         .journal
         .begin(key, epoch, is_read, request.prunable_at_ms)
@@ -350,7 +351,8 @@ async fn begin_and_execute(
         let response = core.executor.execute(authorized).await?;
         if is_watch && (200..300).contains(&response.status) {
             let window = watch_window(core, request.lease_ends_ms);
-            return Ok(cut_watch(core, response, started + window, is_read).await);
+            let window = started + window;
+            return Ok(cut_watch(core, response, window, asks_initial, is_read).await);
         }
         Ok(read_whole(core, response, is_read).await)
     })
@@ -438,8 +440,15 @@ async fn read_whole(core: &Core, response: Response, is_read: bool) -> Executed 
     })
 }
 
-/// The first events of a watch: until a moment after the first one, or until the window closes.
-async fn cut_watch(core: &Core, response: Response, window: Instant, is_read: bool) -> Executed {
+/// The first events of a watch: until a moment after the first one, or after the end of the initial ones if
+/// they were asked for, or until the window closes.
+async fn cut_watch(
+    core: &Core,
+    response: Response,
+    window: Instant,
+    mut awaits_initial: bool,
+    is_read: bool,
+) -> Executed {
     let limit = core.config.max_response_bytes;
     let Response {
         status,
@@ -456,6 +465,7 @@ async fn cut_watch(core: &Core, response: Response, window: Instant, is_read: bo
     let mut frames = Frames::new(framing);
     let mut bytes = BytesMut::new();
     let mut end = window;
+    let mut is_settling = false;
     loop {
         // An event that has begun to arrive while none is whole yet is worth waiting for.
         let is_partial = frames.count() == 0 && !bytes.is_empty();
@@ -482,10 +492,14 @@ async fn cut_watch(core: &Core, response: Response, window: Instant, is_read: bo
             }
             break;
         }
-        let had_none = frames.count() == 0;
+        let whole_before = frames.whole();
         frames.extend(&piece);
         bytes.extend_from_slice(&piece);
-        if had_none && frames.count() > 0 {
+        // Cut before their end, they would all be asked for again.
+        awaits_initial =
+            awaits_initial && !ends_initial_events(&bytes[whole_before..frames.whole()]);
+        if !is_settling && !awaits_initial && frames.count() > 0 {
+            is_settling = true;
             end = end.min(Instant::now() + core.config.watch_settle);
         }
     }

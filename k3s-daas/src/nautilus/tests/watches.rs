@@ -26,13 +26,12 @@ fn fed(content_type: &'static str) -> (FnExecutor, mpsc::UnboundedReceiver<Piece
 }
 
 fn watch(world: &World) -> RequestId {
+    watch_with(world, "watch=true&resourceVersion=5")
+}
+
+fn watch_with(world: &World, query: &str) -> RequestId {
     let request = world.request(Method::Get, "/api/v1/namespaces/default/pods");
-    world.submit(
-        &request
-            .with_query("watch=true&resourceVersion=5")
-            .build()
-            .unwrap(),
-    )
+    world.submit(&request.with_query(query).build().unwrap())
 }
 
 fn start(world: &World, executor: FnExecutor, window: Duration) -> Running {
@@ -70,6 +69,38 @@ async fn the_first_events_and_a_moment_more_come_back_whole() {
     );
     // The upstream watch is gone.
     eventually(|| feed.is_closed().then_some(())).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn initial_events_are_not_cut_before_their_end() {
+    const END: &str = "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n";
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    let world = World::new();
+    let (executor, mut feeds) = fed("application/json");
+    let running = start(&world, executor, LONG);
+    let id = watch_with(&world, query);
+    let feed = feeds.recv().await.unwrap();
+    feed.send(Ok(EVENT.into())).unwrap();
+    let (first, rest) = END.split_at(END.len() - 9);
+    feed.send(Ok(first.into())).unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(world.record(id), None);
+    feed.send(Ok(rest.into())).unwrap();
+    let (_, envelope) = world.answer(id).await;
+    assert_eq!(
+        String::from_utf8_lossy(&envelope.body),
+        format!("{EVENT}{END}")
+    );
+    running.stop().await.unwrap();
+
+    // If it never comes, the window closes all the same.
+    let (executor, mut feeds) = fed("application/json");
+    let running = start(&world, executor, Duration::from_millis(300));
+    let id = watch_with(&world, query);
+    let feed = feeds.recv().await.unwrap();
+    feed.send(Ok(EVENT.into())).unwrap();
+    assert_eq!(world.answer(id).await.1.body[..], *EVENT.as_bytes());
     running.stop().await.unwrap();
 }
 
