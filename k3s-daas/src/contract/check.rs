@@ -8,7 +8,7 @@ use crate::types::{
     Address, AdminCapId, ClusterId, ClusterPolicy, Digest, ExecutorId, HexBytes, MIST_PER_SUI,
     TokenId,
 };
-use crate::wire::to_bcs;
+use crate::wire::{AnswerMessage, to_bcs};
 
 /// The bounds of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +170,13 @@ pub(super) fn deposit(
         .checked_add(amount)
         .ok_or(Code::LimitExceeded)?;
     Ok(bonded.saturating_add(amount))
+}
+
+/// Whether an answer says what may be recorded: a status of 200 to 599, a hash of 32 bytes, a length of 1 byte to 256 MiB.
+pub(super) fn is_outcome(answer: &AnswerMessage) -> bool {
+    (200..=599).contains(&answer.status)
+        && answer.envelope_hash.len() == 32
+        && (1..=Bound::ENVELOPE_BYTES).contains(&answer.envelope_len)
 }
 
 /// Stake that leaves the bond: 32, 7, 33.

@@ -717,12 +717,16 @@ impl Generator {
             time_ms: self.w.now,
         };
         let mut second = first.clone();
-        match self.rng.below(6) {
+        match self.rng.below(10) {
             0 => second.status = 201,
             1 => second.envelope_len = 6,
             2 => second.time_ms = second.time_ms.wrapping_add(1),
             3 => second.sealed_hash = HexBytes(vec![2; 32]),
             4 => second.epoch = 1,
+            5 => second.status = 600,
+            6 => first.status = 199,
+            7 => second.envelope_len = 0,
+            8 => drop(first.envelope_hash.0.pop()),
             _ => first.digest = Digest::ZERO,
         }
         let sign = |message: AnswerMessage| {
