@@ -615,7 +615,12 @@ impl Generator {
             rules.remove(index);
         }
         if self.rng.chance(3) {
-            rules[0].resource_names = vec!["x".repeat(32_768)];
+            // Too long, or too much to look at.
+            if self.rng.chance(50) {
+                rules[0].resource_names = vec!["x".repeat(32_768)];
+            } else {
+                rules[0].non_resource_urls = vec![String::new(); 256];
+            }
         }
         rules
     }
