@@ -128,7 +128,7 @@ public fun withdraw_executor_stake(
 /// - `EWrongVersion`: the cluster is of another version;
 /// - `EExecutorNotEligible`: the executor is of another cluster;
 /// - `ENotEquivocation`: the executor is slashed already; the answers are not to one request, digest and epoch, or have the same
-///   outcome; a signature is not valid;
+///   outcome, or one that no ledger records (`EMalformedResponse`); a signature is not valid;
 /// - `ELimitExceeded`: more MIST than 64 bits hold.
 public fun slash_equivocation(
     cluster: &mut Cluster,
@@ -143,6 +143,9 @@ public fun slash_equivocation(
     errors::require(!executor.slashed, errors::not_equivocation!());
     errors::require(first.is_same_assignment(&second), errors::not_equivocation!());
     errors::require(!first.is_same_outcome(&second), errors::not_equivocation!());
+    // What `store_k8s_response` would never take is no answer, so it contradicts none.
+    errors::require(first.answer_message().is_outcome(), errors::not_equivocation!());
+    errors::require(second.answer_message().is_outcome(), errors::not_equivocation!());
     errors::require(executor.has_signed(cluster, token, &first), errors::not_equivocation!());
     errors::require(executor.has_signed(cluster, token, &second), errors::not_equivocation!());
     let taken = executor.stake.total();

@@ -20,8 +20,6 @@ use sui::clock::Clock;
 
 /// Claims of a request.
 const MAX_CLAIMS: u8 = 2;
-/// Bytes of a response envelope: 256 MiB.
-const MAX_ENVELOPE_BYTES: u64 = 268_435_456;
 /// Bytes sealed inline.
 const MAX_SEALED_BYTES: u64 = 16_000;
 /// Requests pruned in one call.
@@ -456,10 +454,7 @@ public fun store_k8s_response(
         time_ms,
     );
     held::verify(cluster, token, intent::answer!(), message, entry, &signature);
-    errors::require(status >= 200 && status <= 599, errors::malformed_response!());
-    errors::require(envelope_hash.length() == 32, errors::malformed_response!());
-    errors::require(envelope_len > 0, errors::malformed_response!());
-    errors::require(envelope_len <= MAX_ENVELOPE_BYTES, errors::malformed_response!());
+    errors::require(message.is_outcome(), errors::malformed_response!());
     errors::require(sealed.length() <= MAX_SEALED_BYTES, errors::malformed_response!());
     let may_seal = sealed.is_empty() || request.has_reply_key();
     errors::require(may_seal, errors::malformed_response!());

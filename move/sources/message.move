@@ -16,6 +16,8 @@ const SEALED: u8 = 3;
 
 /// A query in the clear is no longer, so a hashed one is not either.
 const MAX_QUERY_BYTES: u64 = 8_192;
+/// Bytes of a response envelope: 256 MiB.
+const MAX_ENVELOPE_BYTES: u64 = 268_435_456;
 
 // === Structs ===
 
@@ -252,6 +254,12 @@ public(package) fun deadline_ms(self: &RequestMessage): u64 { self.deadline_ms }
 public(package) fun credential_id(self: &RequestMessage): &vector<u8> { &self.credential_id }
 
 public(package) fun sealed_hash(self: &AnswerMessage): &vector<u8> { &self.sealed_hash }
+
+/// Whether an answer says what may be recorded: a status of 200 to 599, a hash of 32 bytes, a length of 1 byte to 256 MiB.
+public(package) fun is_outcome(self: &AnswerMessage): bool {
+    self.status >= 200 && self.status <= 599 && self.envelope_hash.length() == 32 &&
+        self.envelope_len > 0 && self.envelope_len <= MAX_ENVELOPE_BYTES
+}
 
 public(package) fun answer_message(self: &SignedAnswer): &AnswerMessage { &self.message }
 

@@ -20,15 +20,24 @@ const EQUALS: u8 = 0x3d;
 const PLUS: u8 = 0x2b;
 const SPACE: u8 = 0x20;
 
+/// `watch`: no parameter with a shorter key matters.
+const MIN_PARAMETER_BYTES: u64 = 5;
+/// `=` and the longest value that matters, `metadata.name=` and a name, all of it in escapes.
+const MAX_VALUE_BYTES: u64 = 1 + 3 * (14 + MAX_NAME_BYTES);
+
+/// Of each byte what it is in a query: a hex digit of an escape; else plain, standing as it is within a parameter (`pchar`, `/`
+/// and `?`, but not `;` and `&`); or neither.
+const QUERY_KINDS: vector<u8> =
+    x"02020202020202020202020202020202020202020202020202020202020202020201020201020201010101010101010100000000000000000000010202010201010000000000000101010101010101010101010101010101010101020202020102010101010101010101010101010101010101010101010101010102020201020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202";
+const HEX_DIGIT: u8 = 0;
+const PLAIN: u8 = 1;
+
 // Sets of bytes, as bits: one shift asks for a byte where ranges would take ten comparisons.
 
 /// RFC 3986 `pchar` without escapes: what may stand in a segment of a path as it is.
 const PCHARS: u256 = 0x47fffffe87ffffff2fff7fd200000000;
 /// What stands escaped in no path: `pchar`, `/`, `%`, `.` and control bytes.
 const NEVER_ESCAPED: u256 = 0xc7fffffe87ffffff2ffffff2ffffffff;
-/// What stands in a query as it is and separates nothing: `pchar`, `/` and `?`, but not `;`, `&`,
-/// `=` and `+`.
-const QUERY_CHARS: u256 = 0x47fffffe87ffffff87fff79200000000;
 /// What a name of a Kubernetes object has: `a-z`, `0-9`, `.` and `-`.
 const NAME_CHARS: u256 = 0x7fffffe0000000003ff600000000000;
 
@@ -281,6 +290,9 @@ fun read_segment(
 
 /// Checks the form of the whole query and takes out the two parameters that matter, decoded; false if it
 /// is malformed or one of them repeats.
+///
+/// Whoever may submit decides how long a query is and what stands in it, so each byte costs little: what is
+/// nothing but itself takes one look into a table, and a key is compared only as far as it is the one.
 fun read_query(
     query: &vector<u8>,
     watch: &mut Option<vector<u8>>,
@@ -288,47 +300,77 @@ fun read_query(
 ): bool {
     let length = query.length();
     if (length > MAX_QUERY_BYTES) return false;
+    // With an `&` at the end, and a byte that is none after it, no look at the next byte asks whether there is one.
+    let mut query = *query;
+    query.push_back(AMPERSAND);
+    query.push_back(SPACE);
+    let kinds = QUERY_KINDS;
+    let mut begin = 0;
     let mut at = 0;
     while (at < length) {
-        // A parameter up to the next `&`; its key ends at its first `=`.
-        let begin = at;
-        let mut key_end = length;
-        let mut is_key = true;
-        while (at < length) {
-            let byte = query[at];
-            if ((QUERY_CHARS >> byte) & 1 == 1 || byte == PLUS) {
-                at = at + 1;
-            } else if (byte == AMPERSAND) {
-                break
-            } else if (byte == EQUALS) {
-                if (is_key) key_end = at;
-                is_key = false;
-                at = at + 1;
-            } else {
-                if (byte != PERCENT || !is_escape(query, at)) return false;
-                at = at + 3;
+        while (kinds[query[at] as u64] <= PLAIN) at = at + 1;
+        let byte = query[at];
+        if (byte == AMPERSAND) {
+            // A parameter ends; a shorter one has neither key. Between two `&` is nothing.
+            if (at >= begin + MIN_PARAMETER_BYTES) {
+                if (!read_parameter(&query, begin, at, watch, field_selector)) return false;
             };
-        };
-        let end = at;
-        if (is_key) key_end = end;
-        let key = unescape(query, begin, key_end, SPACE);
-        let is_kept = if (key == b"watch") {
-            keep(watch, query, key_end, end)
-        } else if (key == b"fieldSelector") {
-            keep(field_selector, query, key_end, end)
+            at = at + 1;
+            while (query[at] == AMPERSAND) at = at + 1;
+            begin = at;
         } else {
-            true
+            let is_escape =
+                byte == PERCENT && kinds[query[at + 1] as u64] == HEX_DIGIT &&
+                kinds[query[at + 2] as u64] == HEX_DIGIT;
+            if (!is_escape) return false;
+            at = at + 3;
         };
-        if (!is_kept) return false;
-        at = at + 1;
     };
+    // The last parameter, if its end was not met.
+    begin >= length || read_parameter(&query, begin, length, watch, field_selector)
+}
+
+/// Takes out the parameter of `query` in `begin..end` if it is one of those that matter; false if that one repeats. Its
+/// form was checked, and an `&` follows it.
+fun read_parameter(
+    query: &vector<u8>,
+    begin: u64,
+    end: u64,
+    watch: &mut Option<vector<u8>>,
+    field_selector: &mut Option<vector<u8>>,
+): bool {
+    let key_end = skip_key(query, begin, &b"watch");
+    if (key_end > begin) return keep(watch, query, key_end, end);
+    let key_end = skip_key(query, begin, &b"fieldSelector");
+    if (key_end > begin) return keep(field_selector, query, key_end, end);
     true
 }
 
-/// Fills `slot` with the value after the `=` at `key_end`, if there is one; false if it is full.
+/// Where the key of the parameter at `begin` ends if, decoded, it is `key`; else `begin`. Neither `&`, `=` nor `+` stands in `key`.
+fun skip_key(query: &vector<u8>, begin: u64, key: &vector<u8>): u64 {
+    let length = key.length();
+    let mut at = begin;
+    let mut index = 0;
+    while (index < length) {
+        let byte = query[at];
+        if (byte == key[index]) {
+            at = at + 1;
+        } else {
+            if (byte != PERCENT || escaped(query, at) != key[index]) return begin;
+            at = at + 3;
+        };
+        index = index + 1;
+    };
+    if (query[at] == EQUALS || query[at] == AMPERSAND) at else begin
+}
+
+/// Fills `slot` with the value after the `=` at `key_end`, if there is one; false if it is full. A value too long to
+/// be one of those that matter counts as an empty one, which is none of them either.
 fun keep(slot: &mut Option<vector<u8>>, query: &vector<u8>, key_end: u64, end: u64): bool {
     if (slot.is_some()) return false;
-    slot.fill(if (key_end == end) vector[] else unescape(query, key_end + 1, end, SPACE));
+    let is_short = key_end < end && end - key_end <= MAX_VALUE_BYTES;
+    slot.fill(if (is_short) unescape(query, key_end + 1, end, SPACE)
+    else vector[]);
     true
 }
 

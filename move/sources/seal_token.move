@@ -30,6 +30,8 @@ use sui::bcs;
 
 /// Bytes of BCS of all rules together.
 const MAX_RULES_BYTES: u64 = 32_768;
+/// Rules and the entries of their lists, as `policy::entries` counts them.
+const MAX_RULE_ENTRIES: u64 = 2_048;
 const MAX_GROUPS: u64 = 32;
 const MAX_DELEGATES: u64 = 32;
 const MAX_SESSION_KEYS: u64 = 64;
@@ -230,7 +232,7 @@ public fun withdraw_stake(token: &mut SealToken, clock: &Clock, ctx: &mut TxCont
 /// Aborts:
 /// - `EWrongVersion`: the cluster is of another version;
 /// - `ENotAdmin`: the capability is another cluster's;
-/// - `ELimitExceeded`: rules of more than 32,768 bytes, more than 32 groups or 32 delegates;
+/// - `ELimitExceeded`: rules of more than 32,768 bytes or 2,048 entries, more than 32 groups or 32 delegates;
 /// - `EInvalidPolicy`: a group is empty, longer than 253 bytes, not visible ASCII, or `system:*`;
 /// - `EInvalidExpiry`: the token expires before it begins or is expired already, or a delegate is expired already;
 /// - `EInvalidKey`: the owner needs no delegate of itself;
@@ -316,7 +318,7 @@ public fun revoke_token(cluster: &Cluster, cap: &ClusterAdminCap, token: &mut Se
 /// - `EWrongVersion`: the cluster or the token is of another version;
 /// - `ENotAdmin`: the capability is another cluster's;
 /// - `EInvalidSealToken`: the token is of another cluster, or revoked;
-/// - `ELimitExceeded`: the rules have more than 32,768 bytes.
+/// - `ELimitExceeded`: the rules have more than 32,768 bytes or 2,048 entries.
 public fun set_rules(
     cluster: &Cluster,
     cap: &ClusterAdminCap,
@@ -415,10 +417,10 @@ public(package) fun prune(token: &mut SealToken, request_id: vector<u8>) {
 
 // === Private functions ===
 
-/// Aborts with `ELimitExceeded` if the rules are too long.
+/// Aborts with `ELimitExceeded` if the rules are too long or too many.
 fun check_rules(rules: &vector<PolicyRule>) {
-    let fits = policy::bcs_length(rules) <= MAX_RULES_BYTES;
-    errors::require(fits, errors::limit_exceeded!());
+    errors::require(policy::bcs_length(rules) <= MAX_RULES_BYTES, errors::limit_exceeded!());
+    errors::require(policy::entries(rules) <= MAX_RULE_ENTRIES, errors::limit_exceeded!());
 }
 
 /// Aborts with `ENotOwner` if the sender does not own the token.

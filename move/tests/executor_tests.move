@@ -462,6 +462,84 @@ fun the_same_answer_sealed_is_none() {
     })
 }
 
+#[test]
+fun the_furthest_outcomes_contradict_each_other() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::lowest_status(), fixtures::highest_status());
+        assert!(executor.is_slashed_for_testing());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_first_answer_below_200_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::low_status(), fixtures::not_found());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_second_answer_below_200_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::not_found(), fixtures::low_status());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_first_answer_above_599_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::high_status(), fixtures::not_found());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_second_answer_above_599_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::not_found(), fixtures::high_status());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_first_answer_of_short_hash_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::short_hash(), fixtures::not_found());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_second_answer_of_short_hash_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::not_found(), fixtures::short_hash());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_first_answer_of_no_length_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::no_length(), fixtures::not_found());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_second_answer_of_no_length_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::not_found(), fixtures::no_length());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_first_answer_too_long_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::too_long(), fixtures::not_found());
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
+fun a_second_answer_too_long_is_none() {
+    world::in_world!(|cluster, _, _, executor, _| {
+        slash_by(cluster, executor, fixtures::not_found(), fixtures::too_long());
+    })
+}
+
 #[test, expected_failure(abort_code = ::k3s_daas::errors::ENotEquivocation)]
 fun the_first_answer_is_signed() {
     world::in_world!(|cluster, _, _, executor, _| {

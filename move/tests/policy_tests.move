@@ -368,6 +368,27 @@ fun rules_are_measured_in_bcs() {
     assert_eq!(policy::bcs_length(&vector[rule, rule]), 1 + 2 * 29);
 }
 
+#[test]
+fun what_the_bound_of_entries_counts() {
+    assert_eq!(policy::entries(&vector[]), 0);
+    let none = vector[];
+    let one = vector[b"".to_string()];
+    let empty = policy::new_rule(none, none, none, none, none, none);
+    assert_eq!(policy::entries(&vector[empty]), 2);
+    assert_eq!(policy::entries(&vector[empty, empty, empty]), 6);
+    vector[
+        policy::new_rule(one, none, none, none, none, none),
+        policy::new_rule(none, one, none, none, none, none),
+        policy::new_rule(none, none, one, none, none, none),
+        policy::new_rule(none, none, none, one, none, none),
+        policy::new_rule(none, none, none, none, none, one),
+    ].do!(|rule| assert_eq!(policy::entries(&vector[empty, rule]), 5));
+    let url = policy::new_rule(none, none, none, none, one, none);
+    assert_eq!(policy::entries(&vector[empty, url]), 12);
+    let full = policy::new_rule(one, one, one, one, one, one);
+    assert_eq!(policy::entries(&vector[full, full]), 30);
+}
+
 // === Helpers ===
 
 fun check(rule: PolicyRule, allowed: vector<vector<u8>>, refused: vector<vector<u8>>) {

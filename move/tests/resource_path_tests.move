@@ -186,6 +186,20 @@ fun the_bounds_of_path_and_query() {
     assert!(is_malformed_get(b"/x", vector::tabulate!(8_193, |_| 0x61)));
 }
 
+/// Whatever a query consists of, its last byte counts: a `;` there is malformed, nothing there is not.
+#[test]
+fun the_last_byte_of_a_long_query() {
+    vector[b"a", b"&", b"=", b"a=&", b"%26", b"watcx&", b"fieldSelectox&", b"%77%61%74%63x&"].do!(
+        |part| {
+            let mut query = b"";
+            while (query.length() + part.length() < 1_024) query.append(part);
+            assert!(!is_malformed_get(b"/x", query));
+            query.push_back(0x3b);
+            assert!(is_malformed_get(b"/x", query));
+        },
+    )
+}
+
 #[test]
 fun legacy_prefixes() {
     vector[

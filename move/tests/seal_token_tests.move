@@ -76,6 +76,29 @@ fun rules_are_bounded() {
     })
 }
 
+#[test]
+fun rules_of_as_many_entries_as_there_may_be() {
+    world::with_token!(|cluster, cap, token, clock| {
+        issue(cluster, cap, rules_counting(2_048), vector[], vector[], clock);
+        seal_token::set_rules(cluster, cap, token, rules_counting(2_048));
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ELimitExceeded)]
+fun entries_of_rules_are_bounded() {
+    world::with_token!(|cluster, cap, _, clock| {
+        issue(cluster, cap, rules_counting(2_049), vector[], vector[], clock);
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ELimitExceeded)]
+fun rules_without_entries_are_bounded() {
+    world::with_token!(|cluster, cap, _, clock| {
+        let empty = policy::new_rule(vector[], vector[], vector[], vector[], vector[], vector[]);
+        issue(cluster, cap, vector::tabulate!(1_025, |_| empty), vector[], vector[], clock);
+    })
+}
+
 #[test, expected_failure(abort_code = ::k3s_daas::errors::ELimitExceeded)]
 fun groups_are_bounded() {
     world::with_token!(|cluster, cap, _, clock| {
@@ -285,6 +308,13 @@ fun rules_of_a_revoked_token_stay() {
 fun set_rules_is_bounded() {
     world::with_token!(|cluster, cap, token, _| {
         seal_token::set_rules(cluster, cap, token, rules_of(32_769));
+    })
+}
+
+#[test, expected_failure(abort_code = ::k3s_daas::errors::ELimitExceeded)]
+fun set_rules_bounds_their_entries() {
+    world::with_token!(|cluster, cap, token, _| {
+        seal_token::set_rules(cluster, cap, token, rules_counting(2_049));
     })
 }
 
@@ -705,6 +735,12 @@ fun rules_of(bytes: u64): vector<PolicyRule> {
     let rule = policy::new_rule(vector[verb], vector[], vector[], vector[], vector[], vector[]);
     assert_eq!(sui::bcs::to_bytes(&vector[rule]).length(), bytes);
     vector[rule]
+}
+
+/// A rule that counts for `entries`, itself for two.
+fun rules_counting(entries: u64): vector<PolicyRule> {
+    let names = vector::tabulate!(entries - 2, |_| b"".to_string());
+    vector[policy::new_rule(vector[], vector[], vector[], names, vector[], vector[])]
 }
 
 fun groups(count: u64): vector<vector<u8>> {

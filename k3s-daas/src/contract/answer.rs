@@ -1,7 +1,7 @@
 //! What executors do with a request: claim it, release it, answer it; and what is left of it: prune.
 
 use super::apply::{Abort, Context, Effects};
-use super::check::{Bound, assign, require};
+use super::check::{Bound, assign, is_outcome, require};
 use super::request::lease_ends_ms;
 use super::state::{Cluster, ExecutorEntry, Request, SealToken, State, VERSION};
 use super::{Code, Outcome};
@@ -158,9 +158,7 @@ pub(super) fn store(
         entry,
         answer.signature,
     )?;
-    let is_formed = (200..=599).contains(&answer.status)
-        && answer.envelope_hash.len() == 32
-        && (1..=Bound::ENVELOPE_BYTES).contains(&answer.envelope_len)
+    let is_formed = is_outcome(&message)
         && answer.sealed.len() <= Bound::SEALED_BYTES
         && (answer.sealed.is_empty() || request.has_reply_key);
     require(is_formed, Code::MalformedResponse)?;

@@ -6,9 +6,9 @@ use super::state::{Cluster, ExecutorEntry, ExecutorState, SealToken, State, VERS
 use crate::crypto::{PublicKey, blake2b256};
 use crate::types::{
     Address, AdminCapId, ClusterId, ClusterPolicy, Digest, ExecutorId, HexBytes, MIST_PER_SUI,
-    TokenId,
+    PolicyRule, TokenId,
 };
-use crate::wire::to_bcs;
+use crate::wire::{AnswerMessage, to_bcs};
 
 /// The bounds of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,9 @@ pub struct Bound;
 impl Bound {
     /// Bytes of BCS of all rules of a token together.
     pub const RULES_BYTES: usize = 32_768;
+    /// What a check of a token's rules may have to look at: each entry of a list counts for one, a rule itself for two, one of its
+    /// URLs for eight, about as they cost on chain.
+    pub const RULE_ENTRIES: usize = 2_048;
     /// Delegates of a token.
     pub const DELEGATES: usize = 32;
     /// Session keys of a token.
@@ -172,6 +175,13 @@ pub(super) fn deposit(
     Ok(bonded.saturating_add(amount))
 }
 
+/// Whether an answer says what may be recorded: a status of 200 to 599, a hash of 32 bytes, a length of 1 byte to 256 MiB.
+pub(super) fn is_outcome(answer: &AnswerMessage) -> bool {
+    (200..=599).contains(&answer.status)
+        && answer.envelope_hash.len() == 32
+        && (1..=Bound::ENVELOPE_BYTES).contains(&answer.envelope_len)
+}
+
 /// Stake that leaves the bond: 32, 7, 33.
 pub(super) fn unbonding(amount: u64, bonded: u64, unbondings: usize) -> Result<(), Code> {
     require(amount > 0, Code::ZeroAmount)?;
@@ -211,10 +221,21 @@ pub(super) fn policy(policy: &ClusterPolicy) -> Result<(), Code> {
     require(holds, Code::InvalidPolicy)
 }
 
-/// The bound of a token's rules: 33.
-pub(super) fn rules(rules: &[crate::types::PolicyRule]) -> Result<(), Code> {
+/// The bounds of a token's rules: 33.
+pub(super) fn rules(rules: &[PolicyRule]) -> Result<(), Code> {
+    let entries: usize = rules.iter().map(entries).sum();
     require(
-        to_bcs(rules).len() <= Bound::RULES_BYTES,
+        to_bcs(rules).len() <= Bound::RULES_BYTES && entries <= Bound::RULE_ENTRIES,
         Code::LimitExceeded,
     )
+}
+
+/// What a rule counts for.
+fn entries(rule: &PolicyRule) -> usize {
+    2 + rule.verbs.len()
+        + rule.api_groups.len()
+        + rule.resources.len()
+        + rule.resource_names.len()
+        + rule.namespaces.len()
+        + 8 * rule.non_resource_urls.len()
 }

@@ -276,7 +276,8 @@ pub(super) fn withdraw(
     .paying(executor.operator, amount))
 }
 
-/// 1, 23 (of another cluster), 46 (slashed already; not one request, digest and epoch; the same outcome; a bad signature), 33 (more MIST than there can be).
+/// 1, 23 (of another cluster), 46 (slashed already; not one request, digest and epoch; the same outcome, or one that is never
+/// recorded; a bad signature), 33 (more MIST than there can be).
 ///
 /// The request itself need not be known any more.
 pub(super) fn slash(
@@ -296,8 +297,10 @@ pub(super) fn slash(
         && first.digest == second.digest
         && first.epoch == second.epoch;
     let differs = first.outcome() != second.outcome();
+    // What `store` would never take is no answer, so it contradicts none.
+    let are_answers = check::is_outcome(first) && check::is_outcome(second);
     require(
-        !executor.slashed && is_one && differs,
+        !executor.slashed && is_one && differs && are_answers,
         Code::NotEquivocation,
     )?;
     let deployment = Deployment {

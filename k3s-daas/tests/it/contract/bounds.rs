@@ -1,7 +1,7 @@
 //! Everything that is bounded, at its bound and over it.
 
 use k3s_daas::contract::{Call, Code};
-use k3s_daas::types::{Address, ByteString, ClusterPolicy, HexBytes};
+use k3s_daas::types::{Address, ByteString, ClusterPolicy, HexBytes, PolicyRule};
 use k3s_daas::wire::Delegate;
 
 use super::admin::{issuing, rules_of};
@@ -124,6 +124,55 @@ fn rules_up_to_32_768_bytes() {
         assert_eq!(w.code(w.admin, &call), expected);
     }
     assert_eq!(w.token().rules, rules_of(32_768));
+}
+
+/// Each entry counts for one, a rule itself for two, a URL for eight.
+#[test]
+fn rules_up_to_2_048_entries() {
+    type Lists = [usize; 6];
+    let rule = |[verbs, groups, resources, names, urls, namespaces]: Lists| PolicyRule {
+        verbs: vec![String::new(); verbs],
+        api_groups: vec![String::new(); groups],
+        resources: vec![String::new(); resources],
+        resource_names: vec![String::new(); names],
+        non_resource_urls: vec![String::new(); urls],
+        namespaces: vec![String::new(); namespaces],
+    };
+    let cases: Vec<(bool, Vec<PolicyRule>)> = vec![
+        (true, vec![rule([2_046, 0, 0, 0, 0, 0])]),
+        (false, vec![rule([2_047, 0, 0, 0, 0, 0])]),
+        (true, vec![rule([0, 2_046, 0, 0, 0, 0])]),
+        (false, vec![rule([0, 2_047, 0, 0, 0, 0])]),
+        (true, vec![rule([0, 0, 2_046, 0, 0, 0])]),
+        (false, vec![rule([0, 0, 2_047, 0, 0, 0])]),
+        (true, vec![rule([0, 0, 0, 2_046, 0, 0])]),
+        (false, vec![rule([0, 0, 0, 2_047, 0, 0])]),
+        (true, vec![rule([0, 0, 0, 0, 0, 2_046])]),
+        (false, vec![rule([0, 0, 0, 0, 0, 2_047])]),
+        (true, vec![rule([0, 0, 0, 0, 255, 6])]),
+        (false, vec![rule([0, 0, 0, 0, 255, 7])]),
+        (false, vec![rule([0, 0, 0, 0, 256, 0])]),
+        (true, vec![rule([0; 6]); 1_024]),
+        (false, vec![rule([0; 6]); 1_025]),
+        (true, vec![rule([1; 6]); 136]),
+        (false, vec![rule([1; 6]); 137]),
+    ];
+    for (n, (passes, rules)) in cases.into_iter().enumerate() {
+        let mut w = World::new();
+        let expected = (!passes).then_some(Code::LimitExceeded);
+        let mut issue = issuing(&w);
+        if let Call::IssueToken { rules: r, .. } = &mut issue {
+            r.clone_from(&rules);
+        }
+        assert_eq!(w.code(w.admin, &issue), expected, "{n}");
+        let set = Call::SetRules {
+            cap: w.cap,
+            cluster: w.cluster,
+            token: w.token,
+            rules,
+        };
+        assert_eq!(w.code(w.admin, &set), expected, "{n}");
+    }
 }
 
 #[test]

@@ -23,6 +23,12 @@ fn answer(status: u16) -> AnswerMessage {
     }
 }
 
+fn with(edit: fn(&mut AnswerMessage)) -> AnswerMessage {
+    let mut message = answer(200);
+    edit(&mut message);
+    message
+}
+
 fn slash(w: &World, first: SignedAnswer, second: SignedAnswer) -> Call {
     Call::SlashEquivocation {
         cluster: w.cluster,
@@ -293,6 +299,37 @@ fn each_part_of_an_outcome_makes_a_difference() {
             w.signed_answer(0, other),
         );
         w.ok(w.stranger, call);
+    }
+}
+
+/// What no ledger would record is no answer, so whoever signed it contradicts nothing.
+#[test]
+fn an_answer_that_is_never_recorded_is_no_evidence() {
+    const MOST: u64 = 256 * 1_024 * 1_024;
+    let cases: [(bool, AnswerMessage); 10] = [
+        (false, with(|m| m.status = 199)),
+        (true, with(|m| m.status = 201)),
+        (true, with(|m| m.status = 599)),
+        (false, with(|m| m.status = 600)),
+        (false, with(|m| m.envelope_hash.0.truncate(31))),
+        (false, with(|m| m.envelope_hash.0.push(2))),
+        (false, with(|m| m.envelope_len = 0)),
+        (true, with(|m| m.envelope_len = 1)),
+        (true, with(|m| m.envelope_len = MOST)),
+        (false, with(|m| m.envelope_len = MOST + 1)),
+    ];
+    for (is_answer, other) in cases {
+        for is_first in [true, false] {
+            let mut w = World::new();
+            let (mut first, mut second) = (answer(200), other.clone());
+            if is_first {
+                std::mem::swap(&mut first, &mut second);
+            }
+            let call = slash(&w, w.signed_answer(0, first), w.signed_answer(0, second));
+            let code = (!is_answer).then_some(Code::NotEquivocation);
+            assert_eq!(w.code(w.stranger, &call), code, "{other:?} {is_first}");
+            assert_eq!(w.executor(0).slashed, is_answer);
+        }
     }
 }
 

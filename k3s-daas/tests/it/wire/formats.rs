@@ -335,8 +335,9 @@ fn every_code_is_documented() {
 
 #[test]
 fn bounds_are_documented_with_their_values() {
-    let bounds: [(&str, u64); 15] = [
+    let bounds: [(&str, u64); 16] = [
         ("rules", Bound::RULES_BYTES as u64),
+        ("rule entries", Bound::RULE_ENTRIES as u64),
         ("delegates", Bound::DELEGATES as u64),
         ("session keys", Bound::SESSION_KEYS as u64),
         ("groups", Bound::GROUPS as u64),

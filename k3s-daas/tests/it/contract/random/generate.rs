@@ -615,7 +615,12 @@ impl Generator {
             rules.remove(index);
         }
         if self.rng.chance(3) {
-            rules[0].resource_names = vec!["x".repeat(32_768)];
+            // Too long, or too much to look at.
+            if self.rng.chance(50) {
+                rules[0].resource_names = vec!["x".repeat(32_768)];
+            } else {
+                rules[0].non_resource_urls = vec![String::new(); 256];
+            }
         }
         rules
     }
@@ -717,12 +722,16 @@ impl Generator {
             time_ms: self.w.now,
         };
         let mut second = first.clone();
-        match self.rng.below(6) {
+        match self.rng.below(10) {
             0 => second.status = 201,
             1 => second.envelope_len = 6,
             2 => second.time_ms = second.time_ms.wrapping_add(1),
             3 => second.sealed_hash = HexBytes(vec![2; 32]),
             4 => second.epoch = 1,
+            5 => second.status = 600,
+            6 => first.status = 199,
+            7 => second.envelope_len = 0,
+            8 => drop(first.envelope_hash.0.pop()),
             _ => first.digest = Digest::ZERO,
         }
         let sign = |message: AnswerMessage| {
