@@ -37,6 +37,10 @@ bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes AP
 kubectl: ## The kubectl binaries that the tests use.
 	node ci/kubectl.mjs "$(DAAS_TEST_KUBECTL_DIR)"
 
+.PHONY: cluster
+cluster: ## The real control plane that the tests use; needs Go. Ten minutes when nothing is built yet.
+	ci/cluster.sh
+
 .PHONY: move
 move: ## The Move package: format, lints, tests on the real VM, the Rust tests' fixtures, artifact.
 	node ci/move.mjs format --check

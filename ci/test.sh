@@ -47,7 +47,16 @@ missing() {
 
 suite kubectl node ci/kubectl.mjs "$DAAS_TEST_KUBECTL_DIR"
 suite lint ci/lint.sh
-suite test cargo test --workspace --all-features --no-fail-fast
+# Tests on a real control plane have `real_cluster` in their names.
+if command -v go >/dev/null; then
+    DAAS_TEST_CLUSTER_DIR=$(ci/cluster.sh --path)
+    export DAAS_TEST_CLUSTER_DIR
+    suite cluster ci/cluster.sh
+    suite test cargo test --workspace --all-features --no-fail-fast
+else
+    missing cluster go
+    suite test cargo test --workspace --all-features --no-fail-fast -- --skip real_cluster
+fi
 suite demo ci/demo.sh
 suite move make --no-print-directory move
 suite twin make --no-print-directory twin

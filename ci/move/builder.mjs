@@ -47,12 +47,13 @@ export function packageFiles({ root = PACKAGE, tests = true, added = [] } = {}) 
   return files;
 }
 
-/** `files` without the test modules that have no test whose full name is wanted; helpers stay. */
+/** `files` without the test modules that have no test whose full name is wanted; what others may use stays. */
 export function onlyTests(files, isWanted) {
   const stays = ([path, text]) => {
     const tests = [...text.matchAll(/^#\[(?:test|random_test)\b[^\n]*\n(?:[^\n]*\n)*?fun (\w+)/gm)];
     const module = /^module (\S+);/m.exec(text)?.[1];
-    return !path.startsWith("tests/") || tests.length === 0 || tests.some(([, name]) => isWanted(`${module}::${name}`));
+    const isUsed = /^public (macro )?fun /m.test(text);
+    return !path.startsWith("tests/") || isUsed || tests.length === 0 || tests.some(([, name]) => isWanted(`${module}::${name}`));
   };
   return Object.fromEntries(Object.entries(files).filter(stays));
 }

@@ -49,6 +49,8 @@ async function main(args) {
     .flatMap((path) => mutantsOf(path, files[path]))
     .filter((mutant) => (!kind || mutant.kind === kind) && (!line || mutant.line === Number(line)));
 
+  if (mutants.length === 0) throw new Error("there is no such mutant");
+
   const begin = Date.now();
   const queue = [...mutants.keys()];
   let done = 0;
@@ -58,6 +60,7 @@ async function main(args) {
       for (let index = queue.shift(); index !== undefined; index = queue.shift()) {
         const mutant = mutants[index];
         mutant.outcome = await runner.judge(mutant);
+        if (mutant.outcome.startsWith("broken")) throw new Error(mutant.outcome);
         done += 1;
         if (process.env.VERBOSE) console.log(`${((Date.now() - begin) / 1000).toFixed(0)} s ${mutant.outcome} ${describe(mutant)}`);
         if (mutant.outcome === "survived") console.log(`[${done}/${mutants.length}] survived ${describe(mutant)}`);
@@ -251,12 +254,20 @@ class Runner {
 function serve() {
   const own = { ...packageFiles(), ...fixtures() };
   const wide = onlyHelpers({ ...packageFiles(), ...corpora() });
+  const closes = new Map();
   parentPort.on("message", async ({ path, begin, end, now }) => {
     const source = own[path];
     const mutated = source.slice(0, begin) + now + source.slice(end);
     const module = /(\w+)\.move$/.exec(path)[1];
-    const modules = TESTED_IN[module] ?? [`${module}_tests`];
-    const close = onlyTests(own, (name) => modules.some((one) => name.includes(`::${one}::`)));
+    if (!closes.has(module)) {
+      const modules = TESTED_IN[module] ?? [`${module}_tests`];
+      const close = onlyTests(own, (name) => modules.some((one) => name.includes(`::${one}::`)));
+      // What is red or does not compile without any mutant would pass for its death.
+      const broken = await whatIsWrong(close);
+      if (broken) return parentPort.postMessage(`broken without a mutant: ${modules}: ${broken}`);
+      closes.set(module, close);
+    }
+    const close = closes.get(module);
     try {
       for (const files of [close, own, wide]) {
         const { tests } = await test({ ...files, [path]: mutated });
@@ -269,6 +280,15 @@ function serve() {
       parentPort.postMessage("unviable");
     }
   });
+}
+
+async function whatIsWrong(files) {
+  try {
+    const ran = await test(files);
+    return ran.tests.length === 0 ? "there is no test" : ran.failures;
+  } catch (error) {
+    return error.message;
+  }
 }
 
 if (isMainThread) await main(process.argv.slice(2));

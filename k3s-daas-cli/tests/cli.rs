@@ -106,6 +106,34 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["dev", "--listen", "7443"], 2, "such as 127.0.0.1:7443"),
         (&["events", "--from", "yesterday"], 2, "no cursor"),
         (&["audit", "verify", "--head", "17"], 2, "no head"),
+        (&["audit", "reconcile"], 2, "--cluster-audit"),
+        (
+            &["audit", "reconcile", "--cluster-audit", "-", "-"],
+            2,
+            "standard input can be read once",
+        ),
+        (
+            &["audit", "reconcile", "--cluster-audit", "nowhere.log"],
+            4,
+            "nowhere.log cannot be read",
+        ),
+        (
+            &["audit", "reconcile", "--cluster-audit", "-"],
+            1,
+            "--audit-policy-file",
+        ),
+        (
+            &[
+                "audit",
+                "reconcile",
+                "--cluster-audit",
+                "-",
+                "--clock-skew",
+                "5",
+            ],
+            2,
+            "no span of time",
+        ),
         (&["token", "list"], 4, "there is no ledger"),
         (
             &["audit", "verify"],

@@ -3,27 +3,47 @@
 
 mod support;
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use support::certificate::{Given, write};
+use support::cluster::ControlPlane;
 use support::{DAAS, Process, Run, command, free_address, kubectls};
 
 #[test]
 fn the_setup_in_the_documentation_works() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
+    let mut cluster = command(DAAS);
+    cluster.env("HOME", directory.path());
+    cluster.args(["memory-cluster", "--listen", &free_address(), "--dir"]);
+    cluster.arg(at("cluster"));
+    let cluster = Process::start(cluster, &at("cluster.log"), "export KUBECONFIG=");
+    // It has no accounts but its administrator's.
+    let kubeconfig = at("cluster/kubeconfig");
+    set_up(directory.path(), &kubeconfig, &kubeconfig);
+    assert_eq!(cluster.stop(), 0);
+}
+
+#[test]
+fn the_setup_in_the_documentation_works_on_a_real_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = ControlPlane::start(&[]);
+    let nautilus = directory.path().join("nautilus.kubeconfig");
+    set_up(directory.path(), cluster.kubeconfig(), &nautilus);
+    let made = std::fs::metadata(&nautilus).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
+}
+
+/// Runs the document over a cluster of this administrator, with a kubeconfig of Nautilus's account that is there or made.
+fn set_up(directory: &Path, administrator: &Path, nautilus: &Path) {
+    let at = |name: &str| directory.join(name);
     let (_, kubectl) = kubectls().pop().unwrap();
     std::fs::create_dir(at("bin")).unwrap();
     symlink(kubectl, at("bin/kubectl")).unwrap();
     std::fs::create_dir(at("tls")).unwrap();
     Given::make(&at("tls"));
     write(at("passphrase"), "correct horse battery staple\n");
-    let mut cluster = command(DAAS);
-    cluster.env("HOME", directory.path());
-    cluster.args(["memory-cluster", "--listen", &free_address(), "--dir"]);
-    cluster.arg(at("cluster"));
-    let cluster = Process::start(cluster, &at("cluster.log"), "export KUBECONFIG=");
 
     // What runs in the background ends with the script.
     let script = format!(
@@ -39,14 +59,15 @@ fn the_setup_in_the_documentation_works() {
     let path = std::env::join_paths(path.into_iter().chain(std::env::split_paths(&system)));
     let mut shell = command("timeout");
     shell
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["90", "bash"])
         .arg(at("script"))
-        .env("HOME", directory.path())
+        .env("HOME", directory)
         .env("PATH", path.unwrap())
         .env("DAAS_DIR", at("daas"))
         .env("DAAS_PASSPHRASE_FILE", at("passphrase"))
-        .env("CLUSTER", at("cluster/kubeconfig"))
-        .env("NAUTILUS", at("cluster/kubeconfig"))
+        .env("CLUSTER", administrator)
+        .env("NAUTILUS", nautilus)
         .env("TLS", at("tls"))
         .env("LISTEN", &listen)
         .env("SERVER", format!("https://localhost:{port}"));
@@ -59,7 +80,6 @@ fn the_setup_in_the_documentation_works() {
     ] {
         assert!(run.out.contains(said), "{said}: {}\n{}", run.out, run.err);
     }
-    assert_eq!(cluster.stop(), 0);
 }
 
 /// What stands between ```` ```sh ```` and ```` ``` ````, all of it.

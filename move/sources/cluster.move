@@ -1,7 +1,8 @@
 /// A Kubernetes cluster: its policy, its executors, and who governs it.
 ///
-/// Every request reads the cluster and none writes it, so requests of different tokens run in parallel. Whoever holds its
-/// capability governs it; there is nothing else to govern it by.
+/// Every request reads the cluster and none writes it, so requests of different tokens run in parallel, but for those that wait
+/// for somebody who names the cluster as mutable: on Sui anybody can, of any shared object, at the cost of gas. Whoever holds
+/// its capability governs it; there is nothing else to govern it by.
 module k3s_daas::cluster;
 
 use k3s_daas::cluster_policy::ClusterPolicy;

@@ -27,7 +27,7 @@ public struct ClusterCreated has copy, drop {
     chain: address,
     /// The capability that governs it.
     admin_cap: address,
-    /// Who received the capability.
+    /// Who created it. That the capability was handed on is no event.
     admin: address,
     /// Its policy.
     policy: ClusterPolicy,

@@ -234,7 +234,7 @@ public fun withdraw_stake(token: &mut SealToken, clock: &Clock, ctx: &mut TxCont
 /// - `ENotAdmin`: the capability is another cluster's;
 /// - `ELimitExceeded`: rules of more than 32,768 bytes or 2,048 entries, more than 32 groups or 32 delegates;
 /// - `EInvalidPolicy`: a group is empty, longer than 253 bytes, not visible ASCII, or `system:*`;
-/// - `EInvalidExpiry`: the token or a delegate expires before it begins or is expired already;
+/// - `EInvalidExpiry`: the token expires before it begins or is expired already, or a delegate is expired already;
 /// - `EInvalidKey`: the owner needs no delegate of itself;
 /// - `EDuplicateKey`: a delegate is named twice.
 public fun issue_token(

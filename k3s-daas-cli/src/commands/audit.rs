@@ -1,6 +1,8 @@
 //! `daas audit`.
 
-use k3s_daas::audit::{self, Options, Report, RequestTrail};
+mod reconcile;
+
+use k3s_daas::audit::{self, BrokenLink, Options, Report, RequestTrail};
 use k3s_daas::ledger::local::Head;
 use k3s_daas::types::RequestId;
 use serde::Serialize;
@@ -38,6 +40,8 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Hold the ledger against the Kubernetes cluster's own audit log.
+    Reconcile(reconcile::Args),
 }
 
 /// Runs the command.
@@ -45,16 +49,27 @@ Examples:
 /// # Errors
 /// [`Exit::Unverified`] if anything does not hold.
 pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
-    let Command::Verify {
-        request,
-        head,
-        output,
-    } = command;
-    let app = App::new(global, *output, Flags::new())?;
+    match command {
+        Command::Verify {
+            request,
+            head,
+            output,
+        } => verify(*request, *head, *output, global),
+        Command::Reconcile(args) => reconcile::run(args, global),
+    }
+}
+
+fn verify(
+    request: Option<RequestId>,
+    head: Option<Head>,
+    output: Output,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let app = App::new(global, output, Flags::new())?;
     app.printer.progress("verifying…");
     let mut options = Options::default();
-    options.head = *head;
-    options.request = *request;
+    options.head = head;
+    options.request = request;
     let report =
         audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
     let broken = report.broken.clone();
@@ -68,12 +83,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         }
     }
     if let Some(broken) = broken {
-        return Err(Failure::new(
-            Exit::Unverified,
-            format!("the ledger is not what it was: {broken}"),
-        )
-        .with_next("keep the directory as evidence, and go on from a copy that verifies")
-        .into());
+        return Err(is_broken(&broken));
     }
     if let Some(chain) = chain {
         app.expect_chain(chain)?;
@@ -86,6 +96,13 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         .into());
     }
     Ok(())
+}
+
+fn is_broken(broken: &BrokenLink) -> anyhow::Error {
+    let what = format!("the ledger is not what it was: {broken}");
+    Failure::new(Exit::Unverified, what)
+        .with_next("keep the directory as evidence, and go on from a copy that verifies")
+        .into()
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,10 @@
 #![allow(dead_code)] // each test binary compiles this for itself and uses a part of it
 
 pub mod certificate;
+pub mod cluster;
+pub mod https;
+pub mod kubernetes;
+pub mod webhook;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -4,7 +4,10 @@
 //! signed heads, and the tables of the state. It needs nothing but the directory, changes nothing in it, and trusts
 //! nobody: what it reports is what follows from the signed calls. Against a [`Head`] held elsewhere it also finds
 //! that the whole log was replaced.
+//!
+//! [`reconcile`] holds a verified trail against what the Kubernetes cluster itself logged.
 
+mod reconcile;
 mod tables;
 mod trail;
 
@@ -26,6 +29,10 @@ use crate::ledger::{Error, Result};
 use crate::types::{ChainId, Digest, RequestId};
 use crate::wire::Event;
 
+pub use self::reconcile::{
+    ClusterLog, Counts, Finding, FindingKind, NAUTILUS_ACCOUNT, ReconcileError, ReconcileOptions,
+    Reconciliation, Window, reconcile,
+};
 pub use self::trail::{RequestTrail, Step, StepKind};
 pub use crate::ledger::local::BrokenLink;
 
@@ -104,10 +111,18 @@ pub struct Report {
 /// [`Error::NotFound`], and when the disk cannot be read. That something is wrong with the ledger is no error but
 /// [`Report::broken`].
 pub fn verify(dir: impl AsRef<Path>, options: &Options) -> Result<Report> {
-    let layout = Layout::new(dir.as_ref());
+    verify_each(dir.as_ref(), options, &mut |_, _| {})
+}
+
+/// What sees each call that holds, and the state after it.
+type Visit<'a> = dyn FnMut(&Replayed, &Replica) + 'a;
+
+/// [`verify`] that shows `visit` every call that holds, also those before one that does not.
+fn verify_each(dir: &Path, options: &Options, visit: &mut Visit<'_>) -> Result<Report> {
+    let layout = Layout::new(dir);
     let mut report = Report::default();
     let result = match expect_database(&layout) {
-        Ok(()) => walk_database(&layout, options, &mut report),
+        Ok(()) => walk_database(&layout, options, &mut report, visit),
         Err(error) => Err(error.into()),
     };
     match result {
@@ -149,10 +164,11 @@ fn walk_database(
     layout: &Layout,
     options: &Options,
     report: &mut Report,
+    visit: &mut Visit<'_>,
 ) -> std::result::Result<(), Failure> {
     let journal = Journal::open_read_only(layout)?;
     journal.begin_reading()?;
-    let result = walk(&journal, options, report);
+    let result = walk(&journal, options, report, visit);
     journal.roll_back();
     result
 }
@@ -161,6 +177,7 @@ fn walk(
     journal: &Journal,
     options: &Options,
     report: &mut Report,
+    visit: &mut Visit<'_>,
 ) -> std::result::Result<(), Failure> {
     let genesis = journal.genesis()?;
     report.chain = Some(genesis.chain());
@@ -174,6 +191,7 @@ fn walk(
     while let Some(replayed) = replay.step(&mut replica)? {
         drop(replica.state.take_touched());
         count(&replayed, &replica, options, report)?;
+        visit(&replayed, &replica);
         heads.pass(&replica, options, report)?;
     }
     replay.finish()?;

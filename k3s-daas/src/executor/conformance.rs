@@ -20,8 +20,8 @@ use crate::types::{K8sApiRequest, Method};
 
 /// Runs the suite against the Kubernetes API that `executor` reaches.
 ///
-/// `groups` are what the token impersonates; the cluster must allow them to get, list, watch, create and
-/// delete config maps in the namespace `default`, and the executor's account to impersonate users, groups
+/// `groups` are what the token impersonates; the cluster must allow them to get, list, watch, create, update, patch
+/// and delete config maps in the namespace `default`, and the executor's account to impersonate users, groups
 /// and `userextras/daas.dev/request-id`. What is created has names of its own and is deleted.
 ///
 /// # Panics
@@ -32,6 +32,9 @@ pub async fn run(executor: &dyn Executor, groups: &[&str]) {
     status_headers_and_body_come_back(executor, &admission).await;
     bodies_are_not_compressed(executor, &admission).await;
     queries_arrive_as_admitted(executor, &admission).await;
+    media_types_and_pages_come_back(executor, &admission).await;
+    patches_and_deletions_arrive_with_their_bodies(executor, &admission).await;
+    refusals_and_warnings_come_back(executor, &admission).await;
     a_watch_streams(executor, &admission).await;
     the_cluster_sees_the_token(executor, &admission, groups).await;
     upgrades_are_unsupported(executor, &admission).await;
@@ -179,6 +182,177 @@ async fn queries_arrive_as_admitted(executor: &dyn Executor, admission: &Admissi
         b"",
     );
     assert!(!contains(&whole(others.await).await, &name));
+    delete(executor, admission, &name).await;
+}
+
+async fn media_types_and_pages_come_back(executor: &dyn Executor, admission: &Admission) {
+    let (first, second, label) = (fresh_name(), fresh_name(), fresh_name());
+    for name in [&first, &second] {
+        let body = config_map(name, &label, "small");
+        let (builder, body) = create(&body);
+        let created = execute(executor, admission, builder, body).await;
+        assert_eq!(created.status, 201);
+    }
+    let list = |accept: &str, more: &str| {
+        K8sApiRequest::builder(Method::Get, CONFIG_MAPS)
+            .with_header("accept", accept)
+            .with_query(format!("labelSelector=daas-conformance%3D{label}{more}"))
+    };
+    for (accept, content_type, part) in [
+        (
+            "application/json;as=Table;v=v1;g=meta.k8s.io",
+            "application/json",
+            "\"kind\":\"Table\"",
+        ),
+        (
+            "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+            "application/json",
+            "\"kind\":\"PartialObjectMetadataList\"",
+        ),
+        (
+            "application/vnd.kubernetes.protobuf",
+            "application/vnd.kubernetes.protobuf",
+            "k8s\0",
+        ),
+    ] {
+        let listed = execute(executor, admission, list(accept, ""), b"").await;
+        if listed.status == 406 && accept.ends_with("protobuf") {
+            // Not every server speaks it.
+            continue;
+        }
+        assert_eq!(listed.status, 200, "{accept}");
+        let found = header(&listed, "content-type").expect("a content type");
+        assert_eq!(found, content_type.as_bytes(), "{accept}");
+        let bytes = whole(listed).await;
+        assert!(contains(&bytes, part), "{accept}");
+        assert!(contains(&bytes, &first) && contains(&bytes, &second));
+    }
+    let page = execute(
+        executor,
+        admission,
+        list("application/json", "&limit=1"),
+        b"",
+    )
+    .await;
+    let page = String::from_utf8(whole(page).await).expect("JSON");
+    let token = page.split("\"continue\":\"").nth(1).expect("there is more");
+    let token = token.split('"').next().expect("its end");
+    let more = format!("&limit=1&continue={token}");
+    let rest = execute(executor, admission, list("application/json", &more), b"").await;
+    let rest = whole(rest).await;
+    for name in [&first, &second] {
+        let times = u8::from(contains(page.as_bytes(), name)) + u8::from(contains(&rest, name));
+        assert_eq!(times, 1, "{name} is on one page");
+        delete(executor, admission, name).await;
+    }
+}
+
+async fn patches_and_deletions_arrive_with_their_bodies(
+    executor: &dyn Executor,
+    admission: &Admission,
+) {
+    let name = fresh_name();
+    let path = format!("{CONFIG_MAPS}/{name}");
+    let body = config_map(&name, "patched", "0");
+    let (builder, body) = create(&body);
+    let created = execute(executor, admission, builder, body).await;
+    assert_eq!(created.status, 201);
+    let patch = |media_type: &str, query: &str| {
+        K8sApiRequest::builder(Method::Patch, path.clone())
+            .with_header("accept", "application/json")
+            .with_header("content-type", media_type)
+            .with_query(query)
+    };
+    let apply = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '4'}}\n"
+    );
+    let applying = "fieldManager=daas-conformance";
+    for (media_type, query, body, status, value) in [
+        (
+            "application/merge-patch+json",
+            "",
+            r#"{"data":{"value":"1"}}"#,
+            200,
+            "1",
+        ),
+        (
+            "application/strategic-merge-patch+json",
+            "",
+            r#"{"data":{"value":"2"}}"#,
+            200,
+            "2",
+        ),
+        (
+            "application/json-patch+json",
+            "",
+            r#"[{"op":"replace","path":"/data/value","value":"3"}]"#,
+            200,
+            "3",
+        ),
+        // Another manager has the field.
+        ("application/apply-patch+yaml", applying, &apply, 409, "3"),
+        (
+            "application/apply-patch+yaml",
+            "fieldManager=daas-conformance&force=true",
+            &apply,
+            200,
+            "4",
+        ),
+        (
+            "application/merge-patch+json",
+            "dryRun=All",
+            r#"{"data":{"value":"5"}}"#,
+            200,
+            "4",
+        ),
+    ] {
+        let patched = execute(
+            executor,
+            admission,
+            patch(media_type, query),
+            body.as_bytes(),
+        )
+        .await;
+        assert_eq!(patched.status, status, "{media_type} {query}");
+        let read = execute(executor, admission, get(&path), b"").await;
+        let value = format!("\"value\":\"{value}\"");
+        assert!(contains(&whole(read).await, &value), "{media_type} {query}");
+    }
+    let builder = K8sApiRequest::builder(Method::Delete, path.clone())
+        .with_header("content-type", "application/json");
+    let other = br#"{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"other"}}"#;
+    let kept = execute(executor, admission, builder, other).await;
+    assert_eq!(kept.status, 409, "the body of a deletion counts");
+    delete(executor, admission, &name).await;
+}
+
+async fn refusals_and_warnings_come_back(executor: &dyn Executor, admission: &Admission) {
+    let name = fresh_name();
+    let body = config_map(&name, "refused", "small");
+    let post = |query: &str| create("").0.with_query(query);
+    let wrong = config_map("Not_A_Name", "refused", "small");
+    let unknown = body.replace("\"data\"", "\"dta\"");
+    for (builder, body, status, reason) in [
+        (post(""), &*body, 201, ""),
+        (post(""), &body, 409, "AlreadyExists"),
+        (post(""), &wrong, 422, "Invalid"),
+        (post(""), "{", 400, "BadRequest"),
+        (post("fieldValidation=Strict"), &unknown, 400, "BadRequest"),
+    ] {
+        let response = execute(executor, admission, builder, body.as_bytes()).await;
+        assert_eq!(response.status, status, "{body}");
+        let reason = format!("\"reason\":\"{reason}\"");
+        assert!(
+            status == 201 || contains(&whole(response).await, &reason),
+            "{reason}"
+        );
+    }
+    let query = "fieldValidation=Warn&dryRun=All";
+    let unknown = unknown.replace(&name, &fresh_name());
+    let warned = execute(executor, admission, post(query), unknown.as_bytes()).await;
+    assert_eq!(warned.status, 201);
+    let warning = header(&warned, "warning").expect("a warning");
+    assert!(contains(warning, "unknown field"), "{warning:?}");
     delete(executor, admission, &name).await;
 }
 

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service as _, ServiceBuilder, ServiceExt as _};
 
+pub use super::REQUEST_ID_KEY;
 use super::{Error, Executor, Response};
 use crate::token::Authorized;
 use crate::types::K8sApiRequest;
@@ -44,12 +45,6 @@ pub struct KubeExecutor {
     address: String,
     impersonates: bool,
 }
-
-/// Key of the user's extra information that carries the request ID to the cluster's audit log.
-///
-/// The executor's account needs the verb `impersonate` on `userextras/daas.dev/request-id` in
-/// `authentication.k8s.io`.
-pub const REQUEST_ID_KEY: &str = "daas.dev/request-id";
 
 impl KubeExecutor {
     /// From `kube`'s own configuration; its retries, its compression and its read timeout are not used.

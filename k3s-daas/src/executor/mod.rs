@@ -17,6 +17,12 @@ pub mod kube;
 
 pub use function::FnExecutor;
 
+/// Key of the user's extra information that carries the request ID to the cluster's audit log.
+///
+/// The executor's account needs the verb `impersonate` on `userextras/daas.dev/request-id` in
+/// `authentication.k8s.io`.
+pub const REQUEST_ID_KEY: &str = "daas.dev/request-id";
+
 /// Carries out what the ledger admitted.
 ///
 /// An implementation sends exactly what it is given, once, and never retries by itself. Dropping the

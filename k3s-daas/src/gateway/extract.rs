@@ -171,7 +171,7 @@ pub(super) fn oversized(asked: &Asked, deadline_ms: u64) -> RequestMessage {
 }
 
 impl Asked {
-    /// A `GET` of the gateway's own; `None` if `path` is none in the contract's form.
+    /// A `GET` of the gateway's own; `None` if `path` is none in canonical form.
     pub(super) fn get(path: &str) -> Option<Self> {
         let target = Target::derive(Method::Get, path.as_bytes(), Some(b"")).ok()?;
         Some(Self {
@@ -275,7 +275,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value)
 }
 
-/// The parameters of a query in the contract's form, decoded.
+/// The parameters of a query in canonical form, decoded.
 pub(super) fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     query
         .split('&')

@@ -338,12 +338,10 @@ fn check_scope(resource: &Resource, target: &ResourceTarget) -> Result<(), Refus
     }
 }
 
-/// 404 as the API of a known group version answers, or as the server does outside of any.
+/// 404 as the API of a known group answers, or as the server does outside of any.
 fn no_route(registry: &Registry, target: &ResourceTarget) -> Reply {
-    if registry
-        .of_version(&target.group, &target.version)
-        .is_empty()
-    {
+    let mut all = registry.all().iter();
+    if !all.any(|resource| resource.group == target.group) {
         return Reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
     }
     Refusal::no_such_resource().into()

@@ -6,6 +6,17 @@
 //! Deployment has no ready replica, and both say so. With a directory every acknowledged
 //! write survives kill -9.
 //!
+//! What it refuses it refuses with the code, the reason and mostly the words of kube-apiserver 1.35; a test holds both
+//! next to each other. It differs in this:
+//!
+//! - There is no admission, neither plugins (quota, limits, Pod security, service accounts) nor webhooks and policies,
+//!   although their objects are kept.
+//! - There is no audit log, and nobody but the administrator can authenticate; all others are impersonated.
+//! - It reads protobuf, and answers in JSON and YAML alone.
+//! - Of a Deployment without a Pod template it finds fewer and other causes.
+//! - A body that is no JSON, a continue token that is none, a body of another kind, and media types that it does not know
+//!   are told in words of its own.
+//!
 //! Kinds and schemas are cut from Kubernetes' published API (`data/generate.py`).
 
 mod clock;

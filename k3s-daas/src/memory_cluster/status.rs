@@ -110,6 +110,19 @@ impl Refusal {
         Self::about(StatusCode::CONFLICT, "Conflict", message, resource, name)
     }
 
+    /// A conflict with the preconditions of a deletion, which is about the kind.
+    pub(super) fn precondition(
+        resource: &Resource,
+        name: &str,
+        why: impl std::fmt::Display,
+    ) -> Self {
+        let qualified = qualified_kind(resource);
+        let message = format!("Operation cannot be fulfilled on {qualified} {name:?}: {why}");
+        let mut refusal = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        refusal.details = Some(details(&resource.group, &resource.kind, name));
+        refusal
+    }
+
     pub(super) fn modified(resource: &Resource, name: &str) -> Self {
         Self::conflict(resource, name, OPTIMISTIC_LOCK)
     }
@@ -147,11 +160,7 @@ impl Refusal {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let qualified = if resource.group.is_empty() {
-            resource.kind.clone()
-        } else {
-            format!("{}.{}", resource.kind, resource.group)
-        };
+        let qualified = qualified_kind(resource);
         let mut refusal = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Invalid",
@@ -316,6 +325,14 @@ impl Cause {
 /// The reason text of every stale write.
 pub(super) const OPTIMISTIC_LOCK: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
+
+fn qualified_kind(resource: &Resource) -> String {
+    if resource.group.is_empty() {
+        resource.kind.clone()
+    } else {
+        format!("{}.{}", resource.kind, resource.group)
+    }
+}
 
 fn details(group: &str, kind: &str, name: &str) -> Value {
     let mut details = Map::new();

@@ -11,6 +11,9 @@ use crate::types::{
 };
 use crate::wire::{self, Deployment, IntentKind, RequestMessage};
 
+/// What the names of the users begin with that Kubernetes sees: `seal:0x…` is that token.
+pub const USER_PREFIX: &str = "seal:";
+
 /// Something that the ledger admitted, for this executor, now.
 ///
 /// There is one way to make one, [`Authorized::admit`], and it checks all of it. So an executor that
@@ -134,7 +137,7 @@ impl Authorized<K8sApiRequest> {
             .filter_map(|group| String::from_utf8(group.to_vec()).ok())
             .collect();
         let identity = Identity {
-            user: format!("seal:{token_id}"),
+            user: format!("{USER_PREFIX}{token_id}"),
             groups,
         };
         let grant = Grant {

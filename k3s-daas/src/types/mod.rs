@@ -13,6 +13,8 @@ mod request;
 mod resource;
 mod response;
 mod role;
+#[cfg(any(feature = "local", feature = "memory-cluster"))]
+mod timestamp;
 mod verb;
 
 pub use cluster::*;
@@ -30,4 +32,8 @@ pub use request::*;
 pub use resource::*;
 pub use response::*;
 pub use role::*;
+#[cfg(any(all(test, feature = "local"), feature = "memory-cluster"))]
+pub(crate) use timestamp::format_timestamp;
+#[cfg(any(feature = "local", feature = "memory-cluster"))]
+pub(crate) use timestamp::parse_timestamp_us;
 pub use verb::*;

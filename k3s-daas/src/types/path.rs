@@ -9,9 +9,10 @@ use super::malformed::{ByteName, MAX_PATH_BYTES, Malformed};
 /// The result is at most [`MAX_PATH_BYTES`] long, maps to itself, and has the same segments as
 /// `raw`; whether it names a target is [`Target::derive`](super::Target::derive)'s to say.
 ///
-/// Where the contract is silent: `%2E` is refused everywhere, not only where it would make a dot
-/// segment; a raw `?` or `#` is refused, since it would end the path; other bytes that a client
-/// should have escaped (space, quotes, brackets, everything above ASCII) are escaped for it.
+/// The form stands in `docs/message-formats.md`, under “What is derived”. `%2E` is refused everywhere,
+/// not only where it would make a dot segment; a raw `?` or `#` is refused, since it would end the path;
+/// other bytes that a client should have escaped (space, quotes, brackets, everything above ASCII) are
+/// escaped for it.
 ///
 /// # Errors
 /// The `Path…` variants of [`Malformed`]: no leading slash, an empty or dot segment, a bad escape, an

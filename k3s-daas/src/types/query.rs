@@ -5,7 +5,7 @@ use super::path::{
     decode_escape, hex_value_any_case, hex_value_upper, is_control, is_pchar, push_escaped,
 };
 
-/// The contract's form of a query as a client sent it: what RFC 3986 does not allow in a query is
+/// The canonical form of a query as a client sent it: what RFC 3986 does not allow in a query is
 /// escaped, hex digits become upper case, everything else stays as it is.
 ///
 /// `raw` is what stands after the `?` of an HTTP request target. The result is at most

@@ -92,7 +92,7 @@ impl Priority {
 }
 
 impl K8sApiRequest {
-    /// Begins a request; `path` is in the contract's form ([`super::canonical_path`] makes it so).
+    /// Begins a request; `path` is in canonical form ([`super::canonical_path`] makes it so).
     ///
     /// # Examples
     /// ```
@@ -244,7 +244,7 @@ impl K8sApiRequestBuilder {
         self
     }
 
-    /// Sets the query in the contract's form ([`super::canonical_query`] makes it so); none if empty.
+    /// Sets the query in canonical form ([`super::canonical_query`] makes it so); none if empty.
     pub fn with_query(mut self, query: impl Into<String>) -> Self {
         let query = query.into();
         self.query = if query.is_empty() {

@@ -96,8 +96,8 @@ impl Target {
     /// A `query` of `None` is one kept as a hash: it is not looked at, and only `exec`, `attach`,
     /// `portforward` and `proxy` may have it. No query at all is `Some(b"")`.
     ///
-    /// Follows kube-apiserver's `RequestInfoFactory` (Kubernetes 1.35) except where the contract says
-    /// otherwise. Where both are silent:
+    /// Follows kube-apiserver's `RequestInfoFactory` (Kubernetes 1.35) except where
+    /// `docs/message-formats.md` says otherwise (“What is derived”). Among its rules:
     /// - the legacy `/watch/` prefix has verb `watch`, also with a name, and no field selector gives it
     ///   one (kube-apiserver's `RequestInfo` does not look at it there);
     /// - a connecting subresource under the legacy `/watch/` prefix is connecting all the same;

@@ -81,7 +81,7 @@ events! {
         chain: ChainId,
         /// The capability that governs it.
         admin_cap: AdminCapId,
-        /// Who received the capability.
+        /// Who created it. That the capability was handed on is no event.
         admin: Address,
         /// Its policy.
         policy: ClusterPolicy,

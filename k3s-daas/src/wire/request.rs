@@ -19,7 +19,7 @@ pub struct RequestMessage {
     pub request_id: ByteString,
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: ByteString,
-    /// The path in the contract's form, without the query.
+    /// The path in canonical form, without the query.
     pub path: ByteString,
     /// Nothing, plain, or (for `exec`, `attach`, `portforward`, `proxy`) a salted hash.
     pub query: Content,

@@ -482,17 +482,19 @@ impl DeleteOptions {
     fn check(&self, resource: &Resource, live: &Stored) -> Result<(), Refusal> {
         if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != live.uid()) {
             let why = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+                 deleted and then recreated",
                 live.uid()
             );
-            return Err(Refusal::conflict(resource, live.name(), why));
+            return Err(Refusal::precondition(resource, live.name(), why));
         }
         let current = live.resource_version.to_string();
         if let Some(version) = self.resource_version.as_deref().filter(|v| *v != current) {
             let why = format!(
-                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {current}"
+                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
+                 ({current}). The object might have been modified"
             );
-            return Err(Refusal::conflict(resource, live.name(), why));
+            return Err(Refusal::precondition(resource, live.name(), why));
         }
         Ok(())
     }

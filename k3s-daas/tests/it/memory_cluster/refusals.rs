@@ -180,6 +180,14 @@ async fn what_is_not_there_is_not_found() {
             "{path}"
         );
     }
+    client
+        .get("/apis/apps/v9/namespaces/default/deployments")
+        .await
+        .refused(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
 }
 
 #[tokio::test]
@@ -264,7 +272,7 @@ async fn conflicts_are_refused_and_change_nothing() {
         .refused(
             409,
             "Conflict",
-            "Precondition failed: UID in precondition: other, UID in object meta: ",
+            "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (other) does not match the UID in record (",
         );
     assert_eq!(
         client.get(&path).await.expect(StatusCode::OK)["data"]["k"],

@@ -16,16 +16,51 @@ const SOURCES: [&str; 6] = [
     include_str!("../../../src/types/cluster.rs"),
     include_str!("../../../src/types/policy.rs"),
 ];
+/// A file of the Move package.
+macro_rules! move_source {
+    ($module:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../move/sources/",
+            $module,
+            ".move"
+        ))
+    };
+}
+/// Where it declares what Sui stores.
+const STORED: [&str; 5] = [
+    move_source!("cluster"),
+    move_source!("executor"),
+    move_source!("request"),
+    move_source!("seal_token"),
+    move_source!("stake"),
+];
+/// Where it declares what transactions call.
+const CALLED: [(&str, &str); 10] = [
+    ("audit", move_source!("audit")),
+    ("cluster", move_source!("cluster")),
+    ("cluster_policy", move_source!("cluster_policy")),
+    ("delegate", move_source!("delegate")),
+    ("executor", move_source!("executor")),
+    ("k8s_gateway", move_source!("k8s_gateway")),
+    ("message", move_source!("message")),
+    ("policy", move_source!("policy")),
+    ("seal_token", move_source!("seal_token")),
+    ("session", move_source!("session")),
+];
 const CALLS: &str = include_str!("../../../src/contract/call.rs");
 const EVENTS: &str = include_str!("../../../src/wire/event.rs");
 
-/// The structs of the document: names of fields in their order.
+/// The structs of the document: names of fields in their order. The headings of other tables are plain text.
 fn documented() -> BTreeMap<String, Vec<String>> {
     let mut structs = BTreeMap::new();
     let mut name = String::new();
     for line in DOCUMENT.lines() {
         if let Some(rest) = line.strip_prefix("### ") {
-            name = rest.trim_matches('`').to_owned();
+            let quoted = rest
+                .strip_prefix('`')
+                .and_then(|name| name.strip_suffix('`'));
+            name = quoted.unwrap_or_default().to_owned();
         } else if let Some(rest) = line.strip_prefix("| `")
             && !name.is_empty()
         {
@@ -69,6 +104,35 @@ fn declared() -> BTreeMap<String, Vec<String>> {
     structs
 }
 
+/// The structs that Sui stores: `public struct Name has key {` or `store`, and its fields.
+fn stored() -> BTreeMap<String, Vec<String>> {
+    let mut structs = BTreeMap::new();
+    for source in STORED {
+        let mut name = None;
+        for line in source.lines() {
+            if let Some((declared, abilities)) = line
+                .strip_prefix("public struct ")
+                .and_then(|rest| rest.strip_suffix(" {"))
+                .and_then(|rest| rest.split_once(" has "))
+                && (abilities.contains("key") || abilities.contains("store"))
+            {
+                name = Some(declared.to_owned());
+            } else if line == "}" {
+                name = None;
+            } else if let Some(name) = &name
+                && !line.trim_start().starts_with("//")
+                && let Some((field, _)) = line.trim_start().split_once(':')
+            {
+                structs
+                    .entry(name.clone())
+                    .or_insert_with(Vec::new)
+                    .push(field.to_owned());
+            }
+        }
+    }
+    structs
+}
+
 /// The events of the source, by their Move names, in the order of their variants.
 fn events() -> Vec<(String, Vec<String>)> {
     let mut events: Vec<(String, Vec<String>)> = Vec::new();
@@ -99,6 +163,11 @@ fn every_field_is_documented_in_its_order() {
     for (name, fields) in &declared {
         assert_eq!(documented.get(name), Some(fields), "{name}");
     }
+    let stored = stored();
+    assert_eq!(stored.len(), 9, "{:?}", stored.keys());
+    for (name, fields) in &stored {
+        assert_eq!(documented.get(name), Some(fields), "{name}");
+    }
     let events = events();
     assert_eq!(events.len(), super::examples::events().len());
     for (name, fields) in &events {
@@ -107,7 +176,9 @@ fn every_field_is_documented_in_its_order() {
     // And nothing else is.
     for name in documented.keys() {
         assert!(
-            declared.contains_key(name) || events.iter().any(|(event, _)| event == name),
+            declared.contains_key(name)
+                || stored.contains_key(name)
+                || events.iter().any(|(event, _)| event == name),
             "{name} is no struct"
         );
     }
@@ -146,6 +217,75 @@ fn every_call_is_documented() {
     }
     assert_eq!(calls, 37);
 }
+
+/// The arguments of every public function of the Move package that a transaction calls, in their order.
+#[test]
+fn every_function_on_sui_is_documented() {
+    let mut functions = 0;
+    for (module, source) in CALLED {
+        let source = source.split("// === Test-only").next().unwrap();
+        for declared in source.split("\npublic fun ").skip(1) {
+            let (name, rest) = declared.split_once('(').unwrap();
+            let arguments: Vec<&str> = rest
+                .split(')')
+                .next()
+                .unwrap()
+                .split([',', '\n'])
+                .filter_map(|argument| argument.split_once(':'))
+                .map(|(argument, _)| argument.trim())
+                .filter(|argument| *argument != "ctx")
+                .collect();
+            let row = format!("| `{module}::{name}` | ");
+            let row = DOCUMENT.lines().find_map(|line| line.strip_prefix(&row));
+            let row = row.unwrap_or_else(|| panic!("{module}::{name} is not documented"));
+            // A type stands behind a colon.
+            let documented: Vec<&str> = row
+                .split('|')
+                .next()
+                .unwrap()
+                .split(", ")
+                .flat_map(|argument| match argument.trim() {
+                    "" => vec![],
+                    "*Request*" => REQUEST_ARGUMENTS.to_vec(),
+                    argument => vec![argument.split('`').nth(1).unwrap()],
+                })
+                .collect();
+            assert_eq!(documented, arguments, "{module}::{name}");
+            functions += 1;
+        }
+    }
+    let rows = DOCUMENT.lines().filter(|line| is_of_function(line)).count();
+    assert_eq!(rows, functions);
+}
+
+/// Whether a line begins with "| `module::function` |".
+fn is_of_function(line: &str) -> bool {
+    let cell = line
+        .strip_prefix("| `")
+        .and_then(|line| line.split('`').next());
+    cell.is_some_and(|cell| cell.contains("::"))
+}
+
+/// What `*Request*` stands for.
+const REQUEST_ARGUMENTS: [&str; 17] = [
+    "request_id",
+    "method",
+    "path",
+    "query_kind",
+    "query_bytes",
+    "query_hash",
+    "query_length",
+    "header_names",
+    "header_values",
+    "payload_kind",
+    "payload_bytes",
+    "payload_hash",
+    "payload_length",
+    "reply_key",
+    "priority",
+    "deadline_ms",
+    "credential_id",
+];
 
 /// One example of every event, so that every one has golden bytes.
 #[test]
