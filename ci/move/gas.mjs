@@ -12,7 +12,7 @@ import { existsSync, mkdtempSync, mkdirSync, readFileSync, renameSync, rmSync, w
 import { join } from "node:path";
 
 import { PACKAGE, ROOT, build, cache, packageFiles } from "./builder.mjs";
-import { CASES } from "./gas-cases.mjs";
+import { CASES, EXCEPTIONS } from "./gas-cases.mjs";
 
 const HERE = join(ROOT, "ci", "move", "gas");
 const README = join(PACKAGE, "README.md");
@@ -27,7 +27,14 @@ if (!["--check", "--write"].includes(mode)) {
   process.exit(2);
 }
 
+const unmeasured = withoutRow();
+for (const name of unmeasured) console.error(`${name} has neither a row nor an exception in gas-cases.mjs, or is none any more`);
+if (unmeasured.length > 0) process.exit(1);
+
 const measured = await measure();
+const broken = limits(measured.rows);
+for (const line of broken) console.error(line);
+if (broken.length > 0) process.exitCode = 1;
 const text = readFileSync(README, "utf8");
 const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
 if (begin < 0 || end < begin) throw new Error(`move/README.md has no "${BEGIN}" … "${END}"`);
@@ -55,16 +62,50 @@ if (mode === "--write") {
   }
 }
 
-function table({ rows, minimum }) {
+// Public functions that nothing measures, and exceptions that are no functions.
+function withoutRow() {
+  const found = new Set();
+  for (const [path, text] of Object.entries(packageFiles({ tests: false }))) {
+    const module = /^module k3s_daas::(\w+)/m.exec(text)?.[1];
+    if (!path.endsWith(".move") || !module) continue;
+    for (const [, attributes, name] of text.matchAll(/((?:^#\[.*\]\n)*)^(?:public|entry|public entry) fun (\w+)/gm)) {
+      if (!attributes.includes("test_only")) found.add(`${module}::${name}`);
+    }
+  }
+  const rows = new Set(CASES.map(({ name }) => name));
+  const isMissing = (name) => !rows.has(name.split("::")[1]) && !Object.hasOwn(EXCEPTIONS, name);
+  return [...found].filter(isMissing).concat(Object.keys(EXCEPTIONS).filter((name) => !found.has(name)));
+}
+
+// What the contract promises, whatever the table says.
+function limits(rows) {
+  const row = new Map(rows.map((one) => [one.name, one]));
+  const broken = [];
+  const stored = row.get("execute_kubectl_command_with_id").bytes + row.get("store_k8s_response").bytes;
+  if (stored > 1_000) broken.push(`a request and its answer by hash store ${stored} bytes, more than 1,000`);
+  const pruned = -row.get("prune_responses").bytes;
+  if (pruned !== stored) broken.push(`pruning gives back ${pruned} of ${stored} bytes`);
+  for (const { name, of, turns } of rows) {
+    if (!of) continue;
+    const times = turns / row.get(of).turns;
+    if (times >= 10) broken.push(`${name}: ${times.toFixed(1)} times ${of}, whose first rule allows; less than 10 are promised`);
+  }
+  return broken;
+}
+
+// `charged`: how many times the least that Sui charges a transaction with this call alone.
+function table({ rows, steps }) {
   const lines = [
-    "| call | what | turns | of the minimum | bytes |",
+    "| call | what | turns | charged | bytes |",
     "| --- | --- | ---: | ---: | ---: |",
     ...rows.map(({ name, about, turns, bytes }) => {
-      const share = turns / minimum;
-      return `| ${title(name)} | ${about ?? ""} | ${turns} | ${share.toFixed(share < 10 ? 2 : 0)} | ${bytes} |`;
+      const step = steps.find(({ up_to }) => turns <= up_to);
+      const charged = step ? `${step.units / steps[0].units}` : `> ${steps.at(-1).units / steps[0].units}`;
+      return `| ${title(name)} | ${about ?? ""} | ${turns} | ${charged} | ${bytes} |`;
     }),
   ];
-  return `${lines.join("\n")}\n`;
+  const edges = steps.map(({ units, up_to }) => `${units / steps[0].units} up to ${up_to} turns`);
+  return `${lines.join("\n")}\n\nCharged: ${edges.join(", ")}.\n`;
 }
 
 function title(name) {
@@ -98,12 +139,12 @@ async function measure() {
     maxBuffer: 1 << 26,
     stdio: ["pipe", "pipe", "inherit"],
   });
-  const { minimum, costs } = JSON.parse(output);
+  const { steps, costs } = JSON.parse(output);
   // What it takes to ask whether to make the call at all.
   const nothing = costs.nothing.turns;
   const rows = CASES.map((row) => ({ ...row, ...costs[row.name] })).filter(({ name }) => name !== "nothing");
   for (const row of rows) row.turns -= nothing;
-  return { minimum, rows };
+  return { steps, rows };
 }
 
 // The function of a row: `turns` of the loop, and the call if it `does`.

@@ -1,6 +1,6 @@
 """Measures the functions of `gas_probe` on a Sui Move VM: see ../gas.mjs.
 
-Reads {"modules": [base64], "worlds": [[name]]}, writes {"minimum": turns, "costs": {name: {"turns", "bytes"}}}.
+Reads {"modules": [base64], "worlds": [[name]]}, writes {"steps": [{"units", "up_to": turns}], "costs": {name: {"turns", "bytes"}}}.
 """
 
 import base64
@@ -13,6 +13,8 @@ import sui_sandbox
 PACKAGE = "0x" + "0" * 60 + "daa5"
 NOW_MS = 1_000_000
 LATER_MS = 10**13
+# What is charged is rounded up to one of these.
+STEPS = [1_000, 5_000, 10_000, 20_000, 50_000, 200_000, 1_000_000]
 
 
 def published(module):
@@ -99,9 +101,12 @@ def main():
     with multiprocessing.Pool(2) as pool:
         for some in pool.imap(costs, [(modules, names) for names in asked["worlds"]]):
             found.update(some)
-    # The loop alone, up to where more than the least is charged.
-    least = run(modules, "spin", 0, False)[0]
-    json.dump({"minimum": turns_above(modules, "spin", False, least), "costs": found}, sys.stdout)
+    # The loop alone: up to how many turns each step is charged, beside what its objects cost.
+    objects = run(modules, "spin", 0, False)[0] - STEPS[0]
+    steps = []
+    for units in STEPS:
+        steps.append({"units": units, "up_to": turns_above(modules, "spin", False, units + objects) - 1})
+    json.dump({"steps": steps, "costs": found}, sys.stdout)
 
 
 if __name__ == "__main__":

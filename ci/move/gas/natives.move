@@ -20,6 +20,17 @@ public struct PCREntry has drop {
     value: vector<u8>,
 }
 
+/// A document of the first PCRs.
+public fun document(
+    timestamp: u64,
+    pcrs: vector<vector<u8>>,
+    nonce: vector<u8>,
+    user_data: vector<u8>,
+): NitroAttestationDocument {
+    let pcrs = vector::tabulate!(pcrs.length(), |at| PCREntry { index: (at as u8), value: pcrs[at] });
+    NitroAttestationDocument { timestamp, pcrs, nonce: option::some(nonce), user_data: option::some(user_data) }
+}
+
 public fun timestamp(self: &NitroAttestationDocument): &u64 { &self.timestamp }
 
 public fun pcrs(self: &NitroAttestationDocument): &vector<PCREntry> { &self.pcrs }

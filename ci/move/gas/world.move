@@ -1,10 +1,12 @@
 /// A small world to measure calls in; `gas.mjs` adds a function for each row of its table.
 module k3s_daas::gas_probe;
 
+use k3s_daas::attestation;
 use k3s_daas::audit;
 use k3s_daas::cluster::{Self, Cluster, ClusterAdminCap};
 use k3s_daas::cluster_policy;
 use k3s_daas::executor::{Self, ExecutorState};
+use k3s_daas::gas_natives;
 use k3s_daas::k8s_gateway;
 use k3s_daas::message;
 use k3s_daas::policy::{Self, PolicyRule};
@@ -22,7 +24,13 @@ const HASH: vector<u8> = x"5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5
 const KEY: vector<u8> = x"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 const SIGNATURE: vector<u8> =
     x"5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
-const MANY_RULES: u64 = 480;
+/// How many rules there may be besides the one that allows: of a namespace's, without entries, and such as miss by the resource.
+const MANY_RULES: u64 = 185;
+const EMPTY_RULES: u64 = 1_018;
+const MISSING_RULES: u64 = 339;
+/// Entries of one rule besides those that allow, and URLs.
+const MANY_ENTRIES: u64 = 2_037;
+const MANY_URLS: u64 = 254;
 /// What Sui counts for an object besides its contents and its type.
 const OBJECT_BYTES: u64 = 89;
 /// BCS of the types: 34 bytes, the names of module and type, their lengths; for a field those of its parameters too.
@@ -35,6 +43,9 @@ const RULES_TAG_BYTES: u64 = 54 + 54 + 53;
 /// 60 bytes, as a typical `kubectl apply` has.
 const PATH: vector<u8> = b"/apis/apps/v1/namespaces/production/deployments/web-frontend";
 const PODS: vector<u8> = b"/api/v1/namespaces/production/pods";
+/// No resource.
+const URL: vector<u8> = b"/metrics/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const QUERY: vector<u8> = b"fieldManager=kubectl-client-side-apply";
 
 // === The measure ===
 
@@ -156,20 +167,62 @@ fun end(world: World, ctx: &mut TxContext) {
 
 // === What is called ===
 
-fun apply(
-    world: &mut World,
-    path: vector<u8>,
-    sealed: vector<u8>,
-    clock: &Clock,
-    ctx: &mut TxContext,
-) {
-    apply_as(world, ID, path, sealed, clock, ctx);
+fun apply(world: &mut World, path: vector<u8>, sealed: vector<u8>, clock: &Clock, ctx: &mut TxContext) {
+    submit(world, ID, b"PATCH", path, QUERY, sealed, clock, ctx);
 }
 
-fun apply_as(
+fun ask(world: &mut World, query: vector<u8>, clock: &Clock, ctx: &mut TxContext) {
+    submit(world, ID, b"PATCH", PATH, query, b"", clock, ctx);
+}
+
+/// So many requests in one transaction.
+fun batch(world: &mut World, count: u64, clock: &Clock, ctx: &mut TxContext) {
+    count.do!(|index| submit(world, nth(index), b"PATCH", PATH, QUERY, b"", clock, ctx));
+}
+
+/// Has so many that are pending, of the cheapest kind.
+fun pend(world: &mut World, count: u64, clock: &Clock, ctx: &mut TxContext) {
+    count.do!(|index| {
+        k8s_gateway::execute_kubectl_command_with_id(
+            &world.cluster,
+            &mut world.token,
+            nth(index + 1),
+            b"GET",
+            b"/version",
+            0,
+            b"",
+            b"",
+            0,
+            vector[],
+            vector[],
+            0,
+            b"",
+            b"",
+            0,
+            b"",
+            2,
+            2_000_000,
+            b"",
+            clock,
+            ctx,
+        )
+    });
+}
+
+fun nth(index: u64): vector<u8> {
+    let mut id = ID;
+    *(&mut id[33]) = 0x30 + ((index / 100) as u8);
+    *(&mut id[34]) = 0x30 + (((index / 10) % 10) as u8);
+    *(&mut id[35]) = 0x30 + ((index % 10) as u8);
+    id
+}
+
+fun submit(
     world: &mut World,
     id: vector<u8>,
+    method: vector<u8>,
     path: vector<u8>,
+    query: vector<u8>,
     sealed: vector<u8>,
     clock: &Clock,
     ctx: &mut TxContext,
@@ -179,10 +232,10 @@ fun apply_as(
         &world.cluster,
         &mut world.token,
         id,
-        b"PATCH",
+        method,
         path,
         1,
-        b"fieldManager=kubectl-client-side-apply",
+        query,
         b"",
         0,
         vector[b"accept", b"content-type"],
@@ -276,6 +329,29 @@ fun long_path(): vector<u8> {
     path
 }
 
+/// `part` again and again, up to `length` bytes.
+fun repeated(part: vector<u8>, length: u64): vector<u8> {
+    let mut bytes = vector[];
+    while (bytes.length() + part.length() <= length) bytes.append(part);
+    bytes
+}
+
+/// One parameter of `length` bytes.
+fun parameter(length: u64): vector<u8> {
+    let mut bytes = b"a=";
+    while (bytes.length() < length) bytes.push_back(0x62);
+    bytes
+}
+
+/// What an enclave with this key says of itself for the next registration.
+fun document(world: &World, key: vector<u8>, operator: address): gas_natives::NitroAttestationDocument {
+    let nonce = attestation::expected_nonce(world.cluster.id(), world.cluster.registrations());
+    let hash = *world.cluster.policy().kube_ca_hash();
+    let user_data = attestation::expected_user_data(operator, key, KEY, hash);
+    let pcr = vector::tabulate!(48, |_| 0x11);
+    gas_natives::document(1_000_000, vector[pcr, pcr, pcr], nonce, user_data)
+}
+
 fun kib(): vector<u8> { vector::tabulate!(1_024, |_| 0x5a) }
 
 // === Rules ===
@@ -291,15 +367,29 @@ fun many(): vector<PolicyRule> {
     rules
 }
 
+/// Rules without entries, each of which is looked at.
+fun empty_ones(): vector<PolicyRule> {
+    let empty = policy::new_rule(vector[], vector[], vector[], vector[], vector[], vector[]);
+    let mut rules = vector::tabulate!(EMPTY_RULES, |_| empty);
+    rules.push_back(rule(b"production"));
+    rules
+}
+
+/// Rules that allow all but the resource, which is looked at last.
+fun missing(): vector<PolicyRule> {
+    let any = vector[b"*".to_string()];
+    let none = vector[b"none".to_string()];
+    let miss = policy::new_rule(any, any, none, vector[], vector[], any);
+    let mut rules = vector::tabulate!(MISSING_RULES, |_| miss);
+    rules.push_back(rule(b"production"));
+    rules
+}
+
 fun long(): vector<PolicyRule> {
     let entry = b"deployments/x".to_string();
-    let mut resources = vector::tabulate!(2_330, |_| entry);
     // Lists are searched from their end.
-    resources.reverse();
-    resources.push_back(b"pods".to_string());
-    resources.reverse();
-    let mut all = vector[b"deployments".to_string()];
-    all.append(resources);
+    let mut all = vector[b"deployments".to_string(), b"pods".to_string()];
+    all.append(vector::tabulate!(MANY_ENTRIES, |_| entry));
     vector[
         policy::new_rule(
             vector[
@@ -315,6 +405,19 @@ fun long(): vector<PolicyRule> {
             vector[b"production".to_string()],
         ),
     ]
+}
+
+/// One rule with the URL and, before it, so many that differ from it in the last byte of a prefix.
+fun urls(count: u64): vector<PolicyRule> {
+    let mut other = URL;
+    let last = other.length() - 1;
+    *(&mut other[last]) = 0x62;
+    other.push_back(0x2a);
+    let other = other.to_string();
+    let mut urls = vector::tabulate!(count, |_| other);
+    urls.push_back(b"/metrics/*".to_string());
+    let any = vector[b"*".to_string()];
+    vector[policy::new_rule(any, vector[], vector[], vector[], urls, vector[])]
 }
 
 fun rule(namespace: vector<u8>): PolicyRule {
