@@ -153,6 +153,19 @@ impl Moment {
     }
 }
 
+impl FromStr for Moment {
+    type Err = String;
+
+    /// From RFC 3339, in any time zone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time = text.parse::<k8s_openapi::jiff::Timestamp>();
+        let ms = time.ok().map(|time| time.as_millisecond());
+        ms.and_then(|ms| u64::try_from(ms).ok())
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no time such as 2026-11-22T18:00:00Z"))
+    }
+}
+
 impl fmt::Display for Moment {
     /// RFC 3339 with milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

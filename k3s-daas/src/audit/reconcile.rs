@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -47,6 +47,10 @@ pub struct ReconcileOptions {
     /// Whether reads that the cluster's log does not have are passed over, for audit policies that leave them
     /// out. Default: no.
     pub writes_only: bool,
+    /// From when on the log is whole, Unix milliseconds. Default: from the beginning of the ledger.
+    pub since_ms: Option<u64>,
+    /// Up to when the log is whole, Unix milliseconds. Default: up to a minute ago.
+    pub until_ms: Option<u64>,
     /// How many findings are kept; all are counted. Default: 1,000.
     pub max_findings: usize,
 }
@@ -59,6 +63,8 @@ impl Default for ReconcileOptions {
             cluster: None,
             clock_skew: Duration::from_secs(5),
             writes_only: false,
+            since_ms: None,
+            until_ms: None,
             max_findings: 1000,
         }
     }
@@ -105,7 +111,7 @@ impl fmt::Debug for ClusterLog {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Reconciliation {
-    /// Whether the ledger verifies and nothing was found.
+    /// Whether the ledger verifies, nothing was found, and the log covers all that it should.
     pub clean: bool,
     /// The verification of the ledger; if it is broken, nothing was compared.
     pub ledger: Report,
@@ -158,7 +164,10 @@ pub struct Counts {
     /// Not named in the cluster's log, which has a request of the same time and URI whose user it does not know:
     /// refused before the cluster knew whom Nautilus acts as, or under way when the API server died.
     pub by_likeness: u64,
-    /// Not named in the cluster's log, and too near to its beginning or end, or outside of it, to be missed.
+    /// Not named in the cluster's log, which does not reach to their time, though it should be whole there: nothing
+    /// can be said of them, nor of what the cluster did meanwhile.
+    pub uncovered: u64,
+    /// Not named in the cluster's log, and outside of the time for which it was said to be whole.
     pub outside: u64,
     /// Reads not named in the cluster's log, passed over by [`ReconcileOptions::writes_only`].
     pub reads_left_out: u64,
@@ -179,7 +188,7 @@ pub enum FindingKind {
     Groups,
     /// More than once: a write, or a read more often than it was assigned.
     Repeated,
-    /// Before it was admitted, or after it was answered.
+    /// Before it was admitted, after it was answered, or after its deadline.
     Untimely,
     /// The ledger has an answer of the cluster's, and the cluster never saw the request.
     Missing,
@@ -261,8 +270,15 @@ pub fn reconcile(
     logs: impl IntoIterator<Item = ClusterLog>,
     options: &ReconcileOptions,
 ) -> Result<Reconciliation, ReconcileError> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH);
+    let started = started.unwrap_or_default().saturating_sub(LATE);
+    let started_ms = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
     let mut comparison = Comparison {
         options,
+        whole: Window {
+            from_ms: options.since_ms.unwrap_or_default(),
+            to_ms: options.until_ms.unwrap_or(started_ms),
+        },
         scratch: Scratch::new()?,
         window_us: None,
         groups: HashMap::new(),
@@ -289,6 +305,8 @@ pub fn reconcile(
 /// One run.
 struct Comparison<'a> {
     options: &'a ReconcileOptions,
+    /// For which time the log should have everything.
+    whole: Window,
     scratch: Scratch,
     /// From the first to the last moment in the cluster's log, Unix microseconds.
     window_us: Option<(i64, i64)>,
@@ -307,10 +325,10 @@ impl Comparison<'_> {
         let mut events = Events::new(name.clone(), reader);
         while let Some(event) = events.next()? {
             self.result.counts.events += 1;
-            let (first, last) = self
-                .window_us
-                .unwrap_or((event.received_us, event.stage_us));
-            self.window_us = Some((first.min(event.received_us), last.max(event.stage_us)));
+            // By when it was written: what ends a long watch says when that began, and nothing of the time since.
+            let written_us = event.stage_us;
+            let (first, last) = self.window_us.unwrap_or((written_us, written_us));
+            self.window_us = Some((first.min(written_us), last.max(written_us)));
             if let Some(who) = self.who(&event) {
                 self.scratch.add_event(&event, who)?;
             }
@@ -394,7 +412,7 @@ impl Comparison<'_> {
     fn compare_unmatched(&mut self) -> Result<(), ReconcileError> {
         let (skew_ms, limit) = (self.skew_ms(), self.options.max_findings);
         let (scratch, window, result) = (&self.scratch, self.result.window, &mut self.result);
-        let writes_only = self.options.writes_only;
+        let (whole, writes_only) = (self.whole, self.options.writes_only);
         scratch.each_unmatched(|key: Key, admission: &Admission, claims| {
             let from_ms = admission.admitted_ms.saturating_sub(skew_ms);
             let answered_ms = admission.answer.map(|answer| answer.time_ms);
@@ -406,7 +424,11 @@ impl Comparison<'_> {
             } else if admission.is_read && writes_only {
                 result.counts.reads_left_out += 1;
             } else if from_ms < window.from_ms || to_ms > window.to_ms {
-                result.counts.outside += 1;
+                if admission.admitted_ms < whole.from_ms || to_ms > whole.to_ms {
+                    result.counts.outside += 1;
+                } else {
+                    result.counts.uncovered += 1;
+                }
             } else {
                 result.add(admission.missing(key), limit);
             }
@@ -458,7 +480,8 @@ impl Comparison<'_> {
     fn finish(self) -> Reconciliation {
         let mut result = self.result;
         result.findings.sort_by_key(|finding| finding.time_ms);
-        result.clean = result.ledger.verified && result.found.is_empty();
+        let is_covered = result.counts.uncovered == 0;
+        result.clean = result.ledger.verified && result.found.is_empty() && is_covered;
         result
     }
 }
@@ -529,6 +552,7 @@ fn admission_of(admitted: &K8sApiRequest) -> Admission {
         is_query_hidden: admitted.query.kind == Content::HASHED,
         is_read: admitted.is_read,
         admitted_ms: admitted.timestamp_ms,
+        deadline_ms: admitted.deadline_ms,
         assignments: 1,
         answer: None,
     }
@@ -542,6 +566,8 @@ fn us(ms: u64) -> i64 {
     i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX)
 }
 
+/// By how much a log may be behind the ledger, whose end is read after it.
+const LATE: Duration = Duration::from_secs(60);
 /// What Nautilus asks for as itself.
 const PROBE: &str = "/readyz";
 

@@ -242,7 +242,8 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
         Ok(put) => put,
         Err(_elapsed) => {
             tracing::error!(%token, request_id = %id, "the answer's body is lost: the blob store did not take it");
-            Put::Done
+            // Its hash would stand for bytes that nobody has.
+            Put::NoRoom
         }
     }
 }

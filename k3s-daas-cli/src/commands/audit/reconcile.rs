@@ -26,8 +26,9 @@ use crate::units::{Moment, Span};
 Lists what reached the cluster without the ledger, or otherwise than it was admitted, and what the ledger has an \
 answer of that the cluster never saw. The ledger is verified first, and nothing is changed.
 
-Give all files of all API servers of the cluster. What lies before the first or after the last moment in them is \
-not missed. The cluster's audit policy must log the requests of Nautilus's account at level Metadata at least and \
+Give all files of all API servers of the cluster. They must reach from the beginning of the ledger to a minute ago, \
+or from --since to --until: of what the ledger has beyond the first and last line of the log nothing can be said, so \
+a log that does not reach so far is not clean (exit code 6). The cluster's audit policy must log the requests of Nautilus's account at level Metadata at least and \
 keep the stage RequestReceived; one that leaves reads out needs --writes-only.
 
 Findings (exit code 6):
@@ -36,7 +37,7 @@ Findings (exit code 6):
   altered     another method, path or query than was admitted
   groups      other groups than the token's
   repeated    a write more than once, or a read more often than it was given to an executor
-  untimely    before it was admitted, or after it was answered
+  untimely    before it was admitted, after it was answered, or after its deadline
   missing     the ledger has an answer of the cluster's, and the cluster never saw the request
   status      the cluster gave another status than the ledger has
 
@@ -49,6 +50,7 @@ Examples:
   daas audit reconcile --cluster-audit /var/log/kubernetes/audit.log
   daas audit reconcile --cluster-audit audit-2026-*.log audit.log -o json
   zcat audit-*.log.gz | daas audit reconcile --cluster-audit -
+  daas audit reconcile --cluster-audit audit.log --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z
   daas audit reconcile --cluster-audit audit.log --account nautilus --clock-skew 30s")]
 pub struct Args {
     /// A file of the cluster's audit log, JSON lines; `-` is standard input. Several, in any order, are one log.
@@ -60,6 +62,12 @@ pub struct Args {
     /// By how much the clocks of ledger and cluster may differ.
     #[arg(long, value_name = "SPAN", default_value = "5s")]
     clock_skew: Span,
+    /// From when on the log is whole; from the beginning of the ledger otherwise.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Up to when the log is whole; up to a minute ago otherwise.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
     /// Pass over reads that the cluster's log does not have.
     #[arg(long)]
     writes_only: bool,
@@ -89,6 +97,11 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let chain = result.ledger.chain;
     let found: u64 = result.found.values().sum();
     let is_other_account = result.counts.requests == 0 && found > 0;
+    let (uncovered, admitted) = (result.counts.uncovered, result.counts.admitted);
+    let has_audit_ids = result
+        .findings
+        .iter()
+        .any(|finding| finding.audit_id.is_some());
     let shown = Shown(result);
     app.printer.object(&shown)?;
     if app.printer.format() == Format::Table && !shown.0.findings.is_empty() {
@@ -102,12 +115,21 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if let Some(chain) = chain {
         app.expect_chain(chain)?;
     }
-    if found == 0 {
+    if found == 0 && uncovered == 0 {
         return Ok(());
+    }
+    if found == 0 {
+        let what =
+            format!("the log does not reach to {uncovered} of {admitted} requests of the ledger");
+        let next =
+            "give all files of the log, or say with --since and --until for which time it is whole";
+        return Err(Failure::new(Exit::Unverified, what).with_next(next).into());
     }
     let next = if is_other_account {
         "the log has no request of Nautilus: name its account with --account, give all files of the log, and see \
          that the cluster's audit policy logs it"
+    } else if !has_audit_ids {
+        "see that all files of all API servers are given, and that the audit policy logs what Nautilus asks for"
     } else {
         "look each up in the cluster's log by its audit ID; what Nautilus's account did alone, somebody else has its \
          credential for"
@@ -138,6 +160,8 @@ fn options(args: &Args, app: &App) -> ReconcileOptions {
     options.cluster = app.settings.value::<ClusterId>(Key::Cluster);
     options.clock_skew = Duration::from_millis(args.clock_skew.as_ms());
     options.writes_only = args.writes_only;
+    options.since_ms = args.since.map(|since| since.0);
+    options.until_ms = args.until.map(|until| until.0);
     options.max_findings = args.limit;
     options
 }
@@ -216,14 +240,17 @@ impl Show for Shown {
                 "{} events, {} requests of Nautilus, {} of them whether the cluster is ready",
                 counts.events, counts.requests, counts.probes
             ),
-            format!("{} requests admitted", counts.admitted),
+            format!(
+                "{} requests admitted, {} where the log does not reach",
+                counts.admitted, counts.uncovered
+            ),
             counts.matched.to_string(),
             format!(
                 "{} answered 504 unknown, {} not answered yet, {} not passed on, {} reads again after a claim",
                 counts.unknown, counts.unanswered, counts.not_passed_on, counts.repeated_reads
             ),
             format!(
-                "{} without the cluster, {} by time and URI, {} outside of the log, {} reads left out",
+                "{} without the cluster, {} by time and URI, {} of another time, {} reads left out",
                 counts.without_cluster, counts.by_likeness, counts.outside, counts.reads_left_out
             ),
         ]

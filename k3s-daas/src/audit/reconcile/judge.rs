@@ -15,6 +15,8 @@ pub(super) struct Admission {
     pub(super) is_query_hidden: bool,
     pub(super) is_read: bool,
     pub(super) admitted_ms: u64,
+    /// Nothing may begin from then on.
+    pub(super) deadline_ms: u64,
     /// How many times it was given to an executor.
     pub(super) assignments: u64,
     pub(super) answer: Option<Answer>,
@@ -122,6 +124,10 @@ fn judge_one(
         {
             let late_ms = one.at_ms() - answer.time_ms;
             let detail = format!("it reached the cluster {late_ms} ms after it was answered");
+            finding(FindingKind::Untimely, detail);
+        } else if one.at_ms() > admission.deadline_ms.saturating_add(skew_ms) {
+            let late_ms = one.at_ms() - admission.deadline_ms;
+            let detail = format!("it reached the cluster {late_ms} ms after its deadline");
             finding(FindingKind::Untimely, detail);
         }
         same.push(one);

@@ -102,8 +102,8 @@ impl Scratch {
     ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO admitted(token, request, event, method, uri, is_query_hidden, is_read, admitted, assignments)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
+                "INSERT INTO admitted(token, request, event, method, uri, is_query_hidden, is_read, admitted, deadline, assignments)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)",
             )?
             .execute(params![
                 key.0.as_bytes(),
@@ -114,6 +114,7 @@ impl Scratch {
                 admission.is_query_hidden,
                 admission.is_read,
                 signed(admission.admitted_ms),
+                signed(admission.deadline_ms),
             ])?;
         Ok(())
     }
@@ -157,7 +158,7 @@ impl Scratch {
         mut then: impl FnMut(Key, &[Admission], &[Seen]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut statement = self.connection.prepare(
-            "SELECT token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered
+            "SELECT token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered, deadline
              FROM admitted ORDER BY token, request, event",
         )?;
         let mut rows = statement.query([])?;
@@ -215,8 +216,8 @@ impl Scratch {
     ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO unmatched(token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered, claims)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO unmatched(token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered, deadline, claims)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 key.0.as_bytes(),
@@ -229,6 +230,7 @@ impl Scratch {
                 signed(admission.assignments),
                 admission.answer.map(|answer| answer.status),
                 admission.answer.map(|answer| signed(answer.time_ms)),
+                signed(admission.deadline_ms),
                 claims,
             ])?;
         Ok(())
@@ -240,12 +242,12 @@ impl Scratch {
         mut then: impl FnMut(Key, &Admission, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut statement = self.connection.prepare(
-            "SELECT token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered, claims
+            "SELECT token, request, method, uri, is_query_hidden, is_read, admitted, assignments, status, answered, deadline, claims
              FROM unmatched ORDER BY claims DESC, admitted, request",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            then(key(row)?, &admission(row, 2)?, row.get(10)?)?;
+            then(key(row)?, &admission(row, 2)?, row.get(11)?)?;
         }
         Ok(())
     }
@@ -349,6 +351,7 @@ fn admission(row: &Row<'_>, at: usize) -> rusqlite::Result<Admission> {
         is_read: row.get(at + 3)?,
         admitted_ms: unsigned(row, at + 4)?,
         assignments: unsigned(row, at + 5)?,
+        deadline_ms: unsigned(row, at + 8)?,
         answer: status
             .zip(time_ms)
             .map(|(status, time_ms)| super::judge::Answer {
@@ -399,11 +402,11 @@ CREATE TABLE seen(
 CREATE TABLE admitted(
   token BLOB NOT NULL, request BLOB NOT NULL, event INTEGER NOT NULL, method TEXT NOT NULL, uri TEXT NOT NULL,
   is_query_hidden INTEGER NOT NULL, is_read INTEGER NOT NULL, admitted INTEGER NOT NULL,
-  assignments INTEGER NOT NULL, status INTEGER, answered INTEGER,
+  deadline INTEGER NOT NULL, assignments INTEGER NOT NULL, status INTEGER, answered INTEGER,
   PRIMARY KEY(token, request, event)) WITHOUT ROWID;
 CREATE TABLE unmatched(
   token BLOB, request BLOB, method TEXT, uri TEXT, is_query_hidden INTEGER, is_read INTEGER,
-  admitted INTEGER, assignments INTEGER, status INTEGER, answered INTEGER, claims INTEGER);
+  admitted INTEGER, assignments INTEGER, status INTEGER, answered INTEGER, deadline INTEGER, claims INTEGER);
 BEGIN;";
 
 const INDEXES: &str = "

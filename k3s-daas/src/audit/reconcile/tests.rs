@@ -155,7 +155,8 @@ impl World {
         let logs = [log(self.text())];
         let result = reconcile(self.dir.path(), logs, &options).unwrap();
         assert_eq!(result.ledger.broken, None);
-        assert_eq!(result.clean, result.found.is_empty());
+        let is_covered = result.counts.uncovered == 0;
+        assert_eq!(result.clean, result.found.is_empty() && is_covered);
         result
     }
 
@@ -423,6 +424,28 @@ async fn another_time_is_found() {
 }
 
 #[tokio::test]
+async fn after_the_deadline_an_admission_is_none() {
+    let mut world = World::new().await;
+    let admitted = world.admit("POST").await;
+    let place = world.see(&admitted, 201);
+    let deadline_ms = i64::try_from(admitted.event.deadline_ms).unwrap();
+    for (ms, expected) in [(0, &[][..]), (1, &[FindingKind::Untimely])] {
+        let changed = |log: &mut Vec<Value>| {
+            at(&mut log[place - 1], deadline_ms + ms);
+            at(&mut log[place], deadline_ms + ms);
+        };
+        assert_eq!(world.found(changed), expected, "{ms}");
+    }
+    // What was answered “unknown” when it was over is no excuse for what comes then.
+    world.answer(&admitted, 504).await;
+    let late = |log: &mut Vec<Value>| {
+        at(&mut log[place - 1], deadline_ms + 1);
+        at(&mut log[place], deadline_ms + 1);
+    };
+    assert_eq!(world.found(late), [FindingKind::Untimely]);
+}
+
+#[tokio::test]
 async fn what_the_cluster_never_saw_is_found() {
     let world = World::new().await;
     for (method, status) in [("POST", 201), ("GET", 200), ("POST", 409), ("POST", 507)] {
@@ -467,7 +490,38 @@ async fn only_what_the_log_covers_is_missed() {
         let result = world.reconcile_with(|options| options.clock_skew = skew);
         assert_eq!(result.clean, is_outside, "{from} {to} {skew:?}");
         assert_eq!(result.counts.outside, u64::from(is_outside));
+        // A log that should be whole there and does not reach so far is not clean.
+        let later_ms = u64::try_from(ms).unwrap() + 3_600_000;
+        let result = world.reconcile_with(|options| {
+            options.clock_skew = skew;
+            options.until_ms = Some(later_ms);
+        });
+        assert!(!result.clean, "{from} {to} {skew:?}");
+        assert_eq!(result.counts.uncovered, u64::from(is_outside));
+        let result = world.reconcile_with(|options| {
+            options.clock_skew = skew;
+            options.since_ms = Some(later_ms);
+            options.until_ms = Some(later_ms);
+        });
+        assert_eq!(result.clean, is_outside, "{from} {to} {skew:?}");
     }
+}
+
+#[tokio::test]
+async fn what_began_before_the_log_does_not_lengthen_it() {
+    let mut world = World::new().await;
+    let admitted = world.admit("POST").await;
+    world.answer(&admitted, 201).await;
+    let ms = now_ms();
+    // The end of a long watch, whose beginning stood in a file that is gone.
+    for event in &mut world.log {
+        at(event, ms + 60_000);
+        let begun = event["requestReceivedTimestamp"].clone();
+        at(event, ms - 60_000);
+        event["stageTimestamp"] = begun;
+    }
+    let result = world.reconcile();
+    assert_eq!((result.clean, result.counts.outside), (true, 1));
 }
 
 #[tokio::test]
