@@ -9,17 +9,18 @@ use tokio::time::Instant;
 use super::core::{Core, Held, Pause};
 use super::journal::{End, JournalError, Key, Unstored};
 use super::reply::{Refusal, Reply};
+use super::room::Place;
 use super::worker::holder;
 use crate::blob;
 use crate::contract::{Call, Code};
 use crate::crypto::Blob;
 use crate::ledger;
 use crate::types::{ByteString, HexBytes, Target};
-use crate::wire::{AnswerMessage, IntentKind, to_bcs};
+use crate::wire::{AnswerMessage, IntentKind};
 
 /// Answers with what the cluster said, or with why it was not asked.
 ///
-/// `slot` is kept until the blob store has the body, so that no more bodies are in memory than slots.
+/// Slot and place are kept until the blob store has the body, so that no more bodies are in memory than those.
 ///
 /// # Errors
 /// Only those of the journal.
@@ -29,14 +30,14 @@ pub(super) async fn answer(
     held: &Held,
     reply: Result<Reply, Refusal>,
     target: Option<&Target>,
-    slot: OwnedSemaphorePermit,
+    kept: (OwnedSemaphorePermit, Place),
 ) -> Result<(), JournalError> {
     let (token, id) = key;
     let request = &held.request;
     let limit = core.config.max_response_bytes;
     let reply = reply.and_then(|reply| {
         let status = reply.status;
-        let sealed = Blob::seal(to_bcs(&reply.envelope()));
+        let sealed = reply.seal();
         if sealed.body_len() > limit {
             return Err(too_large(held, status, limit));
         }
@@ -58,7 +59,7 @@ pub(super) async fn answer(
     };
     let (envelope_hash, envelope_len) = (sealed.hash(), sealed.body_len() as u64);
     drop(sealed);
-    drop(slot);
+    drop(kept);
     let message = AnswerMessage {
         request_id: ByteString(id.to_wire()),
         digest: request.digest,
@@ -183,12 +184,13 @@ async fn refuse(
         core.status.refused.add(1);
     }
     tracing::warn!(%token, request_id = %id, epoch = held.request.epoch, status = reply.status, ?refusal, "refused");
-    let sealed = Blob::seal(to_bcs(&reply.envelope()));
+    let status = reply.status;
+    let sealed = reply.seal();
     // A store that cannot take even this leaves the client with the status on the ledger.
     if !matches!(put(core, key, held, &sealed).await, Put::Done) {
         tracing::error!(%token, request_id = %id, "the refusal's text is lost: the blob store has no room");
     }
-    (reply.status, sealed)
+    (status, sealed)
 }
 
 enum Put {

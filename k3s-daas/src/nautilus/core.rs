@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::journal::{Journal, JournalError, Key, Recovered};
 use super::queue::FairQueue;
+use super::room::Room;
 use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
 use crate::contract::{Call, Request};
@@ -41,6 +42,7 @@ pub(super) struct Core {
     pub(super) abandon: CancellationToken,
     pub(super) tasks: TaskTracker,
     lanes: [Lane; 2],
+    pub(super) room: Room,
     clock_ms: AtomicU64,
     requests: Mutex<Requests>,
     failure: Mutex<Option<Error>>,
@@ -109,6 +111,7 @@ impl Core {
             shutdown: shutdown.child_token(),
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            room: Room::new(),
             lanes: [lane(config.concurrency), lane(config.watch_concurrency)],
             config,
             clock_ms: AtomicU64::new(0),

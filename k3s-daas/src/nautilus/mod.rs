@@ -15,6 +15,7 @@ mod follow;
 mod journal;
 mod queue;
 mod reply;
+mod room;
 mod status;
 mod watch;
 mod worker;

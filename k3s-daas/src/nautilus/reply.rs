@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::crypto::Blob;
 use crate::token::NotAuthorized;
 use crate::types::{RequestId, Target};
-use crate::wire::ResponseEnvelope;
+use crate::wire::{ResponseEnvelope, to_bcs};
 
 /// A status, headers and a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +75,13 @@ pub(super) enum Doubt {
 }
 
 impl Reply {
-    /// The envelope that is hashed and stored.
-    pub(super) fn envelope(&self) -> ResponseEnvelope {
+    /// The envelope that is hashed and stored. No more than two copies of the body are there at a time.
+    pub(super) fn seal(self) -> Blob {
         let headers = self.headers.iter().map(|(name, value)| (name, value));
-        ResponseEnvelope::new(headers, self.body.to_vec())
+        let envelope = ResponseEnvelope::new(headers, self.body.into());
+        let bytes = to_bcs(&envelope);
+        drop(envelope);
+        Blob::seal(bytes)
     }
 }
 

@@ -12,6 +12,7 @@ use super::answer::{self, deliver};
 use super::core::{Core, Held, Pause};
 use super::journal::{Begun, JournalError, Key, Past};
 use super::reply::{Doubt, Refusal, Reply};
+use super::room::Place;
 use super::watch::{Frames, Framing, asks_initial_events, ends_initial_events};
 use crate::blob::{self, Holder};
 use crate::crypto::{Blob, BlobHash};
@@ -49,6 +50,7 @@ pub(super) async fn handle(
     let Some(event) = core.admitted(key) else {
         return Ok(());
     };
+    let mut place = Place::default();
     let (decision, target) = decide(core, key, &held, &event, recalled.past).await;
     let reply = match decision {
         Decision::Wait => return Ok(()),
@@ -72,7 +74,7 @@ pub(super) async fn handle(
                 give_back(core, key).await;
                 return Ok(());
             }
-            match begin_and_execute(core, key, &held, *authorized).await? {
+            match begin_and_execute(core, key, &held, *authorized, &mut place).await? {
                 Executed::Reply(reply) => Ok(reply),
                 Executed::Refused(refusal) => Err(refusal),
                 Executed::NotBegun => return Ok(()),
@@ -85,7 +87,7 @@ pub(super) async fn handle(
             }
         }
     };
-    answer::answer(core, key, &held, reply, target.as_ref(), slot).await
+    answer::answer(core, key, &held, reply, target.as_ref(), (slot, place)).await
 }
 
 /// Gives a request back that has not begun, if anybody else can take it; else it stays for the next run.
@@ -318,6 +320,7 @@ async fn begin_and_execute(
     key: Key,
     held: &Held,
     authorized: Authorized<K8sApiRequest>,
+    place: &mut Place,
 ) -> Result<Executed, JournalError> {
     let (token, id) = key;
     let request = &held.request;
@@ -352,9 +355,9 @@ async fn begin_and_execute(
         if is_watch && (200..300).contains(&response.status) {
             let window = watch_window(core, request.lease_ends_ms);
             let window = started + window;
-            return Ok(cut_watch(core, response, window, asks_initial, is_read).await);
+            return Ok(cut_watch(core, response, place, window, asks_initial, is_read).await);
         }
-        Ok(read_whole(core, response, is_read).await)
+        Ok(read_whole(core, response, place, is_read).await)
     })
     .await;
     core.status.at_cluster.subtract(1);
@@ -402,7 +405,7 @@ fn watch_window(core: &Core, lease_ends_ms: u64) -> Duration {
 }
 
 /// The whole body, up to the bound.
-async fn read_whole(core: &Core, response: Response, is_read: bool) -> Executed {
+async fn read_whole(core: &Core, response: Response, place: &mut Place, is_read: bool) -> Executed {
     let limit = core.config.max_response_bytes;
     let Response {
         status,
@@ -415,7 +418,10 @@ async fn read_whole(core: &Core, response: Response, is_read: bool) -> Executed 
     let mut bytes = BytesMut::new();
     while let Some(piece) = body.next().await {
         match piece {
-            Ok(piece) if bytes.len() + piece.len() <= limit => bytes.extend_from_slice(&piece),
+            Ok(piece) if bytes.len() + piece.len() <= limit => {
+                core.room.grow(place, bytes.len() + piece.len()).await;
+                bytes.extend_from_slice(&piece);
+            }
             Ok(_) => {
                 return Executed::Refused(Refusal::TooLarge {
                     status,
@@ -445,6 +451,7 @@ async fn read_whole(core: &Core, response: Response, is_read: bool) -> Executed 
 async fn cut_watch(
     core: &Core,
     response: Response,
+    place: &mut Place,
     window: Instant,
     mut awaits_initial: bool,
     is_read: bool,
@@ -493,6 +500,13 @@ async fn cut_watch(
             break;
         }
         let whole_before = frames.whole();
+        let grow = core.room.grow(place, bytes.len() + piece.len());
+        if tokio::time::timeout_at(window, grow).await.is_err() {
+            if frames.count() == 0 {
+                return Executed::Refused(Refusal::NoRoom { status, is_read });
+            }
+            break;
+        }
         frames.extend(&piece);
         bytes.extend_from_slice(&piece);
         // Cut before their end, they would all be asked for again.
