@@ -21,10 +21,11 @@ import {
   format,
   moveFiles,
   onlyTests,
+  testNames,
   packageFiles,
   test,
 } from "./move/builder.mjs";
-import { corpora, fixtures, onlyHelpers } from "./move/generate.mjs";
+import { corpora, corpusSets, fixtures, onlyHelpers } from "./move/generate.mjs";
 import { bites, forget, held, write } from "./move/twin.mjs";
 
 // Where the crate can include it.
@@ -65,11 +66,13 @@ async function runTest(args) {
     if (args[at] === "--with") added.push(args[++at]);
     else filter = args[at];
   }
-  return report({ ...packageFiles({ added }), ...fixtures() }, filter);
+  return report([{ ...packageFiles({ added }), ...fixtures() }], filter);
 }
 
 async function runCorpus([filter = ""]) {
-  return report(onlyHelpers({ ...packageFiles(), ...corpora() }), filter);
+  const isWanted = (text) => testNames(text).some((name) => name.includes(filter));
+  const wanted = corpusSets().filter((set) => Object.values(set).some(isWanted));
+  return report(wanted.map((set) => onlyHelpers({ ...packageFiles(), ...set })), filter);
 }
 
 async function runTwin(args) {
@@ -98,15 +101,20 @@ async function runGenerate([directory]) {
   return true;
 }
 
-// Runs the tests whose name has `filter` in it and prints what came of them as cargo does, so that
+// Runs the tests of each set of files whose name has `filter` in it and prints what came of them as cargo does, so that
 // ci/test.sh counts it.
-async function report(files, filter) {
+async function report(sets, filter) {
   const isWanted = (name) => name.includes(filter);
-  const ran = await test(onlyTests(files, isWanted));
-  const tests = ran.tests.filter(({ name }) => isWanted(name));
+  const tests = [];
+  const failures = [];
+  for (const files of sets) {
+    const ran = await test(onlyTests(files, isWanted));
+    tests.push(...ran.tests.filter(({ name }) => isWanted(name)));
+    if (ran.failures) failures.push(ran.failures);
+  }
   const failed = tests.filter((test) => !test.passed).length;
   for (const { name, passed } of tests) console.log(`test ${name} ... ${passed ? "ok" : "FAILED"}`);
-  return sum(tests.length - failed, failed, ran.failures);
+  return sum(tests.length - failed, failed, failures.join("\n\n"));
 }
 
 // The last lines, as cargo's.

@@ -47,13 +47,19 @@ export function packageFiles({ root = PACKAGE, tests = true, added = [] } = {}) 
   return files;
 }
 
+/** The full names of the tests in a source file. */
+export function testNames(text) {
+  const module = /^module (\S+);/m.exec(text)?.[1];
+  const tests = text.matchAll(/^#\[(?:test|random_test)\b[^\n]*\n(?:[^\n]*\n)*?fun (\w+)/gm);
+  return [...tests].map(([, name]) => `${module}::${name}`);
+}
+
 /** `files` without the test modules that have no test whose full name is wanted; what others may use stays. */
 export function onlyTests(files, isWanted) {
   const stays = ([path, text]) => {
-    const tests = [...text.matchAll(/^#\[(?:test|random_test)\b[^\n]*\n(?:[^\n]*\n)*?fun (\w+)/gm)];
-    const module = /^module (\S+);/m.exec(text)?.[1];
+    const tests = testNames(text);
     const isUsed = /^public (macro )?fun /m.test(text);
-    return !path.startsWith("tests/") || isUsed || tests.length === 0 || tests.some(([, name]) => isWanted(`${module}::${name}`));
+    return !path.startsWith("tests/") || isUsed || tests.length === 0 || tests.some(isWanted);
   };
   return Object.fromEntries(Object.entries(files).filter(stays));
 }

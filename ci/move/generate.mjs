@@ -57,6 +57,13 @@ export function literal(bytes) {
   return /^[ !#-[\]-~]*$/.test(text) ? `b"${text}"` : `x"${bytes.toString("hex")}"`;
 }
 
+/** The corpora one by one: the VM takes only so much of one package. */
+export function corpusSets() {
+  const files = Object.entries(corpora());
+  const names = new Set(files.map(([path]) => path.replace(/_\d+\.move$/, "")));
+  return [...names].map((name) => Object.fromEntries(files.filter(([path]) => path.startsWith(`${name}_`))));
+}
+
 /**
  * Test modules of `rows`, each row a statement `check(…)` that aborts with its line, after `header`.
  * A failure names the first row of its batch that fails.

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { Worker, isMainThread, parentPort } from "node:worker_threads";
 
 import { onlyTests, packageFiles, test } from "./builder.mjs";
-import { corpora, fixtures, onlyHelpers } from "./generate.mjs";
+import { corpusSets, fixtures, onlyHelpers } from "./generate.mjs";
 
 // Mutants that are the same function, spelled otherwise: module, mutated text, why.
 const EQUIVALENT = JSON.parse(readFileSync(new URL("./equivalent-mutants.json", import.meta.url), "utf8"));
@@ -253,7 +253,7 @@ class Runner {
 
 function serve() {
   const own = { ...packageFiles(), ...fixtures() };
-  const wide = onlyHelpers({ ...packageFiles(), ...corpora() });
+  const wide = corpusSets().map((set) => onlyHelpers({ ...packageFiles(), ...set }));
   const closes = new Map();
   parentPort.on("message", async ({ path, begin, end, now }) => {
     const source = own[path];
@@ -269,7 +269,7 @@ function serve() {
     }
     const close = closes.get(module);
     try {
-      for (const files of [close, own, wide]) {
+      for (const files of [close, own, ...wide]) {
         const { tests } = await test({ ...files, [path]: mutated });
         if (tests.some((one) => !one.passed)) return parentPort.postMessage("killed");
       }
