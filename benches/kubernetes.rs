@@ -202,7 +202,7 @@ impl Stage {
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let path = Work::Post.path(0);
+        let path = Work::Post.path();
         send(client, Method::POST, &path, Some(&config_map("read"))).await?;
         for number in 0..PODS {
             let pod = json!({
@@ -275,7 +275,7 @@ impl Stage {
                                 (Method::POST, Some(config_map(&name)))
                             }
                         };
-                        let got = send(&client, method, &work.path(number), body.as_ref()).await?;
+                        let got = send(&client, method, &work.path(), body.as_ref()).await?;
                         ensure!(
                             work != Work::List || got.len() > 2_000_000,
                             "{} bytes",
@@ -401,7 +401,7 @@ impl Measured {
 }
 
 impl Work {
-    fn path(self, _number: usize) -> String {
+    fn path(self) -> String {
         match self {
             Self::Get => format!("/api/v1/namespaces/{NAMESPACE}/configmaps/read"),
             Self::Post => format!("/api/v1/namespaces/{NAMESPACE}/configmaps"),

@@ -71,8 +71,7 @@ fn discovery_is_the_same(world: &World) {
     ] {
         world.alike("/openapi/v2", &[("accept", accept)]);
     }
-    let documents: Value =
-        serde_json::from_slice(&world.direct.get("/openapi/v3", &JSON).body).unwrap();
+    let documents = world.direct.json("/openapi/v3");
     let documents = documents["paths"].as_object().unwrap();
     for document in ["api/v1", "apis/apps/v1", "apis/wardle.example.com/v1beta1"] {
         let url = documents[document]["serverRelativeURL"].as_str().unwrap();
@@ -93,7 +92,7 @@ fn pages_and_versions_are_the_same(world: &World) {
             .post(&path, &config_map(&name, &json!({"n": "1"})));
         assert_eq!(created.status, 201);
     }
-    let all: Value = serde_json::from_slice(&world.direct.get(&path, &JSON).body).unwrap();
+    let all = world.direct.json(&path);
     let version = all["metadata"]["resourceVersion"].as_str().unwrap();
     let names = |list: &Value| -> Vec<String> {
         let items = list["items"].as_array().unwrap().iter();
@@ -105,7 +104,7 @@ fn pages_and_versions_are_the_same(world: &World) {
     let mut token = String::new();
     loop {
         let query = format!("{path}?limit=3&continue={token}");
-        let page: Value = serde_json::from_slice(&world.through.get(&query, &JSON).body).unwrap();
+        let page = world.through.json(&query);
         let found = names(&page);
         assert!(found.len() <= 3);
         paged.extend(found);
@@ -125,13 +124,9 @@ fn pages_and_versions_are_the_same(world: &World) {
         "limit=-1".to_owned(),
         "continue=bogus".to_owned(),
         "fieldSelector=status.none%3Da".to_owned(),
-    ] {
-        world.alike(&format!("{path}?{query}"), &JSON);
-    }
-    // Long before anything that is kept, and far in the future.
-    for query in [
-        "resourceVersion=1&resourceVersionMatch=Exact",
-        "resourceVersion=x",
+        // Long before anything that is kept.
+        "resourceVersion=1&resourceVersionMatch=Exact".to_owned(),
+        "resourceVersion=x".to_owned(),
     ] {
         world.alike(&format!("{path}?{query}"), &JSON);
     }
@@ -581,7 +576,7 @@ impl World {
 
     /// `/api/v1` and the like, all of them.
     fn groups(&self) -> Vec<String> {
-        let found: Value = serde_json::from_slice(&self.direct.get("/apis", &JSON).body).unwrap();
+        let found = self.direct.json("/apis");
         let groups = found["groups"].as_array().unwrap().iter();
         let versions = groups.flat_map(|group| group["versions"].as_array().unwrap());
         let versions =
@@ -640,6 +635,11 @@ impl Way {
     #[track_caller]
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         self.ask(Method::GET, path, headers, Bytes::new())
+    }
+
+    #[track_caller]
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_slice(&self.get(path, &JSON).body).unwrap()
     }
 
     #[track_caller]

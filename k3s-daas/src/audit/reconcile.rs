@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,6 +25,7 @@ use super::{Options, Report, verify_each};
 use crate::ledger;
 use crate::ledger::local::replay::Replayed;
 use crate::ledger::local::replica::Replica;
+use crate::ledger::local::wall_clock_ms;
 use crate::token::USER_PREFIX;
 use crate::types::{ByteString, ClusterId, RequestId, TokenId};
 use crate::wire::{Content, Event, K8sApiRequest};
@@ -270,14 +271,12 @@ pub fn reconcile(
     logs: impl IntoIterator<Item = ClusterLog>,
     options: &ReconcileOptions,
 ) -> Result<Reconciliation, ReconcileError> {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH);
-    let started = started.unwrap_or_default().saturating_sub(LATE);
-    let started_ms = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
+    let late_ms = wall_clock_ms().saturating_sub(LATE_MS);
     let mut comparison = Comparison {
         options,
         whole: Window {
             from_ms: options.since_ms.unwrap_or_default(),
-            to_ms: options.until_ms.unwrap_or(started_ms),
+            to_ms: options.until_ms.unwrap_or(late_ms),
         },
         scratch: Scratch::new()?,
         window_us: None,
@@ -566,8 +565,8 @@ fn us(ms: u64) -> i64 {
     i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX)
 }
 
-/// By how much a log may be behind the ledger, whose end is read after it.
-const LATE: Duration = Duration::from_secs(60);
+/// By how much a log may be behind the ledger, whose end is read after it; milliseconds.
+const LATE_MS: u64 = 60_000;
 /// What Nautilus asks for as itself.
 const PROBE: &str = "/readyz";
 

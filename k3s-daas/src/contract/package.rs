@@ -36,7 +36,6 @@ impl MovePackage {
     /// # Panics
     /// Never: the file is part of the crate and its tests read it.
     #[must_use]
-    #[allow(clippy::expect_used)]
     pub fn shipped() -> Self {
         serde_json::from_str(include_str!("package.json"))
             .expect("the crate's own file is of this form")

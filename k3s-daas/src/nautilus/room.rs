@@ -18,9 +18,9 @@ pub(super) enum Place {
     #[default]
     Small,
     /// Up to [`MEDIUM`] bytes.
-    Medium(#[allow(dead_code)] OwnedSemaphorePermit),
+    Medium { _permit: OwnedSemaphorePermit },
     /// Up to the bound of answers.
-    Large(#[allow(dead_code)] OwnedSemaphorePermit),
+    Large { _permit: OwnedSemaphorePermit },
 }
 
 impl Room {
@@ -35,19 +35,17 @@ impl Room {
     ///
     /// Nobody in a large place waits for a medium one, so they never wait for each other.
     pub(super) async fn grow(&self, place: &mut Place, bytes: usize) {
-        match place {
-            Place::Small if bytes > SMALL => {
-                if let Ok(permit) = self.medium.clone().acquire_owned().await {
-                    *place = Place::Medium(permit);
-                }
-            }
-            _ => {}
-        }
-        if matches!(place, Place::Medium(_))
-            && bytes > MEDIUM
-            && let Ok(permit) = self.large.clone().acquire_owned().await
+        if matches!(place, Place::Small)
+            && bytes > SMALL
+            && let Ok(_permit) = self.medium.clone().acquire_owned().await
         {
-            *place = Place::Large(permit);
+            *place = Place::Medium { _permit };
+        }
+        if matches!(place, Place::Medium { .. })
+            && bytes > MEDIUM
+            && let Ok(_permit) = self.large.clone().acquire_owned().await
+        {
+            *place = Place::Large { _permit };
         }
     }
 }

@@ -190,9 +190,7 @@ fn log(text: String) -> ClusterLog {
 }
 
 fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now();
-    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
+    i64::try_from(wall_clock_ms()).unwrap()
 }
 
 /// Sets both times.

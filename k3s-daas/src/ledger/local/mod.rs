@@ -554,7 +554,8 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<()>
         .map_err(|source| Failure::io("start a thread")(source).into())
 }
 
-fn wall_clock_ms() -> u64 {
+/// Unix milliseconds, by this machine's clock.
+pub(crate) fn wall_clock_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
