@@ -4,7 +4,8 @@
 watching() {
     least=$1
     shift
-    "$@" >watched.txt 2>&1 &
+    : >watched.txt # here, not in the command's own process: that one may not have begun when we count
+    "$@" >>watched.txt 2>&1 &
     watcher=$!
     lines "$least"
 }
