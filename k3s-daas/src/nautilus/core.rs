@@ -66,11 +66,28 @@ struct Lane {
 
 #[derive(Default)]
 struct Requests {
-    unanswered: HashMap<Key, Arc<wire::K8sApiRequest>>,
+    unanswered: HashMap<Key, Unanswered>,
     /// Held by a task, or waiting for one.
     held: HashSet<Key>,
     /// Never to be looked at again, up to this epoch.
     ignored: HashMap<Key, u64>,
+}
+
+/// A request as it was admitted.
+struct Unanswered {
+    event: Arc<wire::K8sApiRequest>,
+    past: InMemory,
+}
+
+/// What is known without the journal of what became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InMemory {
+    /// It was admitted in this run and nobody has touched it: the journal has nothing of it.
+    New,
+    /// It was taken up in this run: the journal has what may not happen twice.
+    Touched,
+    /// It is from an earlier run.
+    Recovered,
 }
 
 /// A request as the followed state has it.
@@ -123,7 +140,8 @@ impl Core {
     pub(super) async fn run(self: Arc<Self>, recovered: Recovered) -> Result<()> {
         let _end = End(Arc::clone(&self));
         let cursor = recovered.cursor;
-        self.keep(recovered.unanswered.into_iter().map(Arc::new));
+        let earlier = recovered.unanswered.into_iter().map(Arc::new);
+        self.keep(earlier, InMemory::Recovered);
         for unstored in recovered.answers {
             if self.hold(unstored.key) {
                 let core = Arc::clone(&self);
@@ -246,11 +264,18 @@ impl Core {
     }
 
     /// Remembers unanswered requests.
-    pub(super) fn keep(&self, events: impl Iterator<Item = Arc<wire::K8sApiRequest>>) {
+    pub(super) fn keep(
+        &self,
+        events: impl Iterator<Item = Arc<wire::K8sApiRequest>>,
+        past: InMemory,
+    ) {
         let mut requests = self.requests();
         for event in events {
             if let Ok(id) = crate::types::RequestId::from_bytes(&event.request_id) {
-                requests.unanswered.insert((event.seal_token_id, id), event);
+                let key = (event.seal_token_id, id);
+                // One that is followed once more is no newer for it.
+                let known = requests.unanswered.entry(key);
+                known.or_insert(Unanswered { event, past });
             }
         }
         self.status.unanswered.set(requests.unanswered.len() as u64);
@@ -268,7 +293,24 @@ impl Core {
 
     /// A request as it was admitted.
     pub(super) fn admitted(&self, key: Key) -> Option<Arc<wire::K8sApiRequest>> {
-        self.requests().unanswered.get(&key).cloned()
+        let requests = self.requests();
+        requests
+            .unanswered
+            .get(&key)
+            .map(|known| known.event.clone())
+    }
+
+    /// What is known of an unanswered request without the journal; from now on it is touched.
+    pub(super) fn touch(&self, key: Key) -> InMemory {
+        let mut requests = self.requests();
+        let Some(known) = requests.unanswered.get_mut(&key) else {
+            return InMemory::Recovered;
+        };
+        let past = known.past;
+        if past == InMemory::New {
+            known.past = InMemory::Touched;
+        }
+        past
     }
 
     /// All requests that are unanswered as far as was followed, and that no task has.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::core::{Core, Pause};
+use super::core::{Core, InMemory, Pause};
 use super::journal::{Key, Lost, Progress};
 use super::{Error, Result};
 use crate::ledger::{self, Cursor, SequencedEvent};
@@ -146,7 +146,11 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
             _ => {}
         }
     }
-    core.keep(admitted.iter().cloned());
+    core.keep(admitted.iter().cloned(), InMemory::New);
+    // The journal has something of these.
+    for lost in &lost {
+        core.touch(lost.key);
+    }
     core.drop_ended(&ended);
     unsaved.progress.cursor = last.cursor;
     unsaved.progress.ended.extend(ended);

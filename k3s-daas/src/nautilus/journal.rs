@@ -9,18 +9,21 @@
 //! journal that is lost, so it is never begun under this one.
 
 mod file;
+mod queue;
 mod thread;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::contract::Call;
 use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
 
+use self::queue::Queue;
 pub(super) use file::create;
 
 /// A request, wherever it is assigned.
@@ -29,7 +32,17 @@ pub(super) type Key = (TokenId, RequestId);
 /// The open journal. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    sender: mpsc::Sender<thread::Order>,
+    writer: Arc<Writer>,
+}
+
+/// Ends the thread with the last clone of the journal.
+#[derive(Debug)]
+struct Writer(Arc<Queue>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// What an opened journal has from before.
@@ -72,9 +85,10 @@ pub(super) struct Lost {
 }
 
 /// Whether a request may have reached the cluster earlier, in whatever assignment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Past {
     /// Certainly not.
+    #[default]
     Fresh,
     /// It began.
     Begun,
@@ -83,7 +97,7 @@ pub(super) enum Past {
 }
 
 /// What the journal knows of a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Recalled {
     /// What was before.
     pub(super) past: Past,
@@ -159,30 +173,31 @@ impl Journal {
     ) -> Result<(Self, Recovered), JournalError> {
         let (connection, file) = file::open(path, chain, executor)?;
         let recovered = recover(&connection)?;
-        let sender = thread::start(connection, file).map_err(JournalError::File)?;
-        Ok((Self { sender }, recovered))
+        let queue = Arc::new(Queue::new());
+        thread::start(connection, file, Arc::clone(&queue)).map_err(JournalError::File)?;
+        let writer = Arc::new(Writer(queue));
+        Ok((Self { writer }, recovered))
     }
 
-    /// Records how far was followed, and what that brought; returns when it is on disk.
+    /// Records how far was followed, and what that brought: before anything that is ordered later, so
+    /// nobody need wait for it. What the machine takes with it is followed again.
     pub(super) async fn advance(&self, progress: Progress) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Advance { progress, reply })
-            .await
+        self.note(thread::Order::Advance(progress)).await
     }
 
-    /// Asks to begin, and records that it did; returns when it is on disk.
+    /// Asks to begin a write, and records that it did; returns when it is on disk.
     ///
-    /// A write begins once, whatever the epoch. A read may begin again in a later run of the process.
+    /// A write begins once, whatever the epoch. A read may begin again, and nothing of it is recorded
+    /// before its answer.
     pub(super) async fn begin(
         &self,
         key: Key,
         epoch: u64,
-        is_read: bool,
         forget_at_ms: u64,
     ) -> Result<Begun, JournalError> {
         self.ask(|reply| thread::Order::Begin {
             key,
             epoch,
-            is_read,
             forget_at_ms,
             reply,
         })
@@ -236,15 +251,10 @@ impl Journal {
         }
     }
 
-    /// Records how an answer ended that was sent to the ledger.
+    /// Records how an answer ended that was sent to the ledger; nobody need wait for it, since an answer
+    /// without an end is sent again.
     pub(super) async fn ended(&self, key: Key, epoch: u64, end: End) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Ended {
-            key,
-            epoch,
-            end,
-            reply,
-        })
-        .await
+        self.note(thread::Order::Ended { key, epoch, end }).await
     }
 
     /// Forgets what is of no use after `now_ms`.
@@ -282,9 +292,14 @@ impl Journal {
         order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,
     ) -> Result<T, JournalError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.sender.send(order(reply)).await;
-        sent.map_err(|_| JournalError::Stopped)?;
+        let pushed = self.writer.0.push(order(reply)).await;
+        pushed.map_err(|queue::Closed| JournalError::Stopped)?;
         answer.await.map_err(|_| JournalError::Stopped)
+    }
+
+    async fn note(&self, order: thread::Order) -> Result<(), JournalError> {
+        let pushed = self.writer.0.push_lazily(order).await;
+        pushed.map_err(|queue::Closed| JournalError::Stopped)
     }
 }
 

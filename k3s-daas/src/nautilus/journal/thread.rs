@@ -1,24 +1,23 @@
 //! The thread that writes the journal: many orders, one commit.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::file::{self, mark_closed};
+use super::queue::{Batch, Queue};
 use super::{Begun, End, JournalError, Key, Past, Progress, signed, time};
 use crate::crypto::open_file::OpenFile;
 use crate::wire::to_bcs;
 
-/// Something for the journal, and where to say that it is on disk.
+/// Something for the journal, and where to say that it is on disk if somebody waits for that.
 #[derive(Debug)]
 pub(super) enum Order {
-    Advance {
-        progress: Progress,
-        reply: oneshot::Sender<()>,
-    },
+    Advance(Progress),
     Begin {
         key: Key,
         epoch: u64,
-        is_read: bool,
         forget_at_ms: u64,
         reply: oneshot::Sender<Begun>,
     },
@@ -43,7 +42,6 @@ pub(super) enum Order {
         key: Key,
         epoch: u64,
         end: End,
-        reply: oneshot::Sender<()>,
     },
     Forget {
         now_ms: u64,
@@ -55,9 +53,6 @@ pub(super) enum Order {
         reply: oneshot::Sender<()>,
     },
 }
-
-/// Says what was ordered, once it is on disk.
-type Reply = Box<dyn FnOnce() + Send>;
 
 /// It began, and may have reached the cluster.
 pub(super) const BEGUN: i64 = 1;
@@ -72,22 +67,22 @@ pub(super) const LOST: i64 = 5;
 /// Its answer is signed, and the ledger never takes it.
 pub(super) const REFUSED: i64 = 6;
 
-/// Starts the thread; it ends with the last sender, or with the first error.
+/// Starts the thread; it ends when the queue is closed, or with the first error.
 pub(super) fn start(
     mut connection: Connection,
     file: OpenFile,
-) -> std::io::Result<mpsc::Sender<Order>> {
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
+    queue: Arc<Queue>,
+) -> std::io::Result<()> {
     let work = move || {
-        let mut orders = Vec::with_capacity(BATCH);
-        while receiver.blocking_recv_many(&mut orders, BATCH) > 0 {
+        let _closed = CloseOnDrop(&queue);
+        while let Some(batch) = queue.take() {
             // Looked at after the commit and before anybody acts on it.
-            let done = commit(&mut connection, orders.drain(..))
+            let done = commit(&mut connection, batch)
                 .map_err(JournalError::from)
                 .and_then(|replies| file::check(&file).map(|()| replies));
             match done {
                 Ok(replies) => replies.into_iter().for_each(|reply| reply()),
-                // Dropping the receiver tells everyone who waits or comes later.
+                // Closing the queue tells everyone who waits or comes later.
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(error, "the journal failed; nothing is begun any more");
@@ -102,16 +97,29 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("nautilus-journal".into())
         .spawn(work)?;
-    Ok(sender)
+    Ok(())
 }
 
-fn commit(
-    connection: &mut Connection,
-    orders: impl Iterator<Item = Order>,
-) -> rusqlite::Result<Vec<Reply>> {
+/// Says what was ordered, once it is written.
+type Reply = Box<dyn FnOnce() + Send>;
+
+struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn commit(connection: &mut Connection, batch: Batch) -> rusqlite::Result<Vec<Reply>> {
+    // What nobody waits for may be lost with the machine: it is followed, or settled, once more then.
+    let synchronous = if batch.is_urgent { "FULL" } else { "NORMAL" };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let replies = orders
+    let replies = batch
+        .orders
+        .into_iter()
         .map(|order| carry_out(&transaction, order))
         .collect::<rusqlite::Result<Vec<_>>>()?;
     transaction.commit()?;
@@ -120,17 +128,16 @@ fn commit(
 
 fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Reply> {
     Ok(match order {
-        Order::Advance { progress, reply } => later(reply, advance(transaction, &progress)?),
+        Order::Advance(progress) => {
+            advance(transaction, &progress)?;
+            Box::new(|| ())
+        }
         Order::Begin {
             key,
             epoch,
-            is_read,
             forget_at_ms,
             reply,
-        } => later(
-            reply,
-            begin(transaction, key, epoch, is_read, forget_at_ms)?,
-        ),
+        } => later(reply, begin(transaction, key, epoch, forget_at_ms)?),
         Order::Recall { key, epoch, reply } => {
             let past = past(transaction, key)?;
             later(reply, (past, signed_answer(transaction, key, epoch)?))
@@ -143,12 +150,10 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             forget_at_ms,
             reply,
         } => later(reply, answer(transaction, key, epoch, &call, forget_at_ms)?),
-        Order::Ended {
-            key,
-            epoch,
-            end,
-            reply,
-        } => later(reply, ended(transaction, key, epoch, end)?),
+        Order::Ended { key, epoch, end } => {
+            ended(transaction, key, epoch, end)?;
+            Box::new(|| ())
+        }
         Order::Forget { now_ms, reply } => later(reply, forget(transaction, now_ms)?),
         Order::Abandon {
             keys,
@@ -208,18 +213,17 @@ fn begin(
     transaction: &Transaction<'_>,
     key: Key,
     epoch: u64,
-    is_read: bool,
     forget_at_ms: u64,
 ) -> rusqlite::Result<Begun> {
     let (token, request) = (key.0.as_bytes(), key.1.to_string());
-    if !is_read && past(transaction, key)? != Past::Fresh {
+    if past(transaction, key)? != Past::Fresh {
         return Ok(Begun::Before);
     }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
          SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
          ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, run = excluded.run
-         WHERE phase IN (?4, ?6) AND (run < excluded.run OR phase = ?6)",
+         WHERE phase = ?6",
     )?;
     let changed = insert.execute(params![
         token,
@@ -357,8 +361,3 @@ fn abandon(transaction: &Transaction<'_>, keys: &[Key], now_ms: u64) -> rusqlite
     }
     Ok(())
 }
-
-/// Orders that wait; senders wait beyond it.
-const QUEUE: usize = 1_024;
-/// Orders in one commit.
-const BATCH: usize = 256;
