@@ -458,15 +458,17 @@ impl Machine {
     }
 
     fn begin(&mut self, setting: &Setting, n: usize, r: usize, held: Held, epoch: u64) -> Task {
-        let is_read = setting.is_read[r];
-        let may = self.nodes[n].begin(r, epoch, is_read);
+        if setting.is_read[r] {
+            return Task::Begun(held, epoch);
+        }
+        let may = self.nodes[n].begin(r, epoch);
         if setting.is_mutant(Mutant::BeginUnwritten) {
             self.nodes[n].journal.remove(&(r, epoch));
         }
-        match may {
-            true => Task::Begun(held, epoch),
-            false if is_read => Task::Idle,
-            false => self.answer(setting, n, r, held, UNKNOWN),
+        if may {
+            Task::Begun(held, epoch)
+        } else {
+            self.answer(setting, n, r, held, UNKNOWN)
         }
     }
 
@@ -540,7 +542,7 @@ impl Machine {
             request: r,
             epoch,
         });
-        if !setting.is_mutant(Mutant::ReleaseUnwritten) {
+        if !setting.is_read[r] && !setting.is_mutant(Mutant::ReleaseUnwritten) {
             self.nodes[n].give_back(r, epoch);
         }
         self.left.insert(release);
@@ -583,8 +585,7 @@ impl Machine {
         let view = self.ledger.clone();
         let node = &mut self.nodes[n];
         (node.life, node.view) = (Life::Up, view);
-        for ((r, _), entry) in &mut node.journal {
-            entry.is_old = true;
+        for ((r, _), entry) in &node.journal {
             if let (Phase::Answered, Some(answer)) = (entry.phase, entry.answer)
                 && node.tasks[*r] == Task::Idle
             {

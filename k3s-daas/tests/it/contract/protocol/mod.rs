@@ -288,10 +288,9 @@ fn a_read_keeps_every_rule() {
     Setting::new(&[READ], faults).holds("a read, crashes, deaths");
     let faults = Faults {
         failures: 1,
-        late: 1,
         ..NONE
     };
-    Setting::new(&[READ], faults).holds("a read, failures, late calls");
+    Setting::new(&[READ], faults).holds("a read, failures");
 }
 
 #[test]

@@ -51,8 +51,6 @@ pub(super) struct Held {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub(super) phase: Phase,
-    /// Whether an earlier run of the process wrote it.
-    pub(super) is_old: bool,
     pub(super) answer: Option<Answer>,
 }
 
@@ -118,17 +116,11 @@ impl Node {
             .and_then(|entry| entry.answer)
     }
 
-    /// Whether it may begin: whoever is told so is the only one.
-    pub(super) fn begin(&mut self, request: usize, epoch: u64, is_read: bool) -> bool {
-        if !is_read && self.past(request) != Past::Fresh {
-            return false;
-        }
-        let may = match self.journal.get(&(request, epoch)) {
-            None => true,
-            Some(entry) => {
-                entry.phase == Phase::NotSent || (entry.phase == Phase::Begun && entry.is_old)
-            }
-        };
+    /// Whether a write may begin: whoever is told so is the only one. Of reads nothing is written down.
+    pub(super) fn begin(&mut self, request: usize, epoch: u64) -> bool {
+        let entry = self.journal.get(&(request, epoch));
+        let may = self.past(request) == Past::Fresh
+            && entry.is_none_or(|entry| entry.phase == Phase::NotSent);
         if may {
             self.write(request, epoch, Phase::Begun);
         }
@@ -180,10 +172,9 @@ impl Node {
     fn write(&mut self, request: usize, epoch: u64, phase: Phase) -> &mut Entry {
         let entry = self.journal.entry((request, epoch)).or_insert(Entry {
             phase,
-            is_old: false,
             answer: None,
         });
-        (entry.phase, entry.is_old) = (phase, false);
+        entry.phase = phase;
         entry
     }
 }
