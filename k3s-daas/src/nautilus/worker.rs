@@ -55,6 +55,10 @@ pub(super) async fn handle(
         drop(slot);
         return deliver(core, signed).await;
     }
+    // In its next epoch it may be answered whatever was signed in this one.
+    if request.is_read && recalled.is_lost {
+        return Ok(());
+    }
     let Some(event) = core.admitted(key) else {
         return Ok(());
     };
