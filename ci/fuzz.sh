@@ -4,7 +4,6 @@
 #   ci/fuzz.sh gate             each target for DAAS_FUZZ_SECONDS (30), two at a time, and its planted mistake
 #   ci/fuzz.sh long [TARGET…]   the same targets for DAAS_FUZZ_SECONDS (600); what is new is kept in the cache
 #   ci/fuzz.sh bites            each target must find the mistake that is planted for it; says how long it took
-#   ci/fuzz.sh seeds            writes the inputs that every corpus begins with
 set -eu
 : "${DAAS_CACHE:?run it as 'make fuzz'}"
 cd "$(dirname "$0")/../fuzz"
@@ -109,9 +108,8 @@ bites)
     ;;
 one) run "$2" "$3" "$4" ;;
 bite) bite "$2" ;;
-seeds) cargo run --quiet --release --target-dir "$cache/plain" --bin seeds ;;
 *)
-    sed -n '2,8s/^# \{0,1\}//p' "$fuzz/../ci/fuzz.sh" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "$fuzz/../ci/fuzz.sh" >&2
     exit 2
     ;;
 esac

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their input. `k3s-daas/tests/it/corpus.rs` has the same for what was found.
+//! What the fuzz targets do with their input. `k3s-daas/tests/it/corpus` does the same with what was found.
 
 pub mod targets;
 

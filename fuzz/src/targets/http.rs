@@ -15,7 +15,7 @@ use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::token::Authorized;
 use k3s_daas::types::{
     ByteString, ClusterId, ClusterPolicy, ExecutorId, HexBytes, MIST_PER_SUI, PolicyRule, Target,
-    TokenId,
+    TokenId, Verb, canonical_path, canonical_query,
 };
 use k3s_daas::wire::{
     Content, Credential, Delegate, Event, IntentKind, K8sApiRequest, SignedCredential,
@@ -31,7 +31,10 @@ pub fn run(data: &[u8]) {
         return;
     };
     WORLD.with_borrow_mut(|slot| {
-        if slot.as_ref().is_none_or(|world| world.requests >= RENEWED_AFTER) {
+        if slot
+            .as_ref()
+            .is_none_or(|world| world.requests >= RENEWED_AFTER)
+        {
             *slot = None;
         }
         let world = slot.get_or_insert_with(World::new);
@@ -76,6 +79,16 @@ impl Asked {
             headers,
             body: body.to_vec(),
         })
+    }
+
+    /// What it means, read here from what was sent; it was admitted, so it means something.
+    fn target(&self) -> Target {
+        let path = canonical_path(self.uri.path()).expect("it was admitted");
+        let query = canonical_query(self.uri.query().unwrap_or_default());
+        let query = query.expect("it was admitted");
+        let method = self.method.as_str().parse().expect("it was admitted");
+        let target = Target::derive(method, path.as_bytes(), Some(query.as_bytes()));
+        target.expect("it was admitted")
     }
 
     fn request(&self, bearer: &str) -> Request<Full<std::io::Cursor<Vec<u8>>>> {
@@ -287,10 +300,16 @@ impl World {
         let target = authorized.request().target();
         assert!(is_allowed(&decoded(&path), target), "{path:?} {target:?}");
         assert!(authorized.path_and_query().starts_with(&path));
-        // Watches are fed from short ones, discovery and reviews are asked for in the gateway's way.
-        if target.verb.as_str() == "watch" || target.is_discovery || target.is_self_review {
+        let sent = asked.target();
+        assert_eq!(sent.path.namespace, target.path.namespace);
+        assert_eq!(sent.path.full_resource(), target.path.full_resource());
+        assert_eq!(sent.path.name, target.path.name);
+        assert_eq!(sent.is_read, target.is_read);
+        // Watches are fed from lists and short watches, discovery and reviews are asked for in the gateway's way.
+        if sent.verb == Verb::Watch || sent.is_discovery || sent.is_self_review {
             return;
         }
+        assert_eq!(sent.verb, target.verb);
         let raw_query = asked.uri.query().unwrap_or_default();
         assert_eq!(decoded(authorized.query()), decoded(raw_query));
         assert_eq!(authorized.body()[..], asked.body[..]);

@@ -44,7 +44,10 @@ pub fn run(data: &[u8]) {
     let segments = segments(&path);
     for segment in &segments {
         assert!(!["", ".", ".."].contains(&segment.as_str()), "{path:?}");
-        assert!(!segment.contains('/') && !segment.contains('\0'), "{path:?}");
+        assert!(
+            !segment.contains('/') && !segment.contains('\0'),
+            "{path:?}"
+        );
     }
     second_look(&segments, method, &target);
 

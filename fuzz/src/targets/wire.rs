@@ -81,6 +81,8 @@ fn request(message: &RequestMessage) {
 fn on_chain(event: &Event) {
     let bytes = event.to_move_bcs();
     let read = Event::from_move_bcs(event.name(), &bytes);
-    let read = read.expect("its name is known").expect("its bytes are good");
+    let read = read
+        .expect("its name is known")
+        .expect("its bytes are good");
     assert_eq!(to_bcs(&read), to_bcs(event));
 }

@@ -95,7 +95,7 @@ pub(super) async fn answer(
     // Whichever answer was written down first is the only one that ever leaves.
     let unstored = core
         .journal
-        .answer(unstored, request.prunable_at_ms)
+        .answer(unstored, request.is_read, request.prunable_at_ms)
         .await?;
     deliver(core, unstored).await
 }

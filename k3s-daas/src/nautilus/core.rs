@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::journal::{Journal, JournalError, Key, Recovered};
+use super::journal::{Journal, JournalError, Key, Lost, Progress, Recovered};
 use super::queue::FairQueue;
 use super::room::Room;
 use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) journal: Journal,
     /// Where the ledger was when the journal was made.
     pub(super) birth: Cursor,
+    /// Where it was when an answer to a read may last have been lost; not before the birth.
+    pub(super) fence: Cursor,
     /// No more is begun.
     pub(super) shutdown: CancellationToken,
     /// Whatever still runs is dropped; the journal has it.
@@ -105,7 +107,7 @@ impl Core {
         parts: Parts,
         cluster: ClusterId,
         journal: Journal,
-        birth: Cursor,
+        (birth, fence): (Cursor, Cursor),
         shutdown: CancellationToken,
     ) -> Arc<Self> {
         let config = parts.config;
@@ -124,6 +126,7 @@ impl Core {
             status: parts.status,
             journal,
             birth,
+            fence,
             // A failure of ours must not cancel the caller's token.
             shutdown: shutdown.child_token(),
             abandon: CancellationToken::new(),
@@ -142,6 +145,10 @@ impl Core {
         let cursor = recovered.cursor;
         let earlier = recovered.unanswered.into_iter().map(Arc::new);
         self.keep(earlier, InMemory::Recovered);
+        if !recovered.is_synced {
+            let failed = self.fence_recovered(cursor).await;
+            failed?;
+        }
         for unstored in recovered.answers {
             if self.hold(unstored.key) {
                 let core = Arc::clone(&self);
@@ -180,6 +187,34 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         followed.and(failure.map_or(Ok(()), Err))
+    }
+
+    /// Leaves recovered reads to their next epoch: an answer to them may have gone down with the machine, and
+    /// nobody signs two for one epoch.
+    async fn fence_recovered(&self, cursor: Cursor) -> Result<()> {
+        let lost: Vec<_> = self
+            .idle()
+            .into_iter()
+            .filter_map(|key| {
+                let request = self.look(key)?.request;
+                let is_mine = request.executor == self.me && request.is_read;
+                is_mine.then_some(Lost {
+                    key,
+                    epoch: request.epoch,
+                    forget_at_ms: request.prunable_at_ms,
+                })
+            })
+            .collect();
+        tracing::warn!(
+            reads = lost.len(),
+            "the machine went down with the journal open; reads under way are claimed again once their leases are over"
+        );
+        let progress = Progress {
+            cursor,
+            lost,
+            ..Progress::default()
+        };
+        Ok(self.journal.advance(progress).await?)
     }
 
     /// Runs what waits in one lane, and at the end gives back what still does.

@@ -23,7 +23,7 @@ use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
 
-use self::queue::Queue;
+use self::queue::{Queue, Urgency};
 pub(super) use file::create;
 
 /// A request, wherever it is assigned.
@@ -33,6 +33,7 @@ pub(super) type Key = (TokenId, RequestId);
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     writer: Arc<Writer>,
+    answer_of_read: Urgency,
 }
 
 /// Ends the thread with the last clone of the journal.
@@ -56,6 +57,9 @@ pub(super) struct Recovered {
     pub(super) unanswered: Vec<wire::K8sApiRequest>,
     /// Answers that are signed and perhaps not stored.
     pub(super) answers: Vec<Unstored>,
+    /// Whether every answer is in it that was ever signed: if not, reads were answered by a run that the
+    /// machine took with it.
+    pub(super) is_synced: bool,
 }
 
 /// A signed answer, as the very call that stores it.
@@ -72,11 +76,11 @@ pub(super) struct Progress {
     pub(super) cursor: Cursor,
     pub(super) admitted: Vec<std::sync::Arc<wire::K8sApiRequest>>,
     pub(super) ended: Vec<Key>,
-    /// Assignments of writes to this executor from before the journal's birth.
+    /// Assignments to this executor that an earlier run may have taken up without a trace here.
     pub(super) lost: Vec<Lost>,
 }
 
-/// An assignment that may have begun under an earlier journal.
+/// An assignment that may have begun under an earlier journal, or whose answer may be lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lost {
     pub(super) key: Key,
@@ -105,6 +109,8 @@ pub(super) struct Recalled {
     pub(super) is_given_back: bool,
     /// The answer that was signed for this assignment, stored or not.
     pub(super) signed: Option<Unstored>,
+    /// Whether one may have been signed for this assignment that is lost.
+    pub(super) is_lost: bool,
 }
 
 /// What the journal says to a request that is about to begin.
@@ -173,12 +179,23 @@ impl Journal {
         chain: ChainId,
         executor: ExecutorId,
     ) -> Result<(Self, Recovered), JournalError> {
-        let (connection, file) = file::open(path, chain, executor)?;
-        let recovered = recover(&connection)?;
+        let opened = file::open(path, chain, executor)?;
+        let recovered = Recovered {
+            is_synced: opened.is_synced,
+            ..recover(&opened.connection)?
+        };
+        let answer_of_read = if opened.knows_boots {
+            Urgency::Written
+        } else {
+            Urgency::Synced
+        };
         let queue = Arc::new(Queue::new());
-        thread::start(connection, file, Arc::clone(&queue)).map_err(JournalError::File)?;
-        let writer = Arc::new(Writer(queue));
-        Ok((Self { writer }, recovered))
+        thread::start(opened, Arc::clone(&queue)).map_err(JournalError::File)?;
+        let journal = Self {
+            writer: Arc::new(Writer(queue)),
+            answer_of_read,
+        };
+        Ok((journal, recovered))
     }
 
     /// Records how far was followed, and what that brought: before anything that is ordered later, so
@@ -208,17 +225,18 @@ impl Journal {
 
     /// What it knows of a request and of this assignment of it.
     pub(super) async fn recall(&self, key: Key, epoch: u64) -> Result<Recalled, JournalError> {
-        let (past, is_given_back, signed) = self
+        let (past, assignment) = self
             .ask(|reply| thread::Order::Recall { key, epoch, reply })
             .await?;
-        let signed = signed.map(|bytes| {
+        let signed = assignment.call.map(|bytes| {
             let call = decode(&bytes)?;
             Ok::<_, JournalError>(Unstored { key, epoch, call })
         });
         Ok(Recalled {
             past,
-            is_given_back,
+            is_given_back: assignment.is_given_back,
             signed: signed.transpose()?,
+            is_lost: assignment.is_lost,
         })
     }
 
@@ -248,22 +266,29 @@ impl Journal {
     }
 
     /// Records the answer, before it is sent; the first one stays, and is returned.
+    ///
+    /// That to a read survives the process but not the machine, see [`Recovered::is_synced`].
     pub(super) async fn answer(
         &self,
         unstored: Unstored,
+        is_read: bool,
         forget_at_ms: u64,
     ) -> Result<Unstored, JournalError> {
+        let urgency = if is_read {
+            self.answer_of_read
+        } else {
+            Urgency::Synced
+        };
         let (key, epoch) = (unstored.key, unstored.epoch);
         let call = to_bcs(&unstored.call);
-        let kept = self
-            .ask(|reply| thread::Order::Answer {
-                key,
-                epoch,
-                call,
-                forget_at_ms,
-                reply,
-            })
-            .await?;
+        let order = |reply| thread::Order::Answer {
+            key,
+            epoch,
+            call,
+            forget_at_ms,
+            reply,
+        };
+        let kept = self.ask_for(urgency, order).await?;
         match kept {
             None => Ok(unstored),
             Some(bytes) => Ok(Unstored {
@@ -313,14 +338,22 @@ impl Journal {
         &self,
         order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,
     ) -> Result<T, JournalError> {
+        self.ask_for(Urgency::Synced, order).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        urgency: Urgency,
+        order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,
+    ) -> Result<T, JournalError> {
         let (reply, answer) = oneshot::channel();
-        let pushed = self.writer.0.push(order(reply)).await;
+        let pushed = self.writer.0.push(order(reply), urgency).await;
         pushed.map_err(|queue::Closed| JournalError::Stopped)?;
         answer.await.map_err(|_| JournalError::Stopped)
     }
 
     async fn note(&self, order: thread::Order) -> Result<(), JournalError> {
-        let pushed = self.writer.0.push_lazily(order).await;
+        let pushed = self.writer.0.push(order, Urgency::None).await;
         pushed.map_err(|queue::Closed| JournalError::Stopped)
     }
 }
@@ -362,6 +395,7 @@ fn recover(connection: &Connection) -> Result<Recovered, JournalError> {
         cursor,
         unanswered,
         answers,
+        is_synced: false,
     })
 }
 

@@ -60,6 +60,10 @@ pub(super) async fn handle(
         core.release(key, &held).await?;
         return Ok(());
     }
+    // In its next epoch it may be answered whatever was signed in this one.
+    if request.is_read && recalled.is_lost {
+        return Ok(());
+    }
     let Some(event) = core.admitted(key) else {
         return Ok(());
     };

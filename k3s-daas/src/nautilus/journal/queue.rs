@@ -28,13 +28,24 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) orders: Vec<Order>,
-    /// Whether somebody waits.
-    pub(super) is_urgent: bool,
+    pub(super) urgency: Urgency,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Nobody waits.
+    #[default]
+    None,
+    /// That the process cannot take it with it any more.
+    Written,
+    /// Nor the machine.
+    Synced,
 }
 
 impl Batch {
     fn is_due(&self) -> bool {
-        self.is_urgent || self.orders.len() >= ROOM / 2
+        self.urgency > Urgency::None || self.orders.len() >= ROOM / 2
     }
 }
 
@@ -51,17 +62,8 @@ impl Queue {
         }
     }
 
-    /// Adds an order that somebody waits for; waits while there are too many.
-    pub(super) async fn push(&self, order: Order) -> Result<(), Closed> {
-        self.add(order, true).await
-    }
-
-    /// Adds an order that nobody waits for.
-    pub(super) async fn push_lazily(&self, order: Order) -> Result<(), Closed> {
-        self.add(order, false).await
-    }
-
-    async fn add(&self, order: Order, is_urgent: bool) -> Result<(), Closed> {
+    /// Adds an order; waits while there are too many.
+    pub(super) async fn push(&self, order: Order, urgency: Urgency) -> Result<(), Closed> {
         // Given back by whoever takes the order.
         self.room.acquire().await.map_err(|_| Closed)?.forget();
         let mut waiting = self.waiting();
@@ -72,7 +74,7 @@ impl Queue {
         let batch = &mut waiting.batch;
         let was_due = batch.is_due();
         batch.orders.push(order);
-        batch.is_urgent |= is_urgent;
+        batch.urgency = batch.urgency.max(urgency);
         let is_news = batch.orders.len() == 1 || (batch.is_due() && !was_due);
         drop(waiting);
         if is_news {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::oneshot;
 
-use super::file::{self, mark_closed};
-use super::queue::{Batch, Queue};
+use super::file::{self, Opened, mark_closed};
+use super::queue::{Batch, Queue, Urgency};
 use super::{Begun, End, JournalError, Key, Past, Progress, signed, time};
-use crate::crypto::open_file::OpenFile;
 use crate::wire::to_bcs;
 
 /// Something for the journal, and where to say that it is on disk if somebody waits for that.
@@ -24,7 +23,7 @@ pub(super) enum Order {
     Recall {
         key: Key,
         epoch: u64,
-        reply: oneshot::Sender<(Past, bool, Option<Vec<u8>>)>,
+        reply: oneshot::Sender<(Past, Assignment)>,
     },
     GiveBack {
         key: Key,
@@ -60,6 +59,15 @@ pub(super) enum Order {
     },
 }
 
+/// What is known of one assignment of a request.
+#[derive(Debug, Default)]
+pub(super) struct Assignment {
+    /// The call that stores its answer.
+    pub(super) call: Option<Vec<u8>>,
+    pub(super) is_lost: bool,
+    pub(super) is_given_back: bool,
+}
+
 /// It began, and may have reached the cluster.
 pub(super) const BEGUN: i64 = 1;
 /// Its answer is signed.
@@ -76,11 +84,12 @@ pub(super) const REFUSED: i64 = 6;
 pub(super) const GIVEN_BACK: i64 = 7;
 
 /// Starts the thread; it ends when the queue is closed, or with the first error.
-pub(super) fn start(
-    mut connection: Connection,
-    file: OpenFile,
-    queue: Arc<Queue>,
-) -> std::io::Result<()> {
+pub(super) fn start(opened: Opened, queue: Arc<Queue>) -> std::io::Result<()> {
+    let Opened {
+        mut connection,
+        file,
+        ..
+    } = opened;
     let work = move || {
         let _closed = CloseOnDrop(&queue);
         while let Some(batch) = queue.take() {
@@ -121,7 +130,10 @@ impl Drop for CloseOnDrop<'_> {
 
 fn commit(connection: &mut Connection, batch: Batch) -> rusqlite::Result<Vec<Reply>> {
     // What nobody waits for may be lost with the machine: it is followed, or settled, once more then.
-    let synchronous = if batch.is_urgent { "FULL" } else { "NORMAL" };
+    let synchronous = match batch.urgency {
+        Urgency::Synced => "FULL",
+        Urgency::Written | Urgency::None => "NORMAL",
+    };
     connection.pragma_update(None, "synchronous", synchronous)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -148,9 +160,7 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
         } => later(reply, begin(transaction, key, epoch, forget_at_ms)?),
         Order::Recall { key, epoch, reply } => {
             let past = past(transaction, key)?;
-            let is_given_back = is_given_back(transaction, key, epoch)?;
-            let signed = signed_answer(transaction, key, epoch)?;
-            later(reply, (past, is_given_back, signed))
+            later(reply, (past, assignment(transaction, key, epoch)?))
         }
         Order::GiveBack {
             key,
@@ -296,18 +306,6 @@ fn give_back(
     Ok(changed == 1)
 }
 
-fn is_given_back(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<bool> {
-    let mut select = transaction.prepare_cached(
-        "SELECT 1 FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3 AND phase = ?4",
-    )?;
-    select.exists(params![
-        key.0.as_bytes(),
-        key.1.to_string(),
-        signed(epoch),
-        GIVEN_BACK
-    ])
-}
-
 fn not_sent(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
         "UPDATE assignment SET phase = ?4 WHERE token = ?1 AND request = ?2 AND epoch = ?3 AND phase = ?5",
@@ -351,7 +349,7 @@ fn answer(
     call: &[u8],
     forget_at_ms: u64,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
-    if let Some(earlier) = signed_answer(transaction, key, epoch)? {
+    if let Some(earlier) = assignment(transaction, key, epoch)?.call {
         return Ok(Some(earlier));
     }
     let mut insert = transaction.prepare_cached(
@@ -370,21 +368,20 @@ fn answer(
     Ok(None)
 }
 
-fn signed_answer(
-    transaction: &Transaction<'_>,
-    key: Key,
-    epoch: u64,
-) -> rusqlite::Result<Option<Vec<u8>>> {
+fn assignment(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<Assignment> {
     let mut select = transaction.prepare_cached(
-        "SELECT call FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
+        "SELECT call, phase = ?4, phase = ?5 FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
     )?;
-    let found = select
-        .query_row(
-            params![key.0.as_bytes(), key.1.to_string(), signed(epoch)],
-            |row| row.get::<_, Option<Vec<u8>>>(0),
-        )
-        .optional()?;
-    Ok(found.flatten())
+    let (token, request) = (key.0.as_bytes(), key.1.to_string());
+    let epoch = signed(epoch);
+    let found = select.query_row(params![token, request, epoch, LOST, GIVEN_BACK], |row| {
+        Ok(Assignment {
+            call: row.get(0)?,
+            is_lost: row.get(1)?,
+            is_given_back: row.get(2)?,
+        })
+    });
+    Ok(found.optional()?.unwrap_or_default())
 }
 
 /// Forgets what is over, and says which requests' time is over too but have no settled answer: as long

@@ -234,15 +234,19 @@ impl Machine {
         match rule {
             Rule::OneAnswer => self.accepted.iter().any(|count| *count > 1),
             Rule::OneExecution => self.carried_out.iter().any(|count| *count > 1),
-            Rule::NoEquivocation => setting.faults.losses == 0 && self.equivocates(),
+            Rule::NoEquivocation => self.equivocates(setting),
             Rule::Progress => self.is_stuck(setting),
             _ => self.broken.contains(&rule),
         }
     }
 
-    fn equivocates(&self) -> bool {
+    fn equivocates(&self, setting: &Setting) -> bool {
+        // A write whose journal is lost is answered "unknown" at once; what was signed before is not known any more.
+        let is_held = |request: usize| setting.is_read[request] || setting.faults.losses == 0;
         let answers = self.left.iter().filter_map(|signed| match signed {
-            Signed::Answer(answer) => Some((answer.node, answer.request, answer.epoch)),
+            Signed::Answer(answer) if is_held(answer.request) => {
+                Some((answer.node, answer.request, answer.epoch))
+            }
             _ => None,
         });
         let mut seen = BTreeSet::new();
@@ -420,8 +424,11 @@ impl Machine {
         if let Some(answer) = node.signed(r, held.epoch) {
             return Decision::Deliver(answer);
         }
-        if node.is_given_back(r, held.epoch) {
-            return Decision::GiveBack;
+        match node.phase(r, held.epoch) {
+            Some(Phase::GivenBack) => return Decision::GiveBack,
+            // In its next epoch it may be answered whatever was signed in this one.
+            Some(Phase::Lost) if setting.is_read[r] => return Decision::Wait,
+            _ => {}
         }
         let is_in_doubt = node.past(r) != Past::Fresh && !setting.is_read[r];
         let executes_claimed = setting.is_mutant(Mutant::ClaimerExecutes)
@@ -603,8 +610,7 @@ impl Machine {
         }
         for r in 0..setting.is_read.len() {
             let request = setting.ledger.request(&self.ledger, r);
-            let is_open = !request.is_read && request.outcome.is_none();
-            if is_open && setting.ledger.node(request.executor) == n {
+            if request.outcome.is_none() && setting.ledger.node(request.executor) == n {
                 node.lost(r, request.epoch);
             }
         }

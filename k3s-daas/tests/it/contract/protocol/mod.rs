@@ -36,7 +36,7 @@ enum Rule {
     NoEarlyClaim,
     /// No answer is accepted but of the present assignment.
     PresentEpoch,
-    /// No executor signs two answers of one assignment.
+    /// No executor signs two answers of one assignment; of a write's, as long as it keeps its journal.
     NoEquivocation,
     /// While an executor lives, every request ends.
     Progress,
@@ -291,6 +291,12 @@ fn a_read_keeps_every_rule() {
         ..NONE
     };
     Setting::new(&[READ], faults).holds("a read, failures");
+    let faults = Faults {
+        crashes: 1,
+        losses: 1,
+        ..NONE
+    };
+    Setting::new(&[READ], faults).holds("a read, crashes, lost journals");
 }
 
 #[test]
@@ -328,6 +334,7 @@ fn every_rule_that_is_taken_out_is_missed() {
         (Mutant::DoubtGivenBack, failure, Rule::OneExecution),
         (Mutant::ReleaseUnwritten, failure, Rule::OneExecution),
         (Mutant::LossForgotten, loss, Rule::OneExecution),
+        (Mutant::LossForgotten, loss, Rule::NoEquivocation),
         (Mutant::NobodyClaims, death, Rule::Progress),
         (Mutant::LedgerForgetsAnswers, NONE, Rule::OneAnswer),
         (Mutant::LedgerIgnoresEpochs, NONE, Rule::PresentEpoch),
@@ -341,7 +348,9 @@ fn every_rule_that_is_taken_out_is_missed() {
             Mutant::LedgerIgnoresLeases => [0, 1],
             _ => [0, 0],
         };
-        let setting = Setting::new(&[WRITE], faults).with_skew(skew);
+        // That a write was answered is not all that a journal knows.
+        let is_read = mutant == Mutant::LossForgotten && rule == Rule::NoEquivocation;
+        let setting = Setting::new(&[is_read], faults).with_skew(skew);
         assert!(
             setting.without(mutant).breaks(rule),
             "{mutant:?} is not seen"

@@ -127,9 +127,9 @@ impl Node {
         may
     }
 
-    pub(super) fn is_given_back(&self, request: usize, epoch: u64) -> bool {
-        let entry = self.journal.get(&(request, epoch));
-        entry.is_some_and(|entry| entry.phase == Phase::GivenBack)
+    /// What the journal has of an assignment.
+    pub(super) fn phase(&self, request: usize, epoch: u64) -> Option<Phase> {
+        self.journal.get(&(request, epoch)).map(|entry| entry.phase)
     }
 
     /// Whether it may be given back: never what began, unless it certainly did not reach the cluster.
@@ -158,7 +158,7 @@ impl Node {
         answer
     }
 
-    /// It may have begun under an earlier journal.
+    /// It may have begun, or have been answered, under an earlier journal.
     pub(super) fn lost(&mut self, request: usize, epoch: u64) {
         self.write(request, epoch, Phase::Lost);
     }

@@ -1,46 +1,32 @@
-//! Writes the inputs that every corpus begins with: `cargo run --bin seeds`, in `fuzz/`.
-
-use std::fs;
-use std::path::Path;
+//! The inputs that every corpus begins with.
 
 use k3s_daas::contract::Call;
 use k3s_daas::types::{ClusterId, Method, TokenId};
 use k3s_daas::wire::{Event, to_bcs};
-use k3s_daas_fuzz::targets::credential;
 use serde_json::Value;
 
-fn main() {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let fixtures = own.join("../k3s-daas/tests/fixtures");
-    let golden = fs::read_to_string(fixtures.join("golden.json")).expect("the fixture");
-    let golden: Value = serde_json::from_str(&golden).expect("the fixture is JSON");
-    let derivation = fs::read_to_string(fixtures.join("derivation.tsv")).expect("the fixture");
-    let corpora = [
+use super::targets::credential;
+
+const GOLDEN: &str = include_str!("../../fixtures/golden.json");
+const DERIVATION: &str = include_str!("../../fixtures/derivation.tsv");
+
+/// For each target, in the order of their numbers.
+pub(super) fn all() -> [(&'static str, Vec<Vec<u8>>); 5] {
+    let golden = serde_json::from_str(GOLDEN).unwrap();
+    [
         ("wire", wire(&golden)),
         ("credential", credential::examples()),
-        ("path", paths(&derivation)),
+        ("path", paths(DERIVATION)),
         ("http", requests()),
         ("contract", calls()),
-    ];
-    for (target, inputs) in corpora {
-        let directory = own.join("corpus").join(target);
-        fs::create_dir_all(&directory).expect("a directory");
-        for (number, input) in inputs.iter().enumerate() {
-            let file = directory.join(format!("seed-{number:02}"));
-            fs::write(file, input).expect("a file");
-        }
-    }
+    ]
 }
 
 /// The golden bytes, each with the number of its type in front.
 fn wire(golden: &Value) -> Vec<Vec<u8>> {
     let bytes = |name: &str| {
-        let hex = golden[name]["hex"].as_str().expect("hex");
-        let digits = hex.as_bytes().chunks(2);
-        digits
-            .map(|pair| std::str::from_utf8(pair).expect("ASCII"))
-            .map(|pair| u8::from_str_radix(pair, 16).expect("hex"))
-            .collect::<Vec<u8>>()
+        let hex = golden[name]["hex"].as_str().unwrap();
+        hex::decode(hex).unwrap()
     };
     let mut inputs: Vec<Vec<u8>> = [
         (2, "content/hashed"),
@@ -67,7 +53,11 @@ fn wire(golden: &Value) -> Vec<Vec<u8>> {
     let request = bcs::from_bytes(&bytes("struct/RequestMessage")).expect("golden bytes");
     let (cluster, token) = (ClusterId::ZERO, TokenId::ZERO);
     for call in [
-        Call::ExecuteKubectlCommandWithId { cluster, token, request },
+        Call::ExecuteKubectlCommandWithId {
+            cluster,
+            token,
+            request,
+        },
         Call::DepositStake { token, amount: 7 },
     ] {
         inputs.push([vec![19], to_bcs(&call)].concat());
@@ -82,7 +72,13 @@ fn paths(derivation: &str) -> Vec<Vec<u8>> {
     let inputs = plain.step_by(173).filter_map(|row| {
         let mut columns = row.split('\t');
         let method: Method = columns.next()?.parse().ok()?;
-        let methods = [Method::Get, Method::Post, Method::Put, Method::Patch, Method::Delete];
+        let methods = [
+            Method::Get,
+            Method::Post,
+            Method::Put,
+            Method::Patch,
+            Method::Delete,
+        ];
         let number = methods.iter().position(|known| *known == method)?;
         let path = columns.next()?;
         let query = columns.next()?.strip_prefix('=').unwrap_or_default();
@@ -92,7 +88,10 @@ fn paths(derivation: &str) -> Vec<Vec<u8>> {
         };
         Some([vec![u8::try_from(number).ok()?], text.into_bytes()].concat())
     });
-    let own = ["/api/v1/namespaces/a%20b/pods/%C3%A9", "/api/v1/pods?fieldSelector=metadata.name%3Dweb&watch"];
+    let own = [
+        "/api/v1/namespaces/a%20b/pods/%C3%A9",
+        "/api/v1/pods?fieldSelector=metadata.name%3Dweb&watch",
+    ];
     let own = own.map(|text| [&[0], text.as_bytes()].concat());
     inputs.chain(own).collect()
 }
@@ -128,13 +127,34 @@ fn calls() -> Vec<Vec<u8>> {
     let time = |index| [0, 0, 0, 0, index];
     vec![
         [&write[..], &answer(1, 0), &time(8), &[14, 4, 0, 0, 1, 1]].concat(),
-        [&read[..], &time(3), &[10, 4, 0, 1, 2, 11, 4, 0, 1, 2, 0], &answer(2, 1)].concat(),
-        [&write[..], &time(4), &[10, 4, 0, 1, 1], &answer(1, 1), &answer(1, 1)].concat(),
+        [
+            &read[..],
+            &time(3),
+            &[10, 4, 0, 1, 2, 11, 4, 0, 1, 2, 0],
+            &answer(2, 1),
+        ]
+        .concat(),
+        [
+            &write[..],
+            &time(4),
+            &[10, 4, 0, 1, 1],
+            &answer(1, 1),
+            &answer(1, 1),
+        ]
+        .concat(),
         [&[2, 0, 0, 0, 3][..], &time(7), &[3, 0, 0, 0, 1, 0, 1, 0, 5]].concat(),
         [&[20, 0, 0, 0, 6][..], &[8, 4, 0, 0, 3, 0, 1, 0, 0, 0, 4, 2]].concat(),
-        [&[8, 0, 0, 0, 4, 1, 3, 0, 0, 0, 4, 3][..], &[29, 4, 0, 0, 4, 0, 0]].concat(),
+        [
+            &[8, 0, 0, 0, 4, 1, 3, 0, 0, 0, 4, 3][..],
+            &[29, 4, 0, 0, 4, 0, 0],
+        ]
+        .concat(),
         [&write[..], &[27, 4, 0, 0, 1, 0, 0, 0, 0, 1, 0]].concat(),
-        vec![28, 4, 0, 0, 0, 25, 1, 0, 0, 26, 1, 0, 0, 23, 1, 0, 0, 2, 24, 1, 0, 1],
-        vec![15, 1, 0, 0, 0, 1, 6, 3, 22, 1, 0, 0, 1, 0, 0, 17, 1, 1, 0, 16, 1, 0, 0, 6],
+        vec![
+            28, 4, 0, 0, 0, 25, 1, 0, 0, 26, 1, 0, 0, 23, 1, 0, 0, 2, 24, 1, 0, 1,
+        ],
+        vec![
+            15, 1, 0, 0, 0, 1, 6, 3, 22, 1, 0, 0, 1, 0, 0, 17, 1, 1, 0, 16, 1, 0, 0, 6,
+        ],
     ]
 }
