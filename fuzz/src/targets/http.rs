@@ -102,10 +102,11 @@ impl Asked {
             let value = value.expect("it is base64");
             request.headers_mut().insert("authorization", value);
         }
-        if PLANTED && let Some(method) = self.headers.get("x-http-method-override") {
-            // What some frameworks do.
-            if let Ok(method) = Method::from_bytes(method.as_bytes()) {
-                *request.method_mut() = method;
+        let text = self.uri.to_string();
+        if PLANTED && text.starts_with('/') && text.contains("//") {
+            // What some proxies do.
+            if let Ok(uri) = text.replace("//", "/").parse() {
+                *request.uri_mut() = uri;
             }
         }
         request
