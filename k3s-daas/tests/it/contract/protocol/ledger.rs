@@ -59,6 +59,9 @@ pub(super) struct Answer {
     pub(super) nonce: u8,
 }
 
+/// Questions and their answers.
+type Known<Q, A> = Mutex<HashMap<Q, A>>;
+
 /// The contract with its keys. What it says to the same question is computed once.
 pub(super) struct Ledger {
     deployment: Deployment,
@@ -74,8 +77,8 @@ pub(super) struct Ledger {
     /// Ticks until the deadline of every request.
     pub(super) deadline: u64,
     mutant: Option<Mutant>,
-    judged: Mutex<HashMap<(u64, u64, Signed), Result<Book, Code>>>,
-    allowed: Mutex<HashMap<(u64, u64, usize, usize), Result<u64, NotAuthorized>>>,
+    judged: Known<(u64, u64, Signed), Result<Book, Code>>,
+    allowed: Known<(u64, u64, usize, usize), Result<u64, NotAuthorized>>,
 }
 
 impl Ledger {
@@ -294,13 +297,13 @@ impl Ledger {
             }
             Signed::Answer(answer) => {
                 let (request_id, digest) = of(answer.request);
-                let salted = [answer.node as u8, answer.request as u8, answer.nonce];
+                let salted = format!("{answer:?}");
                 let message = AnswerMessage {
                     request_id: request_id.clone(),
                     digest,
                     epoch: answer.epoch,
                     status: answer.status,
-                    envelope_hash: HexBytes(blake2b256(&[&salted]).as_bytes().to_vec()),
+                    envelope_hash: HexBytes(blake2b256(&[salted.as_bytes()]).as_bytes().to_vec()),
                     envelope_len: 100,
                     sealed_hash: AnswerMessage::hash_of_sealed(&[]),
                     time_ms: START,

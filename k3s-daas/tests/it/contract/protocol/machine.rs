@@ -240,6 +240,14 @@ impl Machine {
         }
     }
 
+    /// Whether every request has the answer that the cluster gave.
+    pub(super) fn is_answered(&self, setting: &Setting) -> bool {
+        (0..setting.is_read.len()).all(|r| {
+            let record = setting.ledger.request(&self.ledger, r).record();
+            record.is_some_and(|record| record.status_code == OK)
+        })
+    }
+
     fn equivocates(&self, setting: &Setting) -> bool {
         // A write whose journal is lost is answered "unknown" at once; what was signed before is not known any more.
         let is_held = |request: usize| setting.is_read[request] || setting.faults.losses == 0;
