@@ -22,7 +22,7 @@ coverage="$coverage -Cllvm-args=-simplifycfg-branch-fold-threshold=0"
 # Builds the targets into a directory: as they are, or with what is planted.
 build() {
     # One build at a time: the two differ in the last crate only, and share all else.
-    RUSTFLAGS="$coverage" cargo build --quiet --release --locked --bins --target "$host" --target-dir "$cache/target" "$@"
+    RUSTFLAGS="$coverage" cargo build --quiet --release --bins --target "$host" --target-dir "$cache/target" "$@"
     case "$*" in
     *planted*) into="$work/planted" ;;
     *) into="$work/whole" ;;

@@ -201,7 +201,7 @@ impl Rule {
             property::<8>(),
             property::<9>(),
             // Rules hold easily where nothing happens.
-            Property::sometimes("answered as executed", |setting, machine| {
+            Property::sometimes("answered as executed", |setting, machine: &Machine| {
                 machine.is_answered(setting)
             }),
         ]
