@@ -7,7 +7,7 @@ cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets --all-features -- --deny warnings
 
 # Each feature must stand alone.
-for feature in gateway nautilus local kube directory keystore memory-cluster sui conformance; do
+for feature in gateway nautilus local kube directory keystore memory-cluster sui conformance crash-points; do
     cargo clippy --quiet --package k3s-daas --no-default-features --features "$feature" -- --deny warnings
 done
 

@@ -328,6 +328,7 @@ async fn begin_and_execute(
     let is_read = request.is_read;
     let is_watch = authorized.request().target().verb == Verb::Watch;
     let asks_initial = asks_initial_events(authorized.query());
+    crash_point!(NautilusBeforeBegin);
     let begun = core
         .journal
         .begin(key, epoch, is_read, request.prunable_at_ms)
@@ -340,6 +341,7 @@ async fn begin_and_execute(
             Executed::Refused(unknown)
         });
     }
+    crash_point!(NautilusBegun);
     if core.latest_ms() >= request.lease_ends_ms {
         core.journal.not_sent(key, epoch).await?;
         return Ok(Executed::NotBegun);
@@ -350,6 +352,7 @@ async fn begin_and_execute(
     let started = Instant::now();
     let deadline = started + core.until(request.deadline_ms);
     core.status.at_cluster.add(1);
+    crash_point!(NautilusBeforeSend);
     let executed = tokio::time::timeout_at(deadline, async {
         let response = core.executor.execute(authorized).await?;
         if is_watch && (200..300).contains(&response.status) {
@@ -366,7 +369,9 @@ async fn begin_and_execute(
         Ok(Err(Upstream::NotSent { reason })) => {
             tracing::warn!(%token, request_id = %id, epoch, reason, "nothing was sent to the cluster");
             core.status.set_cluster(Some(reason.clone()));
+            crash_point!(NautilusBeforeNotSent);
             core.journal.not_sent(key, epoch).await?;
+            crash_point!(NautilusNotSent);
             return Ok(Executed::NotSent(Refusal::ClusterUnreachable(reason)));
         }
         Ok(Err(Upstream::Unsupported { reason })) => {
@@ -388,6 +393,7 @@ async fn begin_and_execute(
         }),
     };
     if let Executed::Reply(reply) = &executed {
+        crash_point!(NautilusClusterAnswered);
         core.status.executed.add(1);
         core.status.set_cluster(None);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

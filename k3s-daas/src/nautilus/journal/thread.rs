@@ -114,7 +114,9 @@ fn commit(
     let replies = orders
         .map(|order| carry_out(&transaction, order))
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    crash_point!(NautilusBeforeJournalCommit);
     transaction.commit()?;
+    crash_point!(NautilusJournalCommitted);
     Ok(replies)
 }
 

@@ -1,0 +1,139 @@
+//! What the ledger has of requests: each admitted once, and answered once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use k3s_daas::crypto::Ed25519Signer;
+use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{Cursor, Ledger as _, LedgerExt as _};
+use k3s_daas::types::{ByteString, RequestId};
+use k3s_daas::wire::Event;
+
+use crate::load::{Asked, Told};
+
+/// What became of requests, by ID.
+#[derive(Debug, Default)]
+pub struct Trail {
+    requests: BTreeMap<RequestId, Traces>,
+}
+
+/// What the ledger has of one.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// How often it was admitted.
+    pub admitted: usize,
+    /// Status of each answer.
+    pub answers: Vec<u16>,
+    pub claims: usize,
+    pub releases: usize,
+}
+
+impl Trail {
+    pub fn of(&self, id: RequestId) -> Option<&Traces> {
+        self.requests.get(&id)
+    }
+
+    pub fn claims(&self) -> usize {
+        self.requests.values().map(|traces| traces.claims).sum()
+    }
+
+    pub fn releases(&self) -> usize {
+        self.requests.values().map(|traces| traces.releases).sum()
+    }
+
+    /// Holds what clients were told against it.
+    #[track_caller]
+    pub fn check(&self, asked: &[Asked]) {
+        for (id, traces) in &self.requests {
+            assert_eq!(traces.admitted, 1, "request {id}: {traces:?}");
+            assert_eq!(traces.answers.len(), 1, "request {id}: {traces:?}");
+        }
+        for Asked { id, told, .. } in asked {
+            let traces = self.requests.get(id);
+            let traces = traces.unwrap_or_else(|| panic!("request {id}: {told:?}, not admitted"));
+            let fits = match (told, &traces.answers[..]) {
+                (Told::Created(_), [201]) => true,
+                // An answer that came too late for the client is no other answer.
+                (Told::Unknown, [201 | 503 | 504]) => true,
+                (Told::NotExecuted, [503 | 504]) => true,
+                _ => false,
+            };
+            assert!(fits, "request {id}: {told:?}, {traces:?}");
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let mut requests = self.requests.values();
+        requests.all(|traces| !traces.answers.is_empty())
+    }
+
+    fn take(&mut self, event: &Event) {
+        let mut of = |id: &ByteString, note: &dyn Fn(&mut Traces)| {
+            let id = RequestId::from_bytes(id).unwrap();
+            note(self.requests.entry(id).or_default());
+        };
+        match event {
+            Event::K8sApiRequest(event) => of(&event.request_id, &|traces| traces.admitted += 1),
+            Event::K8sRequestProcessed(event) => of(&event.request_id, &|traces| {
+                traces.answers.push(event.status_code);
+            }),
+            Event::K8sRequestClaimed(event) => of(&event.request_id, &|traces| traces.claims += 1),
+            Event::K8sRequestReleased(event) => {
+                of(&event.request_id, &|traces| traces.releases += 1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the ledger ends now.
+pub fn end(dir: &Path) -> Cursor {
+    with_ledger(dir, |ledger| ledger.view(|snapshot| snapshot.cursor))
+}
+
+/// Waits until everything that was admitted after `begin` is answered; what became of it.
+#[track_caller]
+pub fn settled(dir: &Path, begin: Cursor) -> Trail {
+    let begun = Instant::now();
+    loop {
+        let trail = read(dir, begin);
+        if trail.is_settled() {
+            return trail;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not answered: {trail:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What became of what was admitted after `begin`, and what was done about it since.
+fn read(dir: &Path, begin: Cursor) -> Trail {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut trail = Trail::default();
+    with_ledger(dir, |ledger| {
+        let end = ledger.view(|snapshot| snapshot.cursor);
+        let mut events = ledger.events(begin);
+        let mut cursor = begin;
+        while cursor < end {
+            let event = runtime.block_on(events.next()).unwrap().unwrap();
+            cursor = event.cursor;
+            trail.take(&event.event);
+        }
+    });
+    // Answers to what was asked before are no part of it.
+    trail.requests.retain(|_, traces| traces.admitted > 0);
+    trail
+}
+
+fn with_ledger<T>(dir: &Path, work: impl FnOnce(&LocalLedger) -> T) -> T {
+    // Whoever only reads needs no account.
+    let nobody = Arc::new(Ed25519Signer::generate());
+    let ledger = LocalLedger::open(dir.join("ledger"), nobody).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(ledger.sync()).unwrap();
+    work(&ledger)
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
