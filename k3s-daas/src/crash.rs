@@ -5,6 +5,7 @@
 //! eighth time, as by `kill -9`; `1*return(stop)` stands still there once, as by `kill -STOP`, until it is continued.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -112,6 +113,8 @@ impl Point {
     pub(crate) fn reach(self) {
         fail::fail_point!(self.name(), |how| if how.as_deref() == Some(STOP) {
             self.end(Signal::STOP);
+            // Another thread may be the first that stops; this one goes no further meanwhile.
+            std::thread::sleep(STANDING_STILL);
         } else {
             self.end(Signal::KILL);
             // Nobody survives that, except where signals need not be delivered at once.
@@ -150,3 +153,5 @@ pub fn arm() -> Result<(), UnknownPoint> {
 pub struct UnknownPoint(String);
 
 const STOP: &str = "stop";
+/// Longer than a signal takes to reach every thread.
+const STANDING_STILL: Duration = Duration::from_millis(100);

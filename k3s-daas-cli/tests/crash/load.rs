@@ -112,13 +112,19 @@ impl Load {
         }
     }
 
+    /// Where the ledger ended before.
+    pub fn began_at(&self) -> Cursor {
+        self.begin
+    }
+
     /// How many are told.
     pub fn told(&self) -> usize {
         self.counts.told.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing is left to be begun, or a client has failed.
     pub fn is_over(&self) -> bool {
-        self.told() >= self.plan.creates
+        self.tasks.iter().any(JoinHandle::is_finished)
     }
 
     #[track_caller]

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod load;
+mod pair;
 #[cfg(feature = "crash-points")]
 mod points;
+mod random;
+mod restarts;
+#[cfg(feature = "crash-points")]
+mod several;
 #[path = "../support/mod.rs"]
 mod support;
 mod trail;

@@ -269,6 +269,11 @@ impl Separate {
     #[track_caller]
     pub fn provision(dir: &Path) -> Self {
         daas(dir, &["dev", "--provision-only"]).ok();
+        Self::over(dir)
+    }
+
+    /// Those of a directory that is there, none of which is started.
+    pub fn over(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             cluster_listen: free_address(),
@@ -357,9 +362,18 @@ impl Separate {
 }
 
 /// An address that was free a moment ago.
+///
+/// Its port is none that outgoing connections get: one of those, perhaps of the test's own client that looks for the
+/// server, would keep it from being listened on again.
 pub fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    use std::hash::BuildHasher as _;
+    // Random, for there are other tests.
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    let first = u16::try_from(random % 20_000).unwrap();
+    let mut ports = (0..20_000).map(|next| 10_000 + (first + next) % 20_000);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = ports.find(is_free).expect("a free port");
+    format!("127.0.0.1:{port}")
 }
 
 /// The kubectl binaries to test with, by version.
