@@ -51,7 +51,7 @@ fn deaths(seed: u64, load: &Load, mut die: impl FnMut(usize)) -> usize {
     let mut random = Random(seed);
     let mut deaths = 0;
     loop {
-        std::thread::sleep(Duration::from_millis(200 + random.below(1_200)));
+        std::thread::sleep(Duration::from_millis(300 + random.below(2_200)));
         if load.is_over() {
             return deaths;
         }

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -13,12 +12,12 @@ use super::disk::{self, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
 use super::message::{LocalCall, SignedCall, SignedHead};
-use super::notify::Neighbours;
+use super::notify::{Neighbours, Waker, Woken};
 use super::objects::{self, Fingerprint};
 use super::published::{Final, Published};
 use super::replay::{PAGE, Replay, number};
 use super::replica::{Entry, Refusal, Replica};
-use super::{Noticed, Options, tail};
+use super::{Options, tail};
 use crate::contract::Call;
 use crate::crypto::BatchVerifier;
 use crate::crypto::open_file::OpenFile;
@@ -64,7 +63,6 @@ pub(super) struct Engine {
     published: Arc<Published>,
     progress: watch::Sender<u64>,
     neighbours: Option<Neighbours>,
-    noticed: Noticed,
 }
 
 /// What is written together.
@@ -89,7 +87,6 @@ impl Engine {
     pub(super) fn open(
         layout: Layout,
         options: Options,
-        noticed: Noticed,
     ) -> std::result::Result<(Self, Arc<Published>, watch::Receiver<u64>), Failure> {
         let journal = Journal::open(&layout)?;
         journal.check_pages_at_start()?;
@@ -100,7 +97,7 @@ impl Engine {
         disk::create_directory(&layout.followers())
             .map_err(Failure::io("make the directory of followers"))?;
         let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
-        let neighbours = match Neighbours::join(&layout.followers()) {
+        let neighbours = match Neighbours::join(&layout.followers(), RECHECK) {
             Ok(neighbours) => Some(neighbours),
             Err(error) => {
                 // Slower, but nothing is lost: the re-check finds what was written.
@@ -129,7 +126,6 @@ impl Engine {
             published: published.clone(),
             progress,
             neighbours,
-            noticed,
         };
         Ok((engine, published, followed))
     }
@@ -138,18 +134,17 @@ impl Engine {
         self.replica.deployment
     }
 
-    pub(super) fn neighbours(&self) -> Option<&Neighbours> {
-        self.neighbours.as_ref()
+    /// What wakes it after it was asked for something; nothing if asking does.
+    pub(super) fn waker(&self) -> std::result::Result<Option<Waker>, Failure> {
+        let waker = self.neighbours.as_ref().map(Neighbours::waker);
+        waker
+            .transpose()
+            .map_err(Failure::io("reach the socket of this process"))
     }
 
     /// Works until nobody can ask any more.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
-        loop {
-            let first = match commands.recv_timeout(RECHECK) {
-                Ok(command) => command,
-                Err(RecvTimeoutError::Timeout) => Command::Notice,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+        while let Some(first) = self.wait(commands) {
             let mut batch = Batch::default();
             batch.push(first);
             while batch.calls.len() < MAX_BATCH
@@ -157,13 +152,38 @@ impl Engine {
             {
                 batch.push(command);
             }
-            self.noticed.store(false, Ordering::Release);
             if batch.calls.is_empty() && batch.heads.is_empty() {
                 let followed = self.follow();
                 let followed = followed.map_err(|failure| self.fail(failure));
                 batch.answer_syncs(&followed, self.cursor());
             } else {
                 self.write(batch);
+            }
+        }
+    }
+
+    /// What is to be done next; nothing once nobody can ask any more.
+    fn wait(&self, commands: &Receiver<Command>) -> Option<Command> {
+        let Some(neighbours) = &self.neighbours else {
+            return match commands.recv_timeout(RECHECK) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => Some(Command::Notice),
+                Err(RecvTimeoutError::Disconnected) => None,
+            };
+        };
+        let look = || match commands.try_recv() {
+            Ok(command) => Some(Some(command)),
+            Err(TryRecvError::Disconnected) => Some(None),
+            Err(TryRecvError::Empty) => None,
+        };
+        loop {
+            if let Some(command) = look() {
+                return command;
+            }
+            match neighbours.wait(look) {
+                Ok(command) => return command,
+                Err(Woken::Notice) => return Some(Command::Notice),
+                Err(Woken::Here) => {}
             }
         }
     }

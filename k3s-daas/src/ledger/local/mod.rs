@@ -26,9 +26,8 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -40,7 +39,7 @@ use self::engine::{Command, Engine, Reply, Submission};
 use self::failure::Failure;
 use self::follow::{Follower, Readers, ended};
 use self::journal::{Journal, StoredTip};
-use self::notify::Listener;
+use self::notify::Waker;
 use self::objects::Fingerprint;
 use self::published::Published;
 use self::replica::Replica;
@@ -108,9 +107,6 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Whether a notice waits for the engine already.
-type Noticed = Arc<AtomicBool>;
-
 /// What all clones share.
 struct Inner {
     layout: Layout,
@@ -118,8 +114,7 @@ struct Inner {
     options: Options,
     published: Arc<Published>,
     progress: watch::Receiver<u64>,
-    commands: SyncSender<Command>,
-    noticed: Noticed,
+    commands: Commands,
     readers: Arc<Readers>,
     last_signed: Mutex<Option<SignedHead>>,
 }
@@ -206,13 +201,8 @@ impl LocalLedger {
         check_not_writable(&layout.database())
             .map_err(|error| Error::Corrupt(error.to_string()))?;
         refuse_network(&layout)?;
-        let noticed = Noticed::default();
-        let (engine, published, progress) =
-            Engine::open(layout.clone(), options.clone(), noticed.clone())?;
-        let listener = engine.neighbours().map(|neighbours| neighbours.listener());
-        let listener = listener
-            .transpose()
-            .map_err(Failure::io("listen for other processes"))?;
+        let (engine, published, progress) = Engine::open(layout.clone(), options.clone())?;
+        let waker = engine.waker()?;
         let deployment = engine.deployment();
         let (commands, waiting) = mpsc::sync_channel(options.queue.max(1));
         let inner = Arc::new(Inner {
@@ -222,15 +212,13 @@ impl LocalLedger {
             options,
             published,
             progress,
-            commands,
-            noticed,
+            commands: Commands {
+                sender: Some(commands),
+                waker,
+            },
             last_signed: Mutex::new(None),
         });
         spawn("ledger", move || engine.run(&waiting))?;
-        if let Some(listener) = listener {
-            let inner = Arc::downgrade(&inner);
-            spawn("ledger-notices", move || listen(&listener, &inner))?;
-        }
         Ok(Self {
             inner,
             account: signer.address(),
@@ -455,7 +443,7 @@ impl Inner {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(command(reply)) {
+        match self.commands.send(command(reply)) {
             Ok(()) => answer.await.map_err(|_| ended())?,
             Err(TrySendError::Full(_)) => Err(Error::Busy),
             Err(TrySendError::Disconnected(_)) => Err(ended()),
@@ -472,17 +460,33 @@ impl Inner {
     }
 }
 
-/// Passes notices on to the engine until nobody uses the ledger any more.
-fn listen(listener: &Listener, inner: &Weak<Inner>) {
-    loop {
-        let has_notice = listener.wait();
-        let Some(inner) = inner.upgrade() else {
-            return;
-        };
-        if has_notice && !inner.noticed.swap(true, Ordering::AcqRel) {
-            // If the queue is full the engine is about to look anyway.
-            let _ = inner.commands.try_send(Command::Notice);
+/// What the engine is asked, and what wakes it. The engine ends when this is dropped.
+struct Commands {
+    sender: Option<SyncSender<Command>>,
+    waker: Option<Waker>,
+}
+
+impl Commands {
+    fn send(&self, command: Command) -> std::result::Result<(), TrySendError<Command>> {
+        match &self.sender {
+            Some(sender) => sender.try_send(command)?,
+            None => return Err(TrySendError::Disconnected(command)),
         }
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.wake();
     }
 }
 
