@@ -140,11 +140,11 @@ pub fn arm() -> Result<(), UnknownPoint> {
     // Dropping it would disarm them.
     std::mem::forget(fail::FailScenario::setup());
     let is_known = |name: &str| Point::ALL.iter().any(|point| point.name() == name);
-    let armed = fail::list().into_iter().map(|(name, _)| name);
-    armed
-        .filter(|name| !is_known(name))
-        .map(|name| Err(UnknownPoint(name)))
-        .collect()
+    let mut armed = fail::list().into_iter().map(|(name, _)| name);
+    match armed.find(|name| !is_known(name)) {
+        Some(name) => Err(UnknownPoint(name)),
+        None => Ok(()),
+    }
 }
 
 /// `FAILPOINTS` names a point that does not exist.

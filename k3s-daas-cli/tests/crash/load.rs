@@ -207,7 +207,7 @@ async fn work(mut gateways: Vec<Client>, plan: Plan, counts: Arc<Counts>) -> Vec
         let told = create(&mut gateways, &plan, index, id, &counts).await;
         counts.told.fetch_add(1, Ordering::Relaxed);
         all.push(Asked { index, id, told });
-        if index % REFUSED_EVERY == 0 {
+        if index.is_multiple_of(REFUSED_EVERY) {
             // Something to refuse, and to record; what becomes of it is nobody's concern.
             let refused = gateways[0].send(Method::OPTIONS, CONFIGMAPS, &[], Bytes::new());
             let _ = refused.await;
@@ -305,7 +305,11 @@ fn check_objects(asked: &[Asked], found: &BTreeMap<usize, Vec<String>>) {
     for Asked { index, id, told } in asked {
         let found = found.get(index).map(Vec::as_slice).unwrap_or_default();
         match told {
-            Told::Created(uid) => assert_eq!(found, [uid.clone()], "object {index}, request {id}"),
+            Told::Created(uid) => assert_eq!(
+                found,
+                std::slice::from_ref(uid),
+                "object {index}, request {id}"
+            ),
             Told::Unknown => assert!(found.len() <= 1, "object {index}, request {id}: {found:?}"),
             Told::NotExecuted => assert!(found.is_empty(), "object {index}, request {id}"),
         }

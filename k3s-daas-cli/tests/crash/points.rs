@@ -8,6 +8,7 @@ use std::time::Duration;
 use k3s_daas::crash::Point;
 
 use crate::load::{Load, Outcome, Plan, clean};
+use crate::several::{CLAIMS, GIVES_BACK, PRUNES};
 use crate::support::{Process, Separate};
 
 /// Who reaches a point.
@@ -19,21 +20,20 @@ pub enum Reached {
     Nautilus,
     /// Both, under load.
     Both,
-    /// Nautilus, where another one lives too or the cluster does not.
-    Pairs,
+    /// Nautilus, once another one stands still past its lease.
+    Claiming,
+    /// Nautilus, where another one lives too and the cluster does not.
+    GivingBack,
+    /// Nautilus, once answers need not be kept any more.
+    Pruning,
 }
 
 /// Who reaches `point`. One that is new is under load, and fails the test if nobody comes to it there.
 pub fn reached(point: Point) -> Reached {
     match point {
-        Point::NautilusBeforeNotSent
-        | Point::NautilusNotSent
-        | Point::NautilusBeforeRelease
-        | Point::NautilusReleased
-        | Point::NautilusBeforeClaim
-        | Point::NautilusClaimed
-        | Point::NautilusBeforePrune
-        | Point::NautilusPruned => Reached::Pairs,
+        _ if CLAIMS.contains(&point) => Reached::Claiming,
+        _ if GIVES_BACK.contains(&point) => Reached::GivingBack,
+        _ if PRUNES.contains(&point) => Reached::Pruning,
         _ if point.name().starts_with("gateway.") => Reached::Gateway,
         _ if point.name().starts_with("ledger.") => Reached::Both,
         _ => Reached::Nautilus,
@@ -151,7 +151,9 @@ fn table() -> String {
             Reached::Gateway => ("gateway", CREATED),
             Reached::Nautilus => ("Nautilus", CREATED_OR_UNKNOWN),
             Reached::Both => ("each in turn", CREATED_OR_UNKNOWN),
-            Reached::Pairs => ("one of two Nautilus", "see below"),
+            Reached::Claiming => ("Nautilus, while another stands still", UNKNOWN),
+            Reached::GivingBack => ("one of two Nautilus, without the cluster", NOT_EXECUTED),
+            Reached::Pruning => ("Nautilus", "created, before"),
         };
         let (name, about) = (point.name(), point.about());
         writeln!(table, "| `{name}` | {about} | {who} | {told} |").unwrap();
@@ -160,7 +162,9 @@ fn table() -> String {
 }
 
 const CREATED: &str = "created";
-const CREATED_OR_UNKNOWN: &str = "created; unknown, if it was at the cluster";
+const CREATED_OR_UNKNOWN: &str = "created; outcome unknown, if it was at the cluster";
+const UNKNOWN: &str = "a write's outcome is unknown; a read is answered";
+const NOT_EXECUTED: &str = "created, not executed, or outcome unknown";
 const BEGIN: &str =
     "<!-- points: written by k3s-daas-cli/tests/crash with DAAS_UPDATE_GOLDEN=1 -->";
 const END: &str = "<!-- end of points -->";

@@ -26,9 +26,22 @@ fn a_gateway_and_a_nautilus_die_at_random_moments() {
 #[test]
 fn two_gateways_and_two_nautilus_die_at_random_moments() {
     rounds(|seed| {
-        let mut pair = Pair::start(&[], "");
+        let mut pair = Pair::start(&["--lease", "1s"], "");
         let load = Load::begin(pair.dir(), &pair.servers(), plan());
-        let deaths = deaths(seed, &load, |number| die(pair.half(number / 2), number));
+        let deaths = deaths(seed, &load, |number| {
+            let half = pair.half(number / 2);
+            // Now and then one stands still for longer than a lease; some die of it.
+            if number >= 12 {
+                let service = [&half.gateway, &half.nautilus][number % 2];
+                let service = service.as_ref().unwrap();
+                service.signal("STOP");
+                std::thread::sleep(Duration::from_millis(1_500));
+                if number >= 14 {
+                    return service.signal("CONT");
+                }
+            }
+            die(half, number);
+        });
         let outcome = load.finish(pair.dir());
         clean(pair.dir());
         (deaths, outcome)
@@ -46,7 +59,7 @@ fn die(half: &mut Separate, number: usize) {
     }
 }
 
-/// Has something die until the load is over; how often.
+/// Has something happen to one of them until the load is over; how often.
 fn deaths(seed: u64, load: &Load, mut die: impl FnMut(usize)) -> usize {
     let mut random = Random(seed);
     let mut deaths = 0;
@@ -55,7 +68,7 @@ fn deaths(seed: u64, load: &Load, mut die: impl FnMut(usize)) -> usize {
         if load.is_over() {
             return deaths;
         }
-        die(usize::try_from(random.below(4)).unwrap());
+        die(usize::try_from(random.below(16)).unwrap());
         deaths += 1;
     }
 }

@@ -13,13 +13,7 @@ fn a_gateway_and_a_nautilus_that_are_restarted_all_the_time_lose_nothing() {
     let dir = scratch.path().join("daas");
     let mut running = Separate::start(&dir);
     let load = Load::begin(&dir, &[running.server()], plan());
-    for number in 0.. {
-        std::thread::sleep(EVERY);
-        if load.is_over() {
-            break;
-        }
-        restart(&mut running, number);
-    }
+    again_and_again(&load, |number| restart(&mut running, number));
     let outcome = load.finish(&dir);
     assert_eq!(outcome.created, CREATES, "{outcome:?}");
     drop(running);
@@ -31,17 +25,23 @@ fn a_pair_that_is_restarted_all_the_time_gives_to_each_other_what_has_not_begun(
     // Few at a time, so that others wait.
     let mut pair = Pair::start(&[], "[nautilus]\nconcurrency = 1");
     let load = Load::begin(pair.dir(), &pair.servers(), plan());
-    for number in 0.. {
-        std::thread::sleep(EVERY);
-        if load.is_over() {
-            break;
-        }
-        restart(pair.half(number / 2), number);
-    }
+    again_and_again(&load, |number| restart(pair.half(number / 2), number));
     let outcome = load.finish(pair.dir());
     assert_eq!(outcome.created, CREATES, "{outcome:?}");
     assert!(outcome.trail.releases() > 0, "{outcome:?}");
     clean(pair.dir());
+}
+
+/// Restarts something until the load is over.
+fn again_and_again(load: &Load, mut restart: impl FnMut(usize)) {
+    for number in 0.. {
+        std::thread::sleep(EVERY);
+        if load.is_over() {
+            assert!(number > 2, "hardly anything was restarted");
+            return;
+        }
+        restart(number);
+    }
 }
 
 /// Asks a service to stop, which it does in order, and starts it again.

@@ -10,11 +10,23 @@ use crate::points::died_at;
 use crate::support::daas;
 use crate::trail;
 
+/// Where one claims what another one had.
+pub const CLAIMS: [Point; 2] = [Point::NautilusBeforeClaim, Point::NautilusClaimed];
+/// Where one gives back what the cluster never got.
+pub const GIVES_BACK: [Point; 4] = [
+    Point::NautilusBeforeNotSent,
+    Point::NautilusNotSent,
+    Point::NautilusBeforeRelease,
+    Point::NautilusReleased,
+];
+/// Where one has the ledger forget.
+pub const PRUNES: [Point; 2] = [Point::NautilusBeforePrune, Point::NautilusPruned];
+
 #[test]
 fn one_that_stood_still_past_lease_and_deadline_does_nothing_twice() {
     let cases = [
-        (Point::NautilusBegun, Some(Point::NautilusBeforeClaim)),
-        (Point::NautilusBeforeSend, Some(Point::NautilusClaimed)),
+        (Point::NautilusBegun, Some(CLAIMS[0])),
+        (Point::NautilusBeforeSend, Some(CLAIMS[1])),
         (Point::NautilusClusterAnswered, None),
         (Point::NautilusAnswerWritten, None),
     ];
@@ -68,14 +80,8 @@ fn one_that_stood_still_past_lease_and_deadline_does_nothing_twice() {
 
 #[test]
 fn one_dies_where_it_gives_back_what_the_cluster_never_got() {
-    let cases = [
-        Point::NautilusBeforeNotSent,
-        Point::NautilusNotSent,
-        Point::NautilusBeforeRelease,
-        Point::NautilusReleased,
-    ];
     let mut pair = Pair::start(&[], "");
-    for point in cases {
+    for point in GIVES_BACK {
         pair.first.cluster.take().unwrap().kill();
         pair.first.nautilus.take().unwrap().kill();
         pair.first
@@ -94,8 +100,7 @@ fn one_dies_where_it_gives_back_what_the_cluster_never_got() {
 
 #[test]
 fn one_dies_where_the_ledger_is_pruned() {
-    let cases = [Point::NautilusBeforePrune, Point::NautilusPruned];
-    at_once(cases, |point| {
+    at_once(PRUNES, |point| {
         let policy = ["--response-ttl", "2s", "2s", "2s", "2s"];
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("daas");

@@ -1,6 +1,7 @@
 //! What the ledger has of requests: each admitted once, and answered once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use k3s_daas::wire::Event;
 use crate::load::{Asked, Told};
 
 /// What became of requests, by ID.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Trail {
     requests: BTreeMap<RequestId, Traces>,
 }
@@ -95,6 +96,23 @@ impl Trail {
             }
             _ => {}
         }
+    }
+}
+
+impl fmt::Debug for Trail {
+    /// Only what is out of the ordinary.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let odd = self
+            .requests
+            .iter()
+            .filter(|(_, traces)| !traces.is_plain());
+        f.debug_map().entries(odd).finish()
+    }
+}
+
+impl Traces {
+    fn is_plain(&self) -> bool {
+        matches!(self.answers[..], [200 | 201]) && self.claims + self.releases == 0
     }
 }
 
