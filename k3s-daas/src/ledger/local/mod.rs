@@ -9,6 +9,7 @@
 //! `followers/`, where each process has a socket on which others tell it that they wrote something. All of it is
 //! its owner's alone. Unix only, and not on network file systems.
 
+mod cold;
 pub(crate) mod disk;
 mod engine;
 pub(crate) mod failure;
@@ -44,9 +45,9 @@ use self::objects::Fingerprint;
 use self::published::Published;
 use self::replica::Replica;
 use super::{Cursor, Error, Ledger, Receipt, Result, SequencedEvent, Snapshot};
-use crate::contract::{Attestation, Call, NoAttestation};
+use crate::contract::{Attestation, Call, NoAttestation, Request};
 use crate::crypto::{Signer, check_not_writable, create_new_private, random_array, sync_directory};
-use crate::types::{Address, Digest};
+use crate::types::{Address, Digest, RequestId, TokenId};
 use crate::wire::Deployment;
 
 pub use self::failure::BrokenLink;
@@ -358,6 +359,13 @@ impl LocalLedger {
         self.inner.readers.with(copy).await
     }
 
+    /// How many answered requests lie in the database alone: [`Ledger::request`] finds them, the state that
+    /// [`Ledger::read`] shows does not have them.
+    #[must_use]
+    pub fn requests_at_rest(&self) -> usize {
+        self.inner.published.read().cold.len()
+    }
+
     fn last_signed(&self) -> std::sync::MutexGuard<'_, Option<SignedHead>> {
         let last = self.inner.last_signed.lock();
         last.unwrap_or_else(PoisonError::into_inner)
@@ -405,6 +413,30 @@ impl Ledger for LocalLedger {
             None => Ok(None),
         };
         self.inner.readers.with(find).await
+    }
+
+    async fn request(&self, token: TokenId, id: RequestId) -> Result<Option<Request>> {
+        let row = {
+            let view = self.inner.published.read();
+            if let Some(request) = view.state.request(token, id) {
+                return Ok(Some(request.clone()));
+            }
+            view.cold.get(token, id)
+        };
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let find = move |journal: &Journal| cold::load(journal, token, id, row);
+        self.inner.readers.with(find).await
+    }
+
+    fn prunable(&self, limit: usize) -> Vec<(TokenId, RequestId)> {
+        let view = self.inner.published.read();
+        let now_ms = self.inner.now_at_least(view.tip.time_ms);
+        let cold = view.cold.prunable(now_ms);
+        cold.chain(view.state.prunable(now_ms))
+            .take(limit)
+            .collect()
     }
 
     async fn balance(&self, account: Address) -> Result<u64> {
