@@ -18,7 +18,12 @@ impl Pair {
     /// Makes and starts them, after `policy` (arguments of `daas cluster set`) and these lines of settings.
     #[track_caller]
     pub fn start(policy: &[&str], settings: &str) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), policy, settings)
+    }
+
+    /// The same in a directory of the caller's.
+    #[track_caller]
+    pub fn start_in(scratch: tempfile::TempDir, policy: &[&str], settings: &str) -> Self {
         let dir = scratch.path().join("daas");
         let first = alone(&dir, policy, settings);
 
