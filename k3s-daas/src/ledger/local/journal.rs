@@ -659,7 +659,7 @@ fn schema_of(connection: &Connection) -> Result<Vec<SchemaEntry>, Failure> {
 
 /// `k3sd`.
 const APPLICATION_ID: i32 = 0x6b33_7364;
-const USER_VERSION: i32 = 1;
+const USER_VERSION: i32 = 2;
 
 /// The first with the repair of the write-ahead log's reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
