@@ -207,6 +207,9 @@ async fn work(mut gateways: Vec<Client>, plan: Plan, counts: Arc<Counts>) -> Vec
         let told = create(&mut gateways, &plan, index, id, &counts).await;
         counts.told.fetch_add(1, Ordering::Relaxed);
         all.push(Asked { index, id, told });
+        if index.is_multiple_of(READ_EVERY) {
+            read(&mut gateways, RequestId::new(), &counts).await;
+        }
         if index.is_multiple_of(REFUSED_EVERY) {
             // Something to refuse, and to record; what becomes of it is nobody's concern.
             let refused = gateways[0].send(Method::OPTIONS, CONFIGMAPS, &[], Bytes::new());
@@ -275,6 +278,35 @@ async fn create(
     }
 }
 
+/// Reads something until there is an answer, always under the same ID.
+async fn read(gateways: &mut [Client], id: RequestId, counts: &Counts) {
+    let id = id.to_string();
+    let headers = [("accept", "application/json"), ("daas-request-id", &*id)];
+    let path = format!("{CONFIGMAPS}?limit=1");
+    let begun = Instant::now();
+    loop {
+        let reply = gateways[0].send(Method::GET, &path, &headers, Bytes::new());
+        let last = match reply.await {
+            Err(error) => error.to_string(),
+            Ok(reply) => {
+                let said: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+                match reply.status.as_u16() {
+                    200 => return assert_eq!(said["kind"], "ConfigMapList", "{said}"),
+                    // Its answer may be that nobody could execute it.
+                    503 | 504 if said.to_string().contains(&*id) => return,
+                    429 | 503 => assert_eq!(said["kind"], "Status", "{said}"),
+                    other => panic!("read {id}: {other}: {said}"),
+                }
+                said.to_string()
+            }
+        };
+        assert!(begun.elapsed() < PATIENCE, "read {id}: {last}");
+        counts.retried.fetch_add(1, Ordering::Relaxed);
+        gateways.rotate_left(1);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The UIDs of the objects of a run, by index.
 #[track_caller]
 pub fn objects(dir: &Path, run: &str) -> BTreeMap<usize, Vec<String>> {
@@ -329,5 +361,6 @@ pub fn clean(dir: &Path) {
 }
 
 pub const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
+const READ_EVERY: usize = 3;
 const REFUSED_EVERY: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);

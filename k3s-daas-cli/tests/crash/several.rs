@@ -112,8 +112,9 @@ fn one_dies_where_the_ledger_is_pruned() {
         load.wait_for(8);
         died_at(running.nautilus.take().unwrap(), point);
         running.start_nautilus();
-        wait_until("all is pruned", || trail::held(&dir) == 0);
+        let begin = load.began_at();
         load.finish(&dir);
+        wait_until("all is pruned", || trail::is_pruned(&dir, begin));
         clean(&dir);
     });
 }

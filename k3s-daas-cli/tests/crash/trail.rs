@@ -33,6 +33,8 @@ pub struct Traces {
     pub answers: Vec<u16>,
     pub claims: usize,
     pub releases: usize,
+    /// How often it was forgotten.
+    pub prunings: usize,
 }
 
 impl Trail {
@@ -94,6 +96,11 @@ impl Trail {
             Event::K8sRequestReleased(event) => {
                 of(&event.request_id, &|traces| traces.releases += 1);
             }
+            Event::ResponsesPruned(event) => {
+                for id in &event.request_ids {
+                    of(id, &|traces| traces.prunings += 1);
+                }
+            }
             _ => {}
         }
     }
@@ -121,11 +128,14 @@ pub fn end(dir: &Path) -> Cursor {
     with_ledger(dir, |ledger| ledger.view(|snapshot| snapshot.cursor))
 }
 
-/// How many requests the ledger holds.
-pub fn held(dir: &Path) -> usize {
-    with_ledger(dir, |ledger| {
-        ledger.view(|snapshot| snapshot.state.all_requests().count())
-    })
+/// Whether everything that was admitted after `begin` is forgotten, once.
+#[track_caller]
+pub fn is_pruned(dir: &Path, begin: Cursor) -> bool {
+    let (trail, _) = read(dir, begin);
+    let mut requests = trail.requests.values();
+    assert!(requests.len() > 0, "nothing was admitted");
+    assert!(requests.clone().all(|traces| traces.prunings <= 1));
+    requests.all(|traces| traces.prunings == 1)
 }
 
 /// Waits until everything that was admitted after `begin` is answered; what became of it.
