@@ -28,10 +28,6 @@ use args::{Cli, Command};
 use exit::Exit;
 use printer::{Format, Printer};
 
-/// Gives what large answers took back to the system soon, where that of the C library keeps it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Runs `daas`.
 #[must_use]
 pub fn daas() -> ExitCode {
