@@ -80,6 +80,14 @@ impl Plan {
             ..self
         }
     }
+
+    /// To which more parameters can be added.
+    fn path(&self) -> String {
+        match self.timeout {
+            Some(timeout) => format!("{CONFIGMAPS}?timeout={timeout}&"),
+            None => format!("{CONFIGMAPS}?"),
+        }
+    }
 }
 
 impl Load {
@@ -163,7 +171,7 @@ impl Load {
         let trail = trail::settled(dir, begin);
         trail.check(&asked);
         let found = objects(dir, &plan.run);
-        check_objects(&asked, &found);
+        check_objects(&asked, &found, &trail);
         let count = |is: fn(&Told) -> bool| asked.iter().filter(|asked| is(&asked.told)).count();
         Outcome {
             created: count(|told| matches!(told, Told::Created(_))),
@@ -208,7 +216,7 @@ async fn work(mut gateways: Vec<Client>, plan: Plan, counts: Arc<Counts>) -> Vec
         counts.told.fetch_add(1, Ordering::Relaxed);
         all.push(Asked { index, id, told });
         if index.is_multiple_of(READ_EVERY) {
-            read(&mut gateways, RequestId::new(), &counts).await;
+            read(&mut gateways, &plan, RequestId::new(), &counts).await;
         }
         if index.is_multiple_of(REFUSED_EVERY) {
             // Something to refuse, and to record; what becomes of it is nobody's concern.
@@ -234,10 +242,7 @@ async fn create(
             "labels": {"run": plan.run, "index": index.to_string()},
         },
     });
-    let path = match plan.timeout {
-        Some(timeout) => format!("{CONFIGMAPS}?timeout={timeout}"),
-        None => CONFIGMAPS.to_owned(),
-    };
+    let path = plan.path();
     let id = id.to_string();
     let headers = [
         ("content-type", "application/json"),
@@ -279,10 +284,10 @@ async fn create(
 }
 
 /// Reads something until there is an answer, always under the same ID.
-async fn read(gateways: &mut [Client], id: RequestId, counts: &Counts) {
+async fn read(gateways: &mut [Client], plan: &Plan, id: RequestId, counts: &Counts) {
     let id = id.to_string();
     let headers = [("accept", "application/json"), ("daas-request-id", &*id)];
-    let path = format!("{CONFIGMAPS}?limit=1");
+    let path = format!("{}limit=1", plan.path());
     let begun = Instant::now();
     loop {
         let reply = gateways[0].send(Method::GET, &path, &headers, Bytes::new());
@@ -331,11 +336,15 @@ pub fn objects(dir: &Path, run: &str) -> BTreeMap<usize, Vec<String>> {
     found
 }
 
-/// Each object exists as often as its client was told.
+/// Each object exists as often as its client was told, and none that the ledger did not admit.
 #[track_caller]
-fn check_objects(asked: &[Asked], found: &BTreeMap<usize, Vec<String>>) {
+fn check_objects(asked: &[Asked], found: &BTreeMap<usize, Vec<String>>, trail: &Trail) {
     for Asked { index, id, told } in asked {
         let found = found.get(index).map(Vec::as_slice).unwrap_or_default();
+        assert!(
+            found.is_empty() || trail.is_admitted(*id),
+            "object {index}, request {id}"
+        );
         match told {
             Told::Created(uid) => assert_eq!(
                 found,

@@ -79,6 +79,30 @@ fn one_that_stood_still_past_lease_and_deadline_does_nothing_twice() {
 }
 
 #[test]
+fn one_that_stands_still_in_the_middle_of_a_commit_holds_up_all_and_nobody_is_told_what_is_not_so()
+{
+    let mut pair = Pair::start(&[], "");
+    pair.first.nautilus.take().unwrap().kill();
+    pair.first
+        .start_nautilus_armed("ledger.before-commit=1*return(stop)");
+    let plan = Plan::new("held-up", 16, 8).with_timeout("3s");
+    let load = Load::begin(pair.dir(), &pair.servers(), plan);
+    let first = pair.first.nautilus.as_ref().unwrap();
+    wait_until("the first stands still", || first.is_stopped());
+    let begun = Instant::now();
+    // Every client is told, although nobody can write.
+    load.wait_for(16);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{begun:?}");
+    first.signal("CONT");
+    let again = Load::begin(pair.dir(), &pair.servers(), Plan::new("again", 16, 4));
+    let again = again.finish(pair.dir());
+    assert_eq!(again.created, 16, "{again:?}");
+    let outcome = load.finish(pair.dir());
+    assert!(outcome.unknown > 0, "{outcome:?}");
+    clean(pair.dir());
+}
+
+#[test]
 fn one_dies_where_it_gives_back_what_the_cluster_never_got() {
     let mut pair = Pair::start(&[], "");
     for point in GIVES_BACK {

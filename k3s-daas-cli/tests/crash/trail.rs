@@ -38,6 +38,10 @@ pub struct Traces {
 }
 
 impl Trail {
+    pub fn is_admitted(&self, id: RequestId) -> bool {
+        self.requests.contains_key(&id)
+    }
+
     pub fn claims(&self) -> usize {
         self.requests.values().map(|traces| traces.claims).sum()
     }
@@ -59,12 +63,16 @@ impl Trail {
             );
         }
         for Asked { id, told, .. } in asked {
-            let traces = self.requests.get(id);
-            let traces = traces.unwrap_or_else(|| panic!("request {id}: {told:?}, not admitted"));
+            let Some(traces) = self.requests.get(id) else {
+                // The ledger did not say in time whether it would.
+                assert_eq!(*told, Told::Unknown, "request {id} was not admitted");
+                continue;
+            };
             let fits = match (told, &traces.answers[..]) {
                 (Told::Created(_), [201]) => true,
-                // An answer that came too late for the client is no other answer.
-                (Told::Unknown, [201 | 503 | 504]) => true,
+                // An answer that came too late for the client is no other answer; 507 is one that was executed and
+                // whose body found no place in time.
+                (Told::Unknown, [201 | 503 | 504 | 507]) => true,
                 (Told::NotExecuted, [503 | 504]) => true,
                 _ => false,
             };

@@ -357,9 +357,12 @@ impl Inner {
         Ok(held.is_some_and(|request| request.digest == digest))
     }
 
-    /// Follows the ledger to its end, on the way of a request that it may hold already.
+    /// Follows the ledger to its end, on the way of a request that it may hold already; no longer than a client
+    /// waits for an answer.
     async fn sync(&self, asked: &Asked) -> Result<(), Refusal> {
-        match self.ledger.sync().await {
+        let limit = Duration::from_millis(self.patience_ms(asked)) + self.config.answer_grace;
+        let synced = tokio::time::timeout(limit, self.ledger.sync()).await;
+        match synced.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, id = %asked.id, "what became of a request cannot be looked up");
