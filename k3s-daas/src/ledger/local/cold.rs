@@ -4,12 +4,14 @@
 //! Of those in between only this is kept: that they are there, from when they may go, and what their row adds
 //! to the fingerprint.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::failure::{BrokenLink, Failure};
 use super::journal::Journal;
 use super::objects::{Sum, Table, object, request_row};
-use crate::contract::{Object, Outcome, Request, State};
+use super::published::Published;
+use super::replica::Replica;
+use crate::contract::{Call, Object, Outcome, Request, State};
 use crate::types::{Digest, ExecutorId, RequestId, TokenId};
 
 /// The answered requests that no state holds.
@@ -75,6 +77,37 @@ pub(super) fn is_cold(request: &Request) -> bool {
     request.outcome.is_some()
 }
 
+/// Puts the cold requests that a call names into the replica for the length of a batch.
+pub(super) fn warm(
+    journal: &Journal,
+    published: &Published,
+    warmed: &mut HashMap<(TokenId, RequestId), Row>,
+    call: &Call,
+    replica: &mut Replica,
+) -> Result<(), Failure> {
+    let is_pruning = matches!(call, Call::PruneResponses { .. });
+    for (token, id) in call.requests() {
+        if warmed.contains_key(&(token, id)) || replica.state.request(token, id).is_some() {
+            continue;
+        }
+        let Some(row) = published.read().cold.get(token, id) else {
+            continue;
+        };
+        let request = if is_pruning {
+            None
+        } else {
+            load(journal, token, id, row)?
+        };
+        match request {
+            Some(request) => replica.state.load(Object::Request(token, id, request)),
+            // Another process may have pruned it since the call that is followed now.
+            None => put_prunable(&mut replica.state, token, id, row),
+        }
+        warmed.insert((token, id), row);
+    }
+    Ok(())
+}
+
 /// The request of a row, from the database; `None` if it is gone from there.
 pub(super) fn load(
     journal: &Journal,
@@ -101,7 +134,7 @@ pub(super) fn load(
 
 /// Puts into `state` what pruning looks at of a request whose row may be gone: that it is answered, and
 /// from when it may go.
-pub(super) fn put_prunable(state: &mut State, token: TokenId, id: RequestId, row: Row) {
+fn put_prunable(state: &mut State, token: TokenId, id: RequestId, row: Row) {
     let request = Request {
         digest: Digest::ZERO,
         priority: 0,

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::cold::{self, Cold, Row};
+use super::cold::{self, Row};
 use super::disk::{self, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
+use super::load::load;
 use super::message::{LocalCall, SignedCall, SignedHead};
 use super::notify::{Neighbours, Waker, Woken};
 use super::objects::{self, Fingerprint, Sum, Table};
@@ -19,7 +20,7 @@ use super::published::{Final, Published};
 use super::replay::{PAGE, Replay, number};
 use super::replica::{Entry, Refusal, Replica};
 use super::{Options, tail};
-use crate::contract::{Call, Object};
+use crate::contract::Call;
 use crate::crypto::BatchVerifier;
 use crate::crypto::open_file::OpenFile;
 use crate::ledger::{Cursor, Error, Receipt, Result};
@@ -248,7 +249,7 @@ impl Engine {
                 let (published, warmed) = (&self.published, &mut self.warmed);
                 let journal = &self.journal;
                 let warm = |call: &Call, replica: &mut Replica| {
-                    warm(journal, published, warmed, call, replica)
+                    cold::warm(journal, published, warmed, call, replica)
                 };
                 let Some(replayed) = replay.step_with(&mut self.replica, warm)? else {
                     let call = self.replica.tip.calls + 1;
@@ -376,7 +377,7 @@ impl Engine {
                 signature: &signed.signature,
                 time_ms,
             };
-            warm(
+            cold::warm(
                 &self.journal,
                 &self.published,
                 &mut self.warmed,
@@ -723,100 +724,6 @@ impl Drop for Locked {
             tracing::error!(%error, "the lock file cannot be unlocked");
         }
     }
-}
-
-/// Puts the cold requests that a call names into the replica for the length of a batch.
-fn warm(
-    journal: &Journal,
-    published: &Published,
-    warmed: &mut HashMap<(TokenId, RequestId), Row>,
-    call: &Call,
-    replica: &mut Replica,
-) -> std::result::Result<(), Failure> {
-    let is_pruning = matches!(call, Call::PruneResponses { .. });
-    for (token, id) in call.requests() {
-        if warmed.contains_key(&(token, id)) || replica.state.request(token, id).is_some() {
-            continue;
-        }
-        let Some(row) = published.read().cold.get(token, id) else {
-            continue;
-        };
-        let request = if is_pruning {
-            None
-        } else {
-            cold::load(journal, token, id, row)?
-        };
-        match request {
-            Some(request) => replica.state.load(Object::Request(token, id, request)),
-            // Another process may have pruned it since the call that is followed now.
-            None => cold::put_prunable(&mut replica.state, token, id, row),
-        }
-        warmed.insert((token, id), row);
-    }
-    Ok(())
-}
-
-struct Loaded {
-    replica: Replica,
-    cold: Cold,
-    stored: StoredTip,
-}
-
-/// Reads the state's tables and holds them against the end of the log.
-fn load(journal: &Journal) -> std::result::Result<Loaded, Failure> {
-    journal.begin_reading()?;
-    let loaded = load_within(journal);
-    journal.roll_back();
-    loaded
-}
-
-fn load_within(journal: &Journal) -> std::result::Result<Loaded, Failure> {
-    let genesis = journal.genesis()?;
-    let stored = journal.tip()?;
-    let mut replica =
-        Replica::at_genesis(&genesis, stored.time_ms).map_err(BrokenLink::database)?;
-    replica.balances.clear();
-    replica.tip = stored.tip();
-    tail::check(journal, &replica.tip)?;
-    let (fingerprint, cold) = objects::load(journal, &mut replica)?;
-    if fingerprint != stored.fingerprint {
-        let why = "the state's tables were changed: their fingerprint is not that of the last call";
-        return Err(BrokenLink::database(why).into());
-    }
-    check_last_head(journal, &replica, &stored)?;
-    Ok(Loaded {
-        replica,
-        cold,
-        stored,
-    })
-}
-
-fn check_last_head(
-    journal: &Journal,
-    replica: &Replica,
-    stored: &StoredTip,
-) -> std::result::Result<(), Failure> {
-    let broken = |why: &str| -> std::result::Result<(), Failure> {
-        let last = stored.heads.saturating_sub(1);
-        Err(BrokenLink::new("head", last, why).into())
-    };
-    let mut heads = journal.heads_after(number(stored.heads) - 2)?;
-    let (Some(head), true) = (heads.pop().transpose()?, heads.is_empty()) else {
-        return broken("it is not the last one");
-    };
-    if head.message.sequence + 1 != stored.heads || head.digest() != stored.last_head {
-        return broken("it is not the one that was stored last");
-    }
-    if !head.is_genuine(&replica.deployment) {
-        return broken("its signature is not its key's");
-    }
-    if head.message.head.calls > stored.calls {
-        return broken("it stands for calls that are not there");
-    }
-    if journal.link_after(head.message.head.calls)? != head.message.head.link {
-        return broken("the log has another link there");
-    }
-    Ok(())
 }
 
 /// The receipt of a call that is in the log.

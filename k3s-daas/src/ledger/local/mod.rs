@@ -15,6 +15,7 @@ mod engine;
 pub(crate) mod failure;
 mod follow;
 pub(crate) mod journal;
+mod load;
 mod message;
 mod notify;
 pub(crate) mod objects;
