@@ -75,6 +75,14 @@ twin: ## The Move package held against its Rust twin on the VM: the contract's t
 twin-bites: ## The same with mistakes put into the package, each of which must show.
 	node ci/move.mjs twin --bites
 
+.PHONY: fuzz
+fuzz: ## Fuzzing, ten minutes for each target (SECONDS=… TARGETS="…"); what is new stays in the cache.
+	DAAS_FUZZ_SECONDS=$(or $(SECONDS),600) ci/fuzz.sh long $(TARGETS)
+
+.PHONY: fuzz-bites
+fuzz-bites: ## Each fuzz target must find the mistake that is planted for it; says how long it took.
+	ci/fuzz.sh bites
+
 .PHONY: deny
 deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.
 	cargo deny check bans licenses sources

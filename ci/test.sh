@@ -59,6 +59,16 @@ else
     suite test cargo test --workspace --all-features --no-fail-fast -- --skip real_cluster
 fi
 suite demo ci/demo.sh
+if command -v c++ >/dev/null; then
+    suite fuzz ci/fuzz.sh gate
+else
+    missing fuzz "C++ compiler"
+fi
+if command -v cargo-deny >/dev/null; then
+    suite deny make --no-print-directory deny
+else
+    missing deny cargo-deny
+fi
 suite move make --no-print-directory move
 suite twin make --no-print-directory twin
 if command -v python3.11 >/dev/null; then

@@ -244,8 +244,8 @@ impl Core {
         while let Some(key) = queue.try_pop() {
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
-                core.unless_abandoned(worker::give_back(&core, key)).await;
-                core.done(key, Ok(()));
+                let given_back = core.unless_abandoned(worker::give_back(&core, key)).await;
+                core.done(key, given_back.unwrap_or(Ok(())));
             });
         }
     }
@@ -434,9 +434,21 @@ impl Core {
         }
     }
 
-    /// Gives a request back that certainly did not reach the cluster.
-    pub(super) async fn release(&self, key: Key, held: &Held) -> bool {
+    /// Gives a request back that certainly did not reach the cluster; whether the ledger is known to have
+    /// taken it.
+    ///
+    /// # Errors
+    /// Only those of the journal.
+    pub(super) async fn release(&self, key: Key, held: &Held) -> Result<bool, JournalError> {
         let (token, id) = key;
+        let request = &held.request;
+        if !request.is_read {
+            let keep_until_ms = request.prunable_at_ms;
+            let given_back = self.journal.give_back(key, request.epoch, keep_until_ms);
+            if !given_back.await? {
+                return Ok(false);
+            }
+        }
         let request_id = ByteString(id.to_wire());
         let epoch = held.request.epoch;
         let message = AssignmentMessage {
@@ -445,7 +457,7 @@ impl Core {
             epoch,
         };
         let Some(signature) = self.sign(IntentKind::Release, token, &message).await else {
-            return false;
+            return Ok(false);
         };
         let call = Call::ReleaseRequest {
             cluster: self.cluster,
@@ -461,11 +473,11 @@ impl Core {
                 crash_point!(NautilusReleased);
                 self.status.released.add(1);
                 tracing::info!(%token, request_id = %id, epoch, "released");
-                true
+                Ok(true)
             }
             Err(error) => {
                 tracing::warn!(%token, request_id = %id, epoch, %error, "not released");
-                false
+                Ok(false)
             }
         }
     }

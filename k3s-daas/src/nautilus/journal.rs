@@ -105,6 +105,8 @@ pub(super) enum Past {
 pub(super) struct Recalled {
     /// What was before.
     pub(super) past: Past,
+    /// Whether this assignment was given back, as far as is known here.
+    pub(super) is_given_back: bool,
     /// The answer that was signed for this assignment, stored or not.
     pub(super) signed: Option<Unstored>,
     /// Whether one may have been signed for this assignment that is lost.
@@ -232,9 +234,29 @@ impl Journal {
         });
         Ok(Recalled {
             past,
+            is_given_back: assignment.is_given_back,
             signed: signed.transpose()?,
             is_lost: assignment.is_lost,
         })
+    }
+
+    /// Asks to give a write back, and records that it never begins in this assignment; returns when it is on
+    /// disk. Only then may the ledger be told: what it is told may arrive at any time later.
+    ///
+    /// Says no to what may have reached the cluster or has its answer.
+    pub(super) async fn give_back(
+        &self,
+        key: Key,
+        epoch: u64,
+        forget_at_ms: u64,
+    ) -> Result<bool, JournalError> {
+        self.ask(|reply| thread::Order::GiveBack {
+            key,
+            epoch,
+            forget_at_ms,
+            reply,
+        })
+        .await
     }
 
     /// Takes a beginning back: certainly nothing reached the cluster.

@@ -55,6 +55,11 @@ pub(super) async fn handle(
         drop(slot);
         return deliver(core, signed).await;
     }
+    if recalled.is_given_back && core.latest_ms() < request.deadline_ms {
+        // It may still arrive that this was given back: nothing is begun, and the ledger is told once more.
+        core.release(key, &held).await?;
+        return Ok(());
+    }
     // In its next epoch it may be answered whatever was signed in this one.
     if request.is_read && recalled.is_lost {
         return Ok(());
@@ -74,7 +79,7 @@ pub(super) async fn handle(
             return Ok(());
         }
         Decision::GiveBack(refusal) if may_release(core, &held) => {
-            if core.release(key, &held).await {
+            if core.release(key, &held).await? {
                 return Ok(());
             }
             Err(refusal)
@@ -83,15 +88,14 @@ pub(super) async fn handle(
         Decision::Execute(authorized) => {
             if core.shutdown.is_cancelled() {
                 drop(slot);
-                give_back(core, key).await;
-                return Ok(());
+                return give_back(core, key).await;
             }
             match begin_and_execute(core, key, &held, *authorized, &mut place).await? {
                 Executed::Reply(reply) => Ok(reply),
                 Executed::Refused(refusal) => Err(refusal),
                 Executed::NotBegun => return Ok(()),
                 Executed::NotSent(refusal) => {
-                    if may_release(core, &held) && core.release(key, &held).await {
+                    if may_release(core, &held) && core.release(key, &held).await? {
                         return Ok(());
                     }
                     Err(refusal)
@@ -103,15 +107,21 @@ pub(super) async fn handle(
 }
 
 /// Gives a request back that has not begun, if anybody else can take it; else it stays for the next run.
-pub(super) async fn give_back(core: &Arc<Core>, key: Key) {
-    let Some(held) = core.look(key) else { return };
+///
+/// # Errors
+/// Only those of the journal.
+pub(super) async fn give_back(core: &Arc<Core>, key: Key) -> Result<(), JournalError> {
+    let Some(held) = core.look(key) else {
+        return Ok(());
+    };
     let is_mine = held.request.executor == core.me && held.request.outcome.is_none();
     // What began in an earlier run is no one else's either.
-    let recalled = core.journal.recall(key, held.request.epoch).await;
-    let is_fresh = recalled.is_ok_and(|recalled| recalled.past == Past::Fresh);
+    let recalled = core.journal.recall(key, held.request.epoch).await?;
+    let is_fresh = recalled.past == Past::Fresh;
     if is_mine && is_fresh && held.has_others && !held.request.is_claimed_write() {
-        core.release(key, &held).await;
+        core.release(key, &held).await?;
     }
+    Ok(())
 }
 
 enum Decision {

@@ -4,6 +4,8 @@
 #![allow(missing_docs)]
 
 mod contract;
+#[cfg(all(feature = "gateway", feature = "conformance"))]
+mod corpus;
 #[cfg(feature = "memory-cluster")]
 mod memory_cluster;
 mod wire;

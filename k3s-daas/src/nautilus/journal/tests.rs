@@ -119,6 +119,46 @@ async fn the_first_answer_stays_also_after_it_is_stored() {
 }
 
 #[tokio::test]
+async fn what_was_given_back_begins_in_another_assignment_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&directory);
+    let (fresh, begun, not_sent, answered) = (key(), key(), key(), key());
+    for key in [begun, not_sent] {
+        journal.begin(key, 0, 9).await.unwrap();
+    }
+    journal.not_sent(not_sent, 0).await.unwrap();
+    let unstored = Unstored {
+        key: answered,
+        epoch: 0,
+        call: call(5),
+    };
+    journal.answer(unstored, false, 9).await.unwrap();
+    for key in [begun, answered] {
+        assert!(!journal.give_back(key, 0, 9).await.unwrap());
+        assert!(!journal.recall(key, 0).await.unwrap().is_given_back);
+    }
+    for key in [fresh, not_sent] {
+        assert!(journal.give_back(key, 0, 9).await.unwrap());
+    }
+    drop(journal);
+    let (journal, _) = open(&directory);
+    for key in [fresh, not_sent] {
+        let recalled = journal.recall(key, 0).await.unwrap();
+        assert!(recalled.is_given_back);
+        assert_eq!(recalled.past, Past::Fresh);
+        // It is told again as often as nobody knows what became of it.
+        assert!(journal.give_back(key, 0, 9).await.unwrap());
+        assert_eq!(journal.begin(key, 0, 9).await.unwrap(), Begun::Before);
+        assert!(!journal.recall(key, 2).await.unwrap().is_given_back);
+        assert_eq!(journal.begin(key, 2, 9).await.unwrap(), Begun::Now);
+    }
+    assert!(journal.forget(8).await.unwrap().is_empty());
+    assert!(journal.recall(fresh, 0).await.unwrap().is_given_back);
+    journal.forget(9).await.unwrap();
+    assert!(!journal.recall(fresh, 0).await.unwrap().is_given_back);
+}
+
+#[tokio::test]
 async fn what_has_no_settled_answer_is_forgotten_only_when_abandoned() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&directory);

@@ -25,6 +25,12 @@ pub(super) enum Order {
         epoch: u64,
         reply: oneshot::Sender<(Past, Assignment)>,
     },
+    GiveBack {
+        key: Key,
+        epoch: u64,
+        forget_at_ms: u64,
+        reply: oneshot::Sender<bool>,
+    },
     NotSent {
         key: Key,
         epoch: u64,
@@ -59,6 +65,7 @@ pub(super) struct Assignment {
     /// The call that stores its answer.
     pub(super) call: Option<Vec<u8>>,
     pub(super) is_lost: bool,
+    pub(super) is_given_back: bool,
 }
 
 /// It began, and may have reached the cluster.
@@ -73,6 +80,8 @@ pub(super) const NOT_SENT: i64 = 4;
 pub(super) const LOST: i64 = 5;
 /// Its answer is signed, and the ledger never takes it.
 pub(super) const REFUSED: i64 = 6;
+/// It did not begin and never will: the ledger is, or was, asked to give it to another.
+pub(super) const GIVEN_BACK: i64 = 7;
 
 /// Starts the thread; it ends when the queue is closed, or with the first error.
 pub(super) fn start(opened: Opened, queue: Arc<Queue>) -> std::io::Result<()> {
@@ -155,6 +164,12 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             let past = past(transaction, key)?;
             later(reply, (past, assignment(transaction, key, epoch)?))
         }
+        Order::GiveBack {
+            key,
+            epoch,
+            forget_at_ms,
+            reply,
+        } => later(reply, give_back(transaction, key, epoch, forget_at_ms)?),
         Order::NotSent { key, epoch, reply } => later(reply, not_sent(transaction, key, epoch)?),
         Order::Answer {
             key,
@@ -255,17 +270,42 @@ fn begin(
 
 fn past(transaction: &Transaction<'_>, key: Key) -> rusqlite::Result<Past> {
     let mut select = transaction.prepare_cached(
-        "SELECT max(phase != ?4) FROM assignment WHERE token = ?1 AND request = ?2 AND phase != ?3",
+        "SELECT max(phase != ?5) FROM assignment WHERE token = ?1 AND request = ?2 AND phase NOT IN (?3, ?4)",
     )?;
-    let has_begun: Option<bool> = select.query_row(
-        params![key.0.as_bytes(), key.1.to_string(), NOT_SENT, LOST],
-        |row| row.get(0),
-    )?;
+    let (token, request) = (key.0.as_bytes(), key.1.to_string());
+    let has_begun: Option<bool> = select
+        .query_row(params![token, request, NOT_SENT, GIVEN_BACK, LOST], |row| {
+            row.get(0)
+        })?;
     Ok(match has_begun {
         None => Past::Fresh,
         Some(true) => Past::Begun,
         Some(false) => Past::Lost,
     })
+}
+
+/// Whether it may be given back: never what began, unless it certainly did not reach the cluster.
+fn give_back(
+    transaction: &Transaction<'_>,
+    key: Key,
+    epoch: u64,
+    forget_at_ms: u64,
+) -> rusqlite::Result<bool> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
+         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
+         ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase
+         WHERE phase IN (?4, ?6)",
+    )?;
+    let changed = insert.execute(params![
+        key.0.as_bytes(),
+        key.1.to_string(),
+        signed(epoch),
+        GIVEN_BACK,
+        time(forget_at_ms),
+        NOT_SENT
+    ])?;
+    Ok(changed == 1)
 }
 
 fn not_sent(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<()> {
@@ -332,13 +372,15 @@ fn answer(
 
 fn assignment(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<Assignment> {
     let mut select = transaction.prepare_cached(
-        "SELECT call, phase = ?4 FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
+        "SELECT call, phase = ?4, phase = ?5 FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
     )?;
     let (token, request) = (key.0.as_bytes(), key.1.to_string());
-    let found = select.query_row(params![token, request, signed(epoch), LOST], |row| {
+    let epoch = signed(epoch);
+    let found = select.query_row(params![token, request, epoch, LOST, GIVEN_BACK], |row| {
         Ok(Assignment {
             call: row.get(0)?,
             is_lost: row.get(1)?,
+            is_given_back: row.get(2)?,
         })
     });
     Ok(found.optional()?.unwrap_or_default())
@@ -348,8 +390,8 @@ fn assignment(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::
 /// as the ledger asks for one, that they began must be known.
 fn forget(transaction: &Transaction<'_>, now_ms: u64) -> rusqlite::Result<Vec<(Vec<u8>, String)>> {
     transaction.execute(
-        "DELETE FROM assignment WHERE forget_at_ms <= ?1 AND phase IN (?2, ?3)",
-        [time(now_ms), SETTLED, NOT_SENT],
+        "DELETE FROM assignment WHERE forget_at_ms <= ?1 AND phase IN (?2, ?3, ?4)",
+        [time(now_ms), SETTLED, NOT_SENT, GIVEN_BACK],
     )?;
     transaction.execute(
         "DELETE FROM unanswered WHERE prunable_at_ms <= ?1",

@@ -1,6 +1,7 @@
 //! Leases, deadlines, claims, releases, pruning.
 
 use super::*;
+use crate::ledger::memory::Outage;
 
 fn short_leases() -> ClusterPolicy {
     ClusterPolicy {
@@ -163,6 +164,45 @@ async fn at_shutdown_what_waits_goes_to_others_and_what_runs_is_finished() {
         assert_eq!(world.answered(id).await.status_code, 200);
         assert_eq!(slow.of(id) + other.of(id), 1);
     }
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_it_may_have_given_back_is_not_begun() {
+    let world = World::with(2, &ClusterPolicy::default());
+    let (first, other) = (Calls::default(), Calls::default());
+    let (noted, ledger) = (first.clone(), world.ledger.clone());
+    let executor = FnExecutor::new(move |request| {
+        noted.note(&request);
+        // From here on nobody can say what becomes of a call.
+        ledger.set_outage(Some(Outage::Unavailable));
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(json(200, "{}"))
+        }
+    });
+    let nautilus = world.nautilus(0, executor).with_config(Config {
+        concurrency: 1,
+        drain: Duration::from_millis(500),
+        ..world.config()
+    });
+    let (begun, queued) = (
+        until_assigned(&world, 0, || world.delete(20_000)),
+        until_assigned(&world, 0, || world.delete(20_000)),
+    );
+    let running = Running::start(nautilus.build().unwrap());
+    eventually(|| (first.count() == 1).then_some(())).await;
+    running.stop().await.unwrap();
+    let queued = if first.of(queued) == 0 { queued } else { begun };
+    world.ledger.set_outage(None);
+    // Its release may arrive now; here it does not, so it is told again.
+    let nautilus = eventually(|| world.nautilus(0, first.ok()).build().ok()).await;
+    let again = Running::start(nautilus);
+    eventually(|| (again.status.released() == 1).then_some(())).await;
+    let second = Running::start(world.nautilus(1, other.ok()).build().unwrap());
+    assert_eq!(world.answered(queued).await.status_code, 200);
+    assert_eq!((first.of(queued), other.of(queued)), (0, 1));
+    again.stop().await.unwrap();
     second.stop().await.unwrap();
 }
 

@@ -13,6 +13,7 @@ mod model;
 mod oracle;
 mod order;
 mod policy;
+mod protocol;
 mod random;
 mod replay;
 mod requests;
