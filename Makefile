@@ -25,6 +25,10 @@ lint: ## Formatting, clippy for each feature, documentation, dependencies of the
 doc: ## The API documentation.
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --all-features --no-deps
 
+.PHONY: chaos
+chaos: ## Gateways and Nautilus killed at random moments, 100 rounds of 2,000 creates (DAAS_CHAOS_ROUNDS); an hour or more.
+	DAAS_CHAOS_ROUNDS=$(or $(DAAS_CHAOS_ROUNDS),100) cargo test --package k3s-daas-cli --all-features --test crash random:: -- --nocapture
+
 .PHONY: bench
 bench: ## Benchmarks; raw results under the target directory.
 	cargo bench --package k3s-daas-benches --bench contract

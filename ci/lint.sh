@@ -7,7 +7,7 @@ cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets --all-features -- --deny warnings
 
 # Each feature must stand alone.
-for feature in gateway nautilus local kube directory keystore memory-cluster sui conformance; do
+for feature in gateway nautilus local kube directory keystore memory-cluster sui conformance crash-points; do
     cargo clippy --quiet --package k3s-daas --no-default-features --features "$feature" -- --deny warnings
 done
 
@@ -20,5 +20,11 @@ for crate in tokio hyper rusqlite rustls kube k8s-openapi; do
         exit 1
     fi
 done
+
+# What is built for use has no crash points.
+if cargo tree --quiet --package k3s-daas-cli --edges normal --prefix none | grep -q "^fail v"; then
+    echo "the binaries have crash points without being asked for them" >&2
+    exit 1
+fi
 
 RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --all-features --no-deps

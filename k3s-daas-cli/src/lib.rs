@@ -32,24 +32,21 @@ use printer::{Format, Printer};
 #[must_use]
 pub fn daas() -> ExitCode {
     let cli = Cli::parse();
-    warn_of_variables();
-    finish(run(&cli))
+    finish(begin().and_then(|()| run(&cli)))
 }
 
 /// Runs `daas-gateway`.
 #[must_use]
 pub fn gateway() -> ExitCode {
     let cli = commands::gateway::Cli::parse();
-    warn_of_variables();
-    finish(commands::gateway::run(&cli))
+    finish(begin().and_then(|()| commands::gateway::run(&cli)))
 }
 
 /// Runs `daas-nautilus`.
 #[must_use]
 pub fn nautilus() -> ExitCode {
     let cli = commands::nautilus::Cli::parse();
-    warn_of_variables();
-    finish(commands::nautilus::run(&cli))
+    finish(begin().and_then(|()| commands::nautilus::run(&cli)))
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
@@ -73,6 +70,14 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::MemoryCluster(args) => commands::memory_cluster::run(args, global),
         Command::Completion(args) => commands::completion::run(args),
     }
+}
+
+/// What comes before every command.
+fn begin() -> anyhow::Result<()> {
+    warn_of_variables();
+    #[cfg(feature = "crash-points")]
+    k3s_daas::crash::arm()?;
+    Ok(())
 }
 
 /// A mistyped variable would silently leave the default in force.

@@ -7,6 +7,23 @@
 //! types → crypto → wire → contract → token → blob → ledger | executor → audit → gateway | nautilus
 //! ```
 
+/// Where a process dies if a test armed it; nothing at all without the feature `crash-points`.
+#[cfg(feature = "crash-points")]
+#[allow(unused_macros)] // without a service there is nothing that could die
+macro_rules! crash_point {
+    ($point:ident) => {
+        $crate::crash::Point::$point.reach()
+    };
+}
+#[cfg(not(feature = "crash-points"))]
+#[allow(unused_macros)]
+macro_rules! crash_point {
+    ($point:ident) => {};
+}
+
+#[cfg(feature = "crash-points")]
+pub mod crash;
+
 pub mod types;
 
 pub mod crypto;

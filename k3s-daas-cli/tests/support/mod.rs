@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// `daas`, built with the tests.
@@ -98,7 +98,17 @@ pub struct Process {
 impl Process {
     /// Starts one and waits until a line of its standard error contains `ready`.
     #[track_caller]
-    pub fn start(mut command: Command, log: &Path, ready: &str) -> Self {
+    pub fn start(command: Command, log: &Path, ready: &str) -> Self {
+        let mut process = Self::start_perhaps(command, log, ready);
+        if let Some(status) = process.ended() {
+            panic!("it ended with {status}:\n{}", process.said());
+        }
+        process
+    }
+
+    /// The same of one that may end before it is ready.
+    #[track_caller]
+    pub fn start_perhaps(mut command: Command, log: &Path, ready: &str) -> Self {
         let file = File::create(log).unwrap();
         let child = command
             .stdout(file.try_clone().unwrap())
@@ -110,10 +120,7 @@ impl Process {
             log: log.to_owned(),
         };
         let begun = Instant::now();
-        while !process.said().contains(ready) {
-            if let Some(status) = process.child.try_wait().unwrap() {
-                panic!("{command:?} ended with {status}:\n{}", process.said());
-            }
+        while !process.said().contains(ready) && process.ended().is_none() {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{command:?} is not ready:\n{}",
@@ -129,6 +136,39 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it has ended, for as long as `patience`.
+    pub fn ends_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() < patience && self.ended().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.ended()
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-s", name, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Whether it stands still, as after `STOP`.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // The name before the state may have blanks and parentheses of its own.
+        let state = stat
+            .ok()
+            .and_then(|stat| Some(stat.rsplit_once(") ")?.1.chars().next()));
+        state.flatten() == Some('T')
+    }
+
     /// What no process can do anything about.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -138,25 +178,10 @@ impl Process {
     /// Asks it to stop and waits; its exit code.
     #[track_caller]
     pub fn stop(mut self) -> i32 {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "it does not stop:\n{}",
-                self.said()
-            );
-            std::thread::sleep(Duration::from_millis(20));
+        self.signal("TERM");
+        match self.ends_within(PATIENCE) {
+            Some(status) => status.code().unwrap_or(-1),
+            None => panic!("it does not stop:\n{}", self.said()),
         }
     }
 
@@ -244,6 +269,11 @@ impl Separate {
     #[track_caller]
     pub fn provision(dir: &Path) -> Self {
         daas(dir, &["dev", "--provision-only"]).ok();
+        Self::over(dir)
+    }
+
+    /// Those of a directory that is there, none of which is started.
+    pub fn over(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             cluster_listen: free_address(),
@@ -266,28 +296,62 @@ impl Separate {
 
     #[track_caller]
     pub fn start_nautilus(&mut self) {
-        self.start_nautilus_until("executing on ");
+        self.start_nautilus_until(EXECUTING);
     }
 
     /// Starts Nautilus and waits until it says `ready`.
     #[track_caller]
     pub fn start_nautilus_until(&mut self, ready: &str) {
+        let (command, log) = self.nautilus_command();
+        self.nautilus = Some(Process::start(command, &log, ready));
+    }
+
+    /// Starts Nautilus with these crash points, one of which may end it before it is ready.
+    #[track_caller]
+    pub fn start_nautilus_armed(&mut self, points: &str) {
+        let (mut command, log) = self.nautilus_command();
+        command.env("FAILPOINTS", points);
+        self.nautilus = Some(Process::start_perhaps(command, &log, EXECUTING));
+    }
+
+    fn nautilus_command(&self) -> (Command, PathBuf) {
         let mut command = self.command(NAUTILUS);
         command.arg("--dir").arg(&self.dir);
-        let log = self.dir.with_extension("nautilus.log");
-        self.nautilus = Some(Process::start(command, &log, ready));
+        (command, self.dir.with_extension("nautilus.log"))
     }
 
     #[track_caller]
     pub fn start_gateway(&mut self) {
+        let (command, log) = self.gateway_command();
+        self.gateway = Some(Process::start(command, &log, SERVING));
+    }
+
+    /// Starts the gateway with these crash points, one of which may end it before it is ready.
+    #[track_caller]
+    pub fn start_gateway_armed(&mut self, points: &str) {
+        let (mut command, log) = self.gateway_command();
+        command.env("FAILPOINTS", points);
+        self.gateway = Some(Process::start_perhaps(command, &log, SERVING));
+    }
+
+    /// Where everything is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// URL of the gateway.
+    pub fn server(&self) -> String {
+        format!("https://{}", self.gateway_listen)
+    }
+
+    fn gateway_command(&self) -> (Command, PathBuf) {
         let mut command = self.command(GATEWAY);
         command
             .arg("--dir")
             .arg(&self.dir)
             .args(["--listen", &self.gateway_listen, "--kubeconfig"])
             .arg(self.dir.join("kubeconfig"));
-        let log = self.dir.with_extension("gateway.log");
-        self.gateway = Some(Process::start(command, &log, "serving "));
+        (command, self.dir.with_extension("gateway.log"))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -298,9 +362,18 @@ impl Separate {
 }
 
 /// An address that was free a moment ago.
+///
+/// Its port is none that outgoing connections get: one of those, perhaps of the test's own client that looks for the
+/// server, would keep it from being listened on again.
 pub fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    use std::hash::BuildHasher as _;
+    // Random, for there are other tests.
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    let first = u16::try_from(random % 20_000).unwrap();
+    let mut ports = (0..20_000).map(|next| 10_000 + (first + next) % 20_000);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = ports.find(is_free).expect("a free port");
+    format!("127.0.0.1:{port}")
 }
 
 /// The kubectl binaries to test with, by version.
@@ -322,4 +395,8 @@ pub fn kubectls() -> Vec<(String, PathBuf)> {
     found.to_vec()
 }
 
+/// What Nautilus says when it is ready.
+const EXECUTING: &str = "executing on ";
+/// What the gateway says when it is ready.
+const SERVING: &str = "serving ";
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -484,6 +484,7 @@ impl Inner {
             return self.review(caller, asked, timing).await;
         }
         let answer = self.execute(caller, asked, timing).await?;
+        crash_point!(GatewayBeforeReply);
         reply::answer(answer).ok_or(Refusal::WrongBytes {
             id: asked.id,
             what: "its status is none",

@@ -118,7 +118,10 @@ impl Shared {
             token,
             request,
         };
-        match self.ledger.call(call).await {
+        crash_point!(GatewayBeforeRefusal);
+        let recorded = self.ledger.call(call).await;
+        crash_point!(GatewayRefusalRecorded);
+        match recorded {
             Ok(receipt) if !receipt.events.is_empty() => self.metrics.refusals_recorded.add(1),
             // It would pass by now: there is nothing to record.
             Ok(_) => {}

@@ -113,6 +113,7 @@ impl Inner {
             .wait(&mut waiter, caller.token, asked.id, deadline_ms, is_read)
             .await;
         timing.execute += started.elapsed();
+        crash_point!(GatewayAnswerSeen);
         drop(waiter);
         let started = Instant::now();
         let answer = self
@@ -248,6 +249,7 @@ impl Inner {
         let keep = until + self.config.payload_retention;
         let holder = Holder::for_request(token, id);
         for blob in &prepared.blobs {
+            crash_point!(GatewayBeforePayload);
             self.blobs.put(blob, &holder, keep).await.map_err(|error| {
                 tracing::warn!(%error, "a request's body could not be stored");
                 match error {
@@ -258,6 +260,7 @@ impl Inner {
                     _ => Refusal::BlobsDown,
                 }
             })?;
+            crash_point!(GatewayPayloadStored);
         }
         Ok(())
     }
@@ -289,9 +292,11 @@ impl Inner {
                 .deadline_ms
                 .saturating_sub(self.ledger.now_ms());
             let limit = Duration::from_millis(left) + self.config.answer_grace;
+            crash_point!(GatewayBeforeSubmit);
             let outcome = tokio::time::timeout(limit, self.ledger.call(call.clone())).await;
             match outcome.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
                 Ok(receipt) => {
+                    crash_point!(GatewaySubmitted);
                     for event in &receipt.events {
                         match &event.event {
                             Event::K8sApiRequest(admitted) if admitted.digest == digest => {
@@ -352,9 +357,12 @@ impl Inner {
         Ok(held.is_some_and(|request| request.digest == digest))
     }
 
-    /// Follows the ledger to its end, on the way of a request that it may hold already.
+    /// Follows the ledger to its end, on the way of a request that it may hold already; no longer than a client
+    /// waits for an answer.
     async fn sync(&self, asked: &Asked) -> Result<(), Refusal> {
-        match self.ledger.sync().await {
+        let limit = Duration::from_millis(self.patience_ms(asked)) + self.config.answer_grace;
+        let synced = tokio::time::timeout(limit, self.ledger.sync()).await;
+        match synced.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, id = %asked.id, "what became of a request cannot be looked up");

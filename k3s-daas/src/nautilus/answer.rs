@@ -57,6 +57,7 @@ pub(super) async fn answer(
         },
         Err(refusal) => refuse(core, key, held, &refusal, target).await,
     };
+    crash_point!(NautilusEnvelopeStored);
     let (envelope_hash, envelope_len) = (sealed.hash(), sealed.body_len() as u64);
     drop(sealed);
     drop(kept);
@@ -74,6 +75,7 @@ pub(super) async fn answer(
         core.ignore(key, request.epoch);
         return Ok(());
     };
+    crash_point!(NautilusSigned);
     let call = Call::StoreK8sResponse {
         cluster: core.cluster,
         token,
@@ -97,6 +99,7 @@ pub(super) async fn answer(
         .journal
         .answer(unstored, request.is_read, request.prunable_at_ms)
         .await?;
+    crash_point!(NautilusAnswerWritten);
     deliver(core, unstored).await
 }
 
@@ -111,6 +114,7 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
     let is_wanted = loop {
         match core.ledger.call(call.clone()).await {
             Ok(_) => {
+                crash_point!(NautilusStored);
                 core.status.stored.add(1);
                 tracing::debug!(%token, request_id = %id, epoch, "answer stored");
                 break false;
@@ -142,7 +146,9 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
             forget_at_ms: over_ms.saturating_add(KEEP_SETTLED_MS),
         }
     };
-    core.journal.ended(key, epoch, end).await
+    core.journal.ended(key, epoch, end).await?;
+    crash_point!(NautilusSettled);
+    Ok(())
 }
 
 /// Whether the ledger will never take this answer.
@@ -224,6 +230,7 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
         }
     };
     let started = Instant::now();
+    crash_point!(NautilusBeforeEnvelope);
     let attempts = async {
         let mut pause = Pause::up_to(Duration::from_secs(1));
         loop {

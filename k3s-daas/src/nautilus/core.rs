@@ -467,8 +467,10 @@ impl Core {
             epoch,
             signature: HexBytes(signature.as_bytes().to_vec()),
         };
+        crash_point!(NautilusBeforeRelease);
         match self.ledger.call(call).await {
             Ok(_) => {
+                crash_point!(NautilusReleased);
                 self.status.released.add(1);
                 tracing::info!(%token, request_id = %id, epoch, "released");
                 Ok(true)

@@ -119,9 +119,11 @@ async fn claim(core: &Arc<Core>, key: Key, held: &Held) {
         executor: core.me,
         signature: HexBytes(signature.as_bytes().to_vec()),
     };
+    crash_point!(NautilusBeforeClaim);
     match core.ledger.call(call).await {
         // Its event brings it here as an assignment.
         Ok(_) => {
+            crash_point!(NautilusClaimed);
             core.status.claimed.add(1);
             tracing::info!(%token, request_id = %id, epoch, "claimed");
         }
@@ -158,8 +160,12 @@ async fn prune(core: &Arc<Core>) {
                 token,
                 request_ids: ids.to_vec(),
             };
+            crash_point!(NautilusBeforePrune);
             match core.ledger.call(call).await {
-                Ok(_) => core.status.pruned.add(ids.len() as u64),
+                Ok(_) => {
+                    crash_point!(NautilusPruned);
+                    core.status.pruned.add(ids.len() as u64);
+                }
                 Err(error) => tracing::warn!(%token, %error, "not pruned"),
             }
         }

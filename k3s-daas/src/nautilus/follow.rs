@@ -159,7 +159,9 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         unsaved.progress.admitted = admitted;
         unsaved.progress.lost = lost;
         let progress = std::mem::replace(unsaved, Unsaved::new(last.cursor)).progress;
+        crash_point!(NautilusFollowed);
         core.journal.advance(progress).await?;
+        crash_point!(NautilusAdvanced);
     }
     core.status.set_cursor(last.cursor);
     core.status

@@ -351,11 +351,13 @@ async fn begin_and_execute(
     let is_watch = authorized.request().target().verb == Verb::Watch;
     let asks_initial = asks_initial_events(authorized.query());
     if !is_read {
+        crash_point!(NautilusBeforeBegin);
         let keep_until_ms = request.prunable_at_ms;
         let begun = core.journal.begin(key, epoch, keep_until_ms).await?;
         if begun == Begun::Before {
             return Ok(Executed::Refused(Refusal::Unknown(Doubt::Restart)));
         }
+        crash_point!(NautilusBegun);
     }
     if core.latest_ms() >= request.lease_ends_ms {
         not_sent(core, key, epoch, is_read).await?;
@@ -367,6 +369,7 @@ async fn begin_and_execute(
     let started = Instant::now();
     let deadline = started + core.until(request.deadline_ms);
     core.status.at_cluster.add(1);
+    crash_point!(NautilusBeforeSend);
     let executed = tokio::time::timeout_at(deadline, async {
         let response = core.executor.execute(authorized).await?;
         if is_watch && (200..300).contains(&response.status) {
@@ -405,6 +408,7 @@ async fn begin_and_execute(
         }),
     };
     if let Executed::Reply(reply) = &executed {
+        crash_point!(NautilusClusterAnswered);
         core.status.executed.add(1);
         core.status.set_cluster(None);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -423,7 +427,10 @@ async fn not_sent(core: &Core, key: Key, epoch: u64, is_read: bool) -> Result<()
     if is_read {
         return Ok(());
     }
-    core.journal.not_sent(key, epoch).await
+    crash_point!(NautilusBeforeNotSent);
+    core.journal.not_sent(key, epoch).await?;
+    crash_point!(NautilusNotSent);
+    Ok(())
 }
 
 /// How long a watch may wait for its first event: its answer must be stored before the lease ends, or

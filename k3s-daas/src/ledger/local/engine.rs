@@ -429,7 +429,9 @@ impl Engine {
             return Ok((outcomes, stored_heads));
         }
         self.persist(calls, heads, last_head)?;
+        crash_point!(LedgerBeforeCommit);
         self.journal.commit()?;
+        crash_point!(LedgerCommitted);
         // What is acknowledged lies where the next one to open the ledger finds it.
         self.check_files()?;
         self.is_stale = false;
@@ -438,9 +440,11 @@ impl Engine {
         self.last_head = last_head;
         self.publish(calls);
         self.publish_heads();
+        crash_point!(LedgerPublished);
         if let Some(neighbours) = &self.neighbours {
             neighbours.notify();
         }
+        crash_point!(LedgerNotified);
         Ok((outcomes, stored_heads))
     }
 

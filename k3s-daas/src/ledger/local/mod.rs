@@ -476,11 +476,8 @@ impl Inner {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        match self.commands.send(command(reply)) {
-            Ok(()) => answer.await.map_err(|_| ended())?,
-            Err(TrySendError::Full(_)) => Err(Error::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(ended()),
-        }
+        self.commands.send(command(reply))?;
+        answer.await.map_err(|_| ended())?
     }
 
     fn now_ms(&self) -> u64 {
@@ -500,11 +497,12 @@ struct Commands {
 }
 
 impl Commands {
-    fn send(&self, command: Command) -> std::result::Result<(), TrySendError<Command>> {
-        match &self.sender {
-            Some(sender) => sender.try_send(command)?,
-            None => return Err(TrySendError::Disconnected(command)),
-        }
+    fn send(&self, command: Command) -> Result<()> {
+        let sender = self.sender.as_ref().ok_or_else(ended)?;
+        sender.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy,
+            TrySendError::Disconnected(_) => ended(),
+        })?;
         self.wake();
         Ok(())
     }

@@ -90,8 +90,12 @@ impl Change {
                 .unwrap_or_default()
                 .to_owned();
             if !prefix.is_empty() {
-                let kept: String = prefix.chars().take(MAX_GENERATED_PREFIX).collect();
-                object["metadata"]["name"] = format!("{kept}{}", random_suffix()).into();
+                let namespace = self.target.namespace.as_deref();
+                let is_taken = |name: &str| {
+                    let place = store::key(namespace, name);
+                    t.get(&resource.storage, &place).is_some()
+                };
+                object["metadata"]["name"] = generated_name(&prefix, is_taken).into();
             }
         }
         let tracked = object["metadata"].get("managedFields").cloned();
@@ -593,6 +597,14 @@ fn gvk_version(resource: &Resource) -> String {
     format!("{}/{}", resource.group, resource.version)
 }
 
+/// A name that begins with `prefix`, and that is not taken unless each of several is, as in kube-apiserver.
+fn generated_name(prefix: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let kept: String = prefix.chars().take(MAX_GENERATED_PREFIX).collect();
+    let name = || format!("{kept}{}", random_suffix());
+    let mut names = std::iter::repeat_with(name).take(GENERATED_NAMES - 1);
+    names.find(|name| !is_taken(name)).unwrap_or_else(name)
+}
+
 fn random_suffix() -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     random_bytes()[..5]
@@ -604,6 +616,7 @@ fn random_suffix() -> String {
 /// A writer that creates by server-side apply: `managedFields` are there already.
 const APPLYING: &str = "\0apply";
 const MAX_GENERATED_PREFIX: usize = 63 - 5;
+const GENERATED_NAMES: usize = 8;
 const NAMESPACE_MISMATCH: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 const KEPT_METADATA: [&str; 8] = [
@@ -616,3 +629,30 @@ const KEPT_METADATA: [&str; 8] = [
     "generation",
     "selfLink",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_generated_name_that_is_taken_is_generated_again_a_few_times() {
+        let tried = RefCell::new(Vec::new());
+        let taken_times = |times: usize| {
+            tried.borrow_mut().clear();
+            let name = generated_name("web-", |name| {
+                tried.borrow_mut().push(name.to_owned());
+                tried.borrow().len() <= times
+            });
+            (name, tried.borrow().clone())
+        };
+        let (name, tried) = taken_times(6);
+        assert!(name.starts_with("web-") && name.len() == 9, "{name}");
+        assert_eq!(tried.len(), 7);
+        assert!(!tried[..6].contains(&name), "{name} is taken: {tried:?}");
+        // Then it is said to exist.
+        let (_, tried) = taken_times(usize::MAX);
+        assert_eq!(tried.len(), 7);
+    }
+}

@@ -142,7 +142,9 @@ fn commit(connection: &mut Connection, batch: Batch) -> rusqlite::Result<Vec<Rep
         .into_iter()
         .map(|order| carry_out(&transaction, order))
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    crash_point!(NautilusBeforeJournalCommit);
     transaction.commit()?;
+    crash_point!(NautilusJournalCommitted);
     Ok(replies)
 }
 
