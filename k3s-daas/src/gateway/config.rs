@@ -66,13 +66,32 @@ pub struct Config {
     /// How long a connection may stay without a request.
     #[serde(with = "duration_text")]
     pub idle_timeout: Duration,
+    /// How long what a client still sends is read and forgotten once its connection is over, so that it
+    /// hears why.
+    #[serde(with = "duration_text")]
+    pub linger_timeout: Duration,
     /// Time for what is under way when the gateway shuts down.
     #[serde(with = "duration_text")]
     pub drain_timeout: Duration,
-    /// Connections at once.
+    /// Connections at once. Each takes a file descriptor.
     pub max_connections: usize,
-    /// Connections at once from one address.
+    /// Connections at once from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
+    /// New connections per second from one address.
+    pub connections_per_second_per_address: u32,
+    /// How many of them may come at once.
+    pub connection_burst_per_address: u32,
+    /// Streams at once of one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Requests that the client of a connection may give up before they are answered, per second; one that
+    /// gives up more is disconnected.
+    pub resets_per_second: u32,
+    /// How many of them may come at once.
+    pub reset_burst: u32,
+    /// Requests per second of one token.
+    pub requests_per_second_per_token: u32,
+    /// How many of them may come at once.
+    pub request_burst_per_token: u32,
     /// Requests at once.
     pub max_in_flight: usize,
     /// Requests at once of one token.
@@ -160,9 +179,17 @@ impl Default for Config {
             header_timeout: Duration::from_secs(32),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
+            linger_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             max_connections: 8_192,
             max_connections_per_address: 2_048,
+            connections_per_second_per_address: 500,
+            connection_burst_per_address: 2_048,
+            max_streams: 250,
+            resets_per_second: 50,
+            reset_burst: 500,
+            requests_per_second_per_token: 4_000,
+            request_burst_per_token: 8_000,
             max_in_flight: 600,
             max_in_flight_per_token: 256,
             max_watches: 2_048,
@@ -288,6 +315,25 @@ impl Config {
             ("max_watches", self.max_watches),
             ("max_watches_per_token", self.max_watches_per_token),
             ("max_headers", self.max_headers),
+            (
+                "connections_per_second_per_address",
+                self.connections_per_second_per_address as usize,
+            ),
+            (
+                "connection_burst_per_address",
+                self.connection_burst_per_address as usize,
+            ),
+            ("max_streams", self.max_streams as usize),
+            ("resets_per_second", self.resets_per_second as usize),
+            ("reset_burst", self.reset_burst as usize),
+            (
+                "requests_per_second_per_token",
+                self.requests_per_second_per_token as usize,
+            ),
+            (
+                "request_burst_per_token",
+                self.request_burst_per_token as usize,
+            ),
         ] {
             bound((1..=1 << 20).contains(&value), setting, "1 to 1048576")?;
         }
