@@ -150,9 +150,11 @@ settings! {
     /// Streams at once of one HTTP/2 connection.
     GatewayMaxStreams = "gateway.max_streams", "", Gateway, Some(Fallback::Text("250"));
     /// Requests that the client of a connection may give up per second before it is disconnected.
-    GatewayResetsPerSecond = "gateway.resets_per_second", "", Gateway, Some(Fallback::Text("50"));
+    GatewayResetsPerSecond = "gateway.resets_per_second", "", Gateway, Some(Fallback::Text("20"));
     /// How many of them may come at once.
-    GatewayResetBurst = "gateway.reset_burst", "", Gateway, Some(Fallback::Text("500"));
+    GatewayResetBurst = "gateway.reset_burst", "", Gateway, Some(Fallback::Text("100"));
+    /// Bytes of an HTTP/2 connection that may come although they are no part of a request.
+    GatewayMaxControlBytes = "gateway.max_control_bytes", "", Gateway, Some(Fallback::Text("1048576"));
     /// Requests per second of one token.
     GatewayRequestsPerSecondPerToken = "gateway.requests_per_second_per_token", "", Gateway, Some(Fallback::Text("4000"));
     /// How many of them may come at once.

@@ -21,7 +21,7 @@ fn what_arrives_is_what_the_ledger_recorded() {
         false => json_answer("{\"kind\":\"Status\"}"),
     });
     let world = World::on(&upstream.address);
-    let bearer = world.bearer();
+    let bearer = world.bearer("a");
     let client = world.client();
     let runtime = runtime();
     let test = Test {
@@ -477,7 +477,7 @@ impl Test {
     async fn credentials(&self, world: &World) {
         let path = "/api/v1/namespaces/a/configmaps";
         let begin = self.arrived();
-        let elsewhere = world.bearer_for("elsewhere.example:6443");
+        let elsewhere = world.bearer_for("elsewhere.example:6443", "a");
         let (text, _) = self.bearer.split_at(self.bearer.len() - 4);
         for bearer in [
             elsewhere,

@@ -98,16 +98,16 @@ impl World {
         std::fs::read_to_string(self.scratch.path().join("gateway.log")).unwrap()
     }
 
-    /// The credential of a new token that may do everything in namespace `a`.
-    pub fn bearer(&self) -> String {
-        self.bearer_for(&self.listen)
+    /// The credential of a new token that may do everything in a namespace.
+    pub fn bearer(&self, namespace: &str) -> String {
+        self.bearer_for(&self.listen, namespace)
     }
 
     /// The same for another gateway.
-    pub fn bearer_for(&self, audience: &str) -> String {
+    pub fn bearer_for(&self, audience: &str, namespace: &str) -> String {
         let dir = self.dir();
         let rules = self.scratch.path().join("rules.yaml");
-        std::fs::write(&rules, support::kubernetes::everything_in("a")).unwrap();
+        std::fs::write(&rules, support::kubernetes::everything_in(namespace)).unwrap();
         let key = dir.join("keys/gateway.key");
         let gateway = daas(&dir, &["key", "show", &key.to_string_lossy(), "-o", "name"]);
         let gateway = gateway.ok();

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Body;
 use super::bucket::{Bucket, Rate};
+use super::socket::Allowance;
 
 /// Whether anything goes on on a connection.
 pub(super) struct Activity {
@@ -23,10 +24,12 @@ pub(super) struct Activity {
     /// Requests that their client may still give up before they are answered.
     resets: Mutex<Bucket>,
     too_many_resets: Notify,
+    allowance: Arc<Allowance>,
 }
 
 impl Activity {
-    pub(super) fn new(resets: Rate) -> Self {
+    /// Of a connection over which so many requests may be given up, and so much may come besides requests.
+    pub(super) fn new(resets: Rate, allowance: Arc<Allowance>) -> Self {
         Self {
             under_way: AtomicUsize::new(0),
             last_ms: AtomicU64::new(0),
@@ -34,6 +37,7 @@ impl Activity {
             responses: Mutex::default(),
             resets: Mutex::new(Bucket::new(resets)),
             too_many_resets: Notify::new(),
+            allowance,
         }
     }
 
@@ -45,7 +49,7 @@ impl Activity {
                 body: Some(body),
                 waits_since: Some(Instant::now()),
             }),
-            _active: active,
+            active,
         });
         let mut responses = lock(&self.responses);
         if responses.len() >= MANY && responses.len().is_power_of_two() {
@@ -74,9 +78,18 @@ impl Activity {
 
     pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.under_way.fetch_add(1, Relaxed);
+        self.allowance.add(REQUEST);
         Active {
             activity: self.clone(),
             is_answered: false,
+        }
+    }
+
+    /// A request's body, whose bytes are none that come besides requests.
+    pub(super) fn receive<B>(&self, body: B) -> Received<B> {
+        Received {
+            body,
+            allowance: self.allowance.clone(),
         }
     }
 
@@ -130,7 +143,7 @@ pub(super) struct Paced(Arc<Sending>);
 
 struct Sending {
     turn: Mutex<Turn>,
-    _active: Active,
+    active: Active,
 }
 
 struct Turn {
@@ -170,7 +183,12 @@ impl http_body::Body for Paced {
             return Poll::Ready(Some(Err(NotRead)));
         };
         let polled = Pin::new(body).poll_frame(context);
-        turn.waits_since = matches!(polled, Poll::Ready(Some(_))).then(Instant::now);
+        let is_frame = matches!(polled, Poll::Ready(Some(_)));
+        turn.waits_since = is_frame.then(Instant::now);
+        if is_frame {
+            // It will be said that it was read.
+            self.0.active.activity.allowance.add(FRAME);
+        }
         polled.map_err(|never| match never {})
     }
 
@@ -189,6 +207,37 @@ impl http_body::Body for Paced {
     }
 }
 
+/// A request's body; see [`Activity::receive`].
+pub(super) struct Received<B> {
+    body: B,
+    allowance: Arc<Allowance>,
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Received<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            self.allowance.add(length.saturating_add(FRAME));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the client did not read the response")]
 pub(super) struct NotRead;
@@ -201,3 +250,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const MAX_UNREAD: usize = 8;
 /// Fewer are not worth being looked through for those that have ended.
 const MANY: usize = 64;
+/// Bytes that a request may bring with it: its head, and what comes of a body that nobody reads.
+const REQUEST: usize = 320 << 10;
+/// Bytes that may come for each piece of a body besides it: how it is framed and encrypted, and what is said of its
+/// having been read.
+const FRAME: usize = 4 << 10;

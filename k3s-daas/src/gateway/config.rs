@@ -88,6 +88,9 @@ pub struct Config {
     pub resets_per_second: u32,
     /// How many of them may come at once.
     pub reset_burst: u32,
+    /// Bytes that may come over an HTTP/2 connection although they are no part of a request, such as pings;
+    /// requests make up for them.
+    pub max_control_bytes: usize,
     /// Requests per second of one token.
     pub requests_per_second_per_token: u32,
     /// How many of them may come at once.
@@ -186,8 +189,9 @@ impl Default for Config {
             connections_per_second_per_address: 500,
             connection_burst_per_address: 2_048,
             max_streams: 250,
-            resets_per_second: 50,
-            reset_burst: 500,
+            resets_per_second: 20,
+            reset_burst: 100,
+            max_control_bytes: 1 << 20,
             requests_per_second_per_token: 4_000,
             request_burst_per_token: 8_000,
             max_in_flight: 600,
@@ -270,6 +274,11 @@ impl Config {
             (1 << 13..=1 << 20).contains(&self.max_header_bytes),
             "max_header_bytes",
             "8 KiB to 1 MiB",
+        )?;
+        bound(
+            (1 << 16..=1 << 30).contains(&self.max_control_bytes),
+            "max_control_bytes",
+            "64 KiB to 1 GiB",
         )?;
         let second = Duration::from_secs(1);
         let hour = Duration::from_hours(1);

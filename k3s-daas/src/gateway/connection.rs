@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::{Activity, Paced};
 use super::bucket::Rate;
 use super::config::Config;
-use super::socket::Socket;
+use super::socket::{Allowance, Socket};
 use super::{Gateway, extract};
 
 /// A connection that was accepted.
@@ -33,7 +33,7 @@ impl Connection {
         stream.set_nodelay(true).ok();
         let (socket, remains) = Socket::new(stream);
         let handshake = tokio::time::timeout(config.handshake_timeout, acceptor.accept(socket));
-        let stream = match handshake.await {
+        let mut stream = match handshake.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 self.gateway.inner.metrics.handshakes_failed.add(1);
@@ -47,21 +47,26 @@ impl Connection {
         };
         // What TLS agreed on is what is spoken: no guessing, which has no time limit.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let io = TokioIo::new(stream);
         let resets = Rate::new(config.resets_per_second, config.reset_burst);
-        let activity = Arc::new(Activity::new(resets));
+        let allowance = config.max_control_bytes + CONNECTION_WINDOW as usize;
+        let allowance = Arc::new(Allowance::new(allowance));
+        if is_http2 {
+            stream.get_mut().0.restrict(allowance.clone());
+        }
+        let io = TokioIo::new(stream);
+        let activity = Arc::new(Activity::new(resets, allowance));
         let service = service_fn(|request| {
             let (gateway, activity) = (self.gateway.clone(), activity.clone());
             async move { Ok::<_, std::convert::Infallible>(answer(&gateway, &activity, request).await) }
         });
-        let is_over = if is_http2 {
+        if is_http2 {
+            // A stream ends by itself; a connection that does not end well has nothing to be told.
             let served = http2(config).serve_connection(io, service);
-            self.drive(served, &activity).await
-        } else {
-            let served = http1(config).serve_connection(io, service);
-            self.drive(served, &activity).await
-        };
-        if is_over {
+            self.drive(served, &activity).await;
+        } else if self
+            .drive(http1(config).serve_connection(io, service), &activity)
+            .await
+        {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 () = remains.linger(config.linger_timeout) => {}
@@ -174,7 +179,7 @@ async fn answer(
     let active = activity.begin();
     let (parts, body) = request.into_parts();
     let must_close = extract::is_framing_doubtful(&parts);
-    let request = http::Request::from_parts(parts, body);
+    let request = http::Request::from_parts(parts, activity.receive(body));
     let mut response = gateway.handle(request).await;
     if must_close {
         let close = http::HeaderValue::from_static("close");

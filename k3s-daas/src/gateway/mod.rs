@@ -424,7 +424,7 @@ impl Inner {
         trail.token = Some(verified.token);
         self.rates.take(verified.token).map_err(Refusal::TooFast)?;
         let held = self.in_flight.of(verified.token, Some(permit));
-        let held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
+        let mut held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
         let given = extract::request_id(&parts.headers)?;
         trail.id = given;
         if given.is_some_and(|id| self.is_ahead(id)) {
@@ -457,6 +457,8 @@ impl Inner {
             // These are counted by themselves.
             return Ok(response);
         }
+        // What is left is its client's to do, who may never do it: that is nothing to keep others waiting for.
+        held.leave_all();
         Ok(response.map(|body| Keeping::new(body, held).boxed_unsync()))
     }
 

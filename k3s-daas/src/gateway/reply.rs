@@ -596,7 +596,8 @@ fn told(status: StatusCode, message: impl Into<String>) -> Told {
 }
 
 /// What stands in place of a `Location` that may lead away from the gateway.
-const ELSEWHERE: &str = "299 - \"the cluster's Location header was left out: it is no path of this server\"";
+const ELSEWHERE: &str =
+    "299 - \"the cluster's Location header was left out: it is no path of this server\"";
 
 /// The `metav1.StatusReason` of a status.
 fn reason(status: StatusCode) -> &'static str {
