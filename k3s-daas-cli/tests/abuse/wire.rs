@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
 
@@ -56,20 +56,12 @@ impl Client {
     }
 
     pub async fn http1(&self) -> io::Result<Tls> {
-        self.connect(&self.http1, IpAddr::from([127, 0, 0, 1]))
-            .await
-    }
-
-    /// From another address of this machine.
-    pub async fn http1_from(&self, source: IpAddr) -> io::Result<Tls> {
-        self.connect(&self.http1, source).await
+        self.connect(&self.http1).await
     }
 
     /// The preface and `settings` are sent.
     pub async fn http2(&self, settings: &[(u16, u32)]) -> io::Result<Tls> {
-        let mut stream = self
-            .connect(&self.http2, IpAddr::from([127, 0, 0, 1]))
-            .await?;
+        let mut stream = self.connect(&self.http2).await?;
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         let settings = settings.iter().flat_map(|(id, value)| {
             let mut setting = id.to_be_bytes().to_vec();
@@ -82,14 +74,8 @@ impl Client {
         Ok(stream)
     }
 
-    pub async fn tcp(&self, source: IpAddr) -> io::Result<TcpStream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((source, 0).into())?;
-        socket.connect(self.address).await
-    }
-
-    async fn connect(&self, connector: &TlsConnector, source: IpAddr) -> io::Result<Tls> {
-        let stream = self.tcp(source).await?;
+    async fn connect(&self, connector: &TlsConnector) -> io::Result<Tls> {
+        let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").unwrap();
         connector.connect(name, stream).await

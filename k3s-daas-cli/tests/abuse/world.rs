@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
 use crate::support::{self, DAAS, GATEWAY, NAUTILUS, Process, command, daas, free_address};
 use crate::wire::Client;
 
@@ -177,7 +179,17 @@ impl World {
         open.unwrap().count()
     }
 
-    pub fn gateway_id(&self) -> u32 {
-        self.gateway_id
+    /// Sets how many it may have open; how many it might before.
+    pub fn limit_descriptors(&self, current: Option<u64>) -> Option<u64> {
+        let process = Pid::from_raw(self.gateway_id as i32);
+        let before = prlimit(
+            process,
+            Resource::Nofile,
+            Rlimit {
+                current,
+                maximum: getrlimit(Resource::Nofile).maximum,
+            },
+        );
+        before.unwrap().current
     }
 }
