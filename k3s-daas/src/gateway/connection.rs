@@ -1,7 +1,8 @@
 //! One connection: TLS, then HTTP/1.1 or HTTP/2 as agreed there, and an end to it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Paced};
@@ -27,23 +29,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Speaks with the client until one of both ends it.
+    ///
+    /// There are many of these: what is large in it is on the heap, each only for as long as it is needed.
     pub(super) async fn serve(self, acceptor: TlsAcceptor, stream: TcpStream) {
         let config = &self.gateway.inner.config;
         // Small frames of a watch must not wait for more.
         stream.set_nodelay(true).ok();
         let (socket, remains) = Socket::new(stream);
-        let handshake = tokio::time::timeout(config.handshake_timeout, acceptor.accept(socket));
-        let mut stream = match handshake.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                self.gateway.inner.metrics.handshakes_failed.add(1);
-                tracing::debug!(%error, peer = %self.peer, "a TLS handshake failed");
-                return;
-            }
-            Err(_) => {
-                self.gateway.inner.metrics.handshakes_failed.add(1);
-                return;
-            }
+        let Some(mut stream) = Box::pin(self.shake_hands(acceptor, socket)).await else {
+            return;
         };
         // What TLS agreed on is what is spoken: no guessing, which has no time limit.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -57,16 +52,16 @@ impl Connection {
         let activity = Arc::new(Activity::new(resets, allowance));
         let service = service_fn(|request| {
             let (gateway, activity) = (self.gateway.clone(), activity.clone());
-            async move { Ok::<_, std::convert::Infallible>(answer(&gateway, &activity, request).await) }
+            async move { Ok::<_, Infallible>(answer(&gateway, &activity, request).await) }
         });
         if is_http2 {
+            let served = Box::pin(http2(config).serve_connection(io, service));
             // A stream ends by itself; a connection that does not end well has nothing to be told.
-            let served = http2(config).serve_connection(io, service);
             self.drive(served, &activity).await;
-        } else if self
-            .drive(http1(config).serve_connection(io, service), &activity)
-            .await
-        {
+            return;
+        }
+        let served = Box::pin(http1(config).serve_connection(io, service));
+        if self.drive(served, &activity).await {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 () = remains.linger(config.linger_timeout) => {}
@@ -74,11 +69,27 @@ impl Connection {
         }
     }
 
+    async fn shake_hands(
+        &self,
+        acceptor: TlsAcceptor,
+        socket: Socket,
+    ) -> Option<TlsStream<Socket>> {
+        let timeout = self.gateway.inner.config.handshake_timeout;
+        let shaken = tokio::time::timeout(timeout, acceptor.accept(socket)).await;
+        if let Ok(Ok(stream)) = shaken {
+            return Some(stream);
+        }
+        self.gateway.inner.metrics.handshakes_failed.add(1);
+        if let Ok(Err(error)) = shaken {
+            tracing::debug!(%error, peer = %self.peer, "a TLS handshake failed");
+        }
+        None
+    }
+
     /// Until it ends; whether it ended for a reason that its client should still hear of.
-    async fn drive(&self, served: impl Served, activity: &Activity) -> bool {
+    async fn drive(&self, mut served: Pin<Box<impl Served>>, activity: &Activity) -> bool {
         let config = &self.gateway.inner.config;
         let metrics = &self.gateway.inner.metrics;
-        let mut served = pin!(served);
         let mut is_ending = false;
         let tick = config.idle_timeout.min(config.write_timeout).min(TICK);
         let mut ticks = tokio::time::interval(tick);
@@ -125,7 +136,7 @@ trait Served: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<S> Served for http1::Connection<TokioIo<tokio_rustls::server::TlsStream<Socket>>, S>
+impl<S> Served for http1::Connection<TokioIo<TlsStream<Socket>>, S>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Paced>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -135,8 +146,7 @@ where
     }
 }
 
-impl<S> Served
-    for http2::Connection<TokioIo<tokio_rustls::server::TlsStream<Socket>>, S, TokioExecutor>
+impl<S> Served for http2::Connection<TokioIo<TlsStream<Socket>>, S, TokioExecutor>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Paced>,
     S::Future: Send + 'static,
