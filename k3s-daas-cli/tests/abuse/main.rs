@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod floods;
+mod limits;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;
