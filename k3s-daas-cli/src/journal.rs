@@ -48,7 +48,10 @@ pub async fn ensure(
 pub fn pending(ledger: &LocalLedger, executor: ExecutorId) -> Option<usize> {
     ledger.view(|now| {
         let mut requests = now.state.all_requests().map(|(_, _, request)| request);
-        let first = requests.find(|request| request.executor == executor)?;
+        let Some(first) = requests.find(|request| request.executor == executor) else {
+            // One at rest may have been its own.
+            return (ledger.requests_at_rest() > 0).then_some(0);
+        };
         let all = std::iter::once(first).chain(requests);
         let is_pending = |request: &&k3s_daas::contract::Request| {
             request.executor == executor && !request.is_read && request.outcome.is_none()

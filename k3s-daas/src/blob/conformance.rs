@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{BlobStore, Error, Holder, Limits, MAX_HOLDERS};
+use super::{AnswerKeep, BlobStore, Durability, Error, Holder, Limits, MAX_HOLDERS};
 use crate::crypto::{Blob, BlobHash, Salt};
 
 /// Runs the whole suite, each case on a fresh store from `make`.
@@ -410,7 +410,8 @@ async fn tells_a_refusal_when_a_share_is_full(store: &impl BlobStore) {
 async fn holds_answers_longer_while_there_is_room(store: &impl BlobStore) {
     let put_answer = async |seed, name: &str| {
         let blob = blob(seed, 10);
-        let put = store.put_answer(&blob, &holder(name), SHORT, LONG).await;
+        let keep = answer_keep(SHORT, LONG);
+        let put = store.put_answer(&blob, &holder(name), keep).await;
         put.expect("room")
     };
     let mut long = Vec::new();
@@ -426,7 +427,8 @@ async fn holds_answers_longer_while_there_is_room(store: &impl BlobStore) {
     short.push(put_answer(19, "h").await);
     // Never shorter than it must be.
     let must = blob(20, 10);
-    let put = store.put_answer(&must, &holder("h"), LONG, SHORT).await;
+    let keep = answer_keep(LONG, SHORT);
+    let put = store.put_answer(&must, &holder("h"), keep).await;
     long.push(put.expect("room"));
     tokio::time::sleep(SHORT * 2).await;
     store.sweep().await.expect("sweep");
@@ -515,7 +517,16 @@ async fn put_for(store: &impl BlobStore, blob: &Blob, name: &str, keep: Duration
 }
 
 async fn answer(store: &impl BlobStore, blob: &Blob, name: &str) -> Result<BlobHash, Error> {
-    store.put_answer(blob, &holder(name), LONG, LONG).await
+    let keep = answer_keep(LONG, LONG);
+    store.put_answer(blob, &holder(name), keep).await
+}
+
+fn answer_keep(least: Duration, wanted: Duration) -> AnswerKeep {
+    AnswerKeep {
+        least,
+        wanted,
+        durability: Durability::Cached,
+    }
 }
 
 async fn assert_not_found(store: &impl BlobStore, hash: &BlobHash) {

@@ -30,7 +30,8 @@ use async_trait::async_trait;
 use self::lock::{Lock, Locked, Share};
 use self::seal::{Sealer, key_id, load_or_create_key};
 use super::{
-    BlobStore, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose, Result, Swept, Usage,
+    AnswerKeep, BlobStore, Durability, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose,
+    Result, Swept, Usage,
 };
 use crate::crypto::{
     Blob, BlobHash, create_new_private, create_private, random_array, sync_directory,
@@ -113,7 +114,7 @@ impl DirectoryBlobStoreBuilder {
         self
     }
 
-    /// What a put survives; [`Durability::Synced`] unless set.
+    /// The most that a put survives; [`Durability::Synced`] unless set, less for tests and demos.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -162,36 +163,23 @@ impl DirectoryBlobStoreBuilder {
     }
 }
 
-/// What a put survives once it has returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// Power failure: files and directories are synced. An admitted request stays answerable.
-    Synced,
-    /// The end of any process, kill -9 included, but not of the machine. For tests and demos.
-    Cached,
-}
-
 #[async_trait]
 impl BlobStore for DirectoryBlobStore {
     async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash> {
         let (blob, holder) = (blob.clone(), holder.clone());
-        self.blocking(move |inner| inner.put(&blob, &holder, Purpose::Payload, |_| Ok(keep)))
-            .await
+        let durability = Durability::Synced;
+        self.blocking(move |inner| {
+            inner.put(&blob, &holder, Purpose::Payload, durability, |_| keep)
+        })
+        .await
     }
 
-    async fn put_answer(
-        &self,
-        blob: &Blob,
-        holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
-    ) -> Result<BlobHash> {
+    async fn put_answer(&self, blob: &Blob, holder: &Holder, keep: AnswerKeep) -> Result<BlobHash> {
         let (blob, holder) = (blob.clone(), holder.clone());
         self.blocking(move |inner| {
-            inner.put(&blob, &holder, Purpose::answer(&blob), |inner| {
-                let now = inner.occupied(&mut inner.lock()?, Share::of(&holder))?;
-                Ok(inner.limits.answer_keep(&now, keep, wanted))
+            let purpose = Purpose::answer(&blob);
+            inner.put(&blob, &holder, purpose, keep.durability, |now| {
+                inner.limits.answer_keep(now, keep)
             })
         })
         .await
@@ -222,12 +210,20 @@ impl BlobStore for DirectoryBlobStore {
         let (hash, holder, end) = (*hash, holder.clone(), end_ms(keep));
         self.blocking(move |inner| {
             let locked = inner.lock()?;
-            let held = inner.hold(&locked, &hash, &holder, |_| end)?;
+            let mut is_longer = false;
+            let held = inner.hold(&locked, &hash, &holder, |old| {
+                is_longer = end > old;
+                end
+            })?;
             drop(locked);
             if !held {
                 return Err(inner.not_found(&hash));
             }
-            inner.sync(&inner.blob_directory(&hash))
+            // An earlier end that the machine takes with it keeps the blob longer, and nothing is lost.
+            if is_longer {
+                inner.sync(&inner.blob_directory(&hash), Durability::Synced)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -262,28 +258,38 @@ impl Inner {
         blob: &Blob,
         holder: &Holder,
         purpose: Purpose,
-        keep: impl FnOnce(&Self) -> Result<Duration>,
+        durability: Durability,
+        keep: impl FnOnce(&Occupied) -> Duration,
     ) -> Result<BlobHash> {
         self.limits.check_blob(blob)?;
         let hash = blob.hash();
         let sealed_len = Sealer::sealed_len(blob.as_bytes().len() as u64);
-        let end = end_ms(keep(self)?);
-        if self.hold_intact(&hash, holder, end)? {
-            return Ok(hash);
-        }
         let share = Share::of(holder);
-        self.make_room(purpose, share, sealed_len)?;
+        let end;
+        if self.is_intact(&hash)? {
+            let now = self.occupied(&mut self.lock()?, share)?;
+            end = end_ms(keep(&now));
+            if self.hold_intact(&hash, holder, end, durability)? {
+                return Ok(hash);
+            }
+            self.make_room(purpose, share, sealed_len)?;
+        } else {
+            let now = self.make_room(purpose, share, sealed_len)?;
+            end = end_ms(keep(&now));
+        }
 
         // The slow part, outside the lock.
         let incoming = self.temporary();
         create_directory(&incoming.path).map_err(write_error)?;
         let body = incoming.path.join(BODY);
-        self.write_body(&body, &hash, blob).map_err(write_error)?;
+        let durability = durability.min(self.durability);
+        self.write_body(&body, &hash, blob, durability)
+            .map_err(write_error)?;
         let names = [Some(hold_name(holder, end)), share.map(Share::file_name)];
         for name in names.into_iter().flatten() {
             create_new_private(&incoming.path.join(name)).map_err(write_error)?;
         }
-        if self.durability == Durability::Synced {
+        if durability == Durability::Synced {
             sync_directory(&incoming.path).map_err(write_error)?;
         }
 
@@ -304,7 +310,7 @@ impl Inner {
                 .change(replaced(now.all), counted, || fs::rename(&body, &there))
                 .map_err(write_error)?;
             drop(locked);
-            self.sync(&place)?;
+            self.sync(&place, durability)?;
         } else {
             let now = self.occupied(&mut locked, share)?;
             self.limits.check_room(purpose, &now, sealed_len)?;
@@ -315,7 +321,7 @@ impl Inner {
                 })
                 .map_err(write_error)?;
             drop(locked);
-            self.sync(&self.root.join(BLOBS))?;
+            self.sync(&self.root.join(BLOBS), durability)?;
         }
         Ok(hash)
     }
@@ -329,30 +335,49 @@ impl Inner {
         })
     }
 
-    /// Adds a hold to a blob that is there and can be read; whether it is.
-    fn hold_intact(&self, hash: &BlobHash, holder: &Holder, end: u64) -> Result<bool> {
+    /// Whether a blob is there and can be read.
+    fn is_intact(&self, hash: &BlobHash) -> Result<bool> {
         match self.fetch(hash) {
-            Ok(_) => {}
-            Err(Error::NotFound { .. } | Error::Corrupt { .. }) => return Ok(false),
-            Err(other) => return Err(other),
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. } | Error::Corrupt { .. }) => Ok(false),
+            Err(other) => Err(other),
         }
+    }
+
+    /// Adds a hold to a blob that could be read just now; whether it is still there.
+    fn hold_intact(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        end: u64,
+        durability: Durability,
+    ) -> Result<bool> {
         let locked = self.lock()?;
         let held = self.hold(&locked, hash, holder, |old| old.max(end))?;
         drop(locked);
         if held {
-            self.sync(&self.blob_directory(hash))?;
+            let directory = self.blob_directory(hash);
+            // It may have been put before as what survives less.
+            if durability.min(self.durability) == Durability::Synced
+                && let Ok(body) = File::open(directory.join(BODY))
+            {
+                body.sync_all().map_err(write_error)?;
+            }
+            self.sync(&directory, durability)?;
         }
         Ok(held)
     }
 
-    /// Sweeps if `len` more bytes do not fit, but not again and again.
-    fn make_room(&self, purpose: Purpose, share: Option<Share>, len: u64) -> Result<()> {
-        let full = |inner: &Self| {
+    /// What is used, if `len` more bytes fit. Sweeps if they do not, but not again and again.
+    fn make_room(&self, purpose: Purpose, share: Option<Share>, len: u64) -> Result<Occupied> {
+        let fitting = |inner: &Self| {
             let now = inner.occupied(&mut inner.lock()?, share)?;
-            inner.limits.check_room(purpose, &now, len)
+            inner.limits.check_room(purpose, &now, len)?;
+            Ok(now)
         };
-        let Err(error) = full(self) else {
-            return Ok(());
+        let error = match fitting(self) {
+            Ok(now) => return Ok(now),
+            Err(error) => error,
         };
         {
             let mut last = self
@@ -365,7 +390,7 @@ impl Inner {
             *last = Some(Instant::now());
         }
         self.sweep()?;
-        full(self)
+        fitting(self)
     }
 
     fn fetch(&self, hash: &BlobHash) -> Result<Blob> {
@@ -564,19 +589,25 @@ impl Inner {
         locked.set(usage, &shares).map_err(unavailable)
     }
 
-    fn write_body(&self, path: &Path, hash: &BlobHash, blob: &Blob) -> io::Result<()> {
+    fn write_body(
+        &self,
+        path: &Path,
+        hash: &BlobHash,
+        blob: &Blob,
+        durability: Durability,
+    ) -> io::Result<()> {
         let (header, sealed) = self.sealer.seal(hash, blob.as_bytes());
         let mut file = create_new_private(path)?;
         file.write_all(&header)?;
         file.write_all(&sealed)?;
-        if self.durability == Durability::Synced {
+        if durability == Durability::Synced {
             file.sync_all()?;
         }
         Ok(())
     }
 
-    fn sync(&self, directory: &Path) -> Result<()> {
-        if self.durability == Durability::Cached {
+    fn sync(&self, directory: &Path, durability: Durability) -> Result<()> {
+        if durability.min(self.durability) == Durability::Cached {
             return Ok(());
         }
         match sync_directory(directory) {

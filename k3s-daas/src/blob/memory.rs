@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{
-    BlobStore, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose, Result, Swept, Usage,
+    AnswerKeep, BlobStore, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose, Result, Swept,
+    Usage,
 };
 use crate::crypto::{Blob, BlobHash};
 
@@ -105,15 +106,9 @@ impl BlobStore for MemoryBlobStore {
         self.store(blob, holder, Purpose::Payload, |_| keep)
     }
 
-    async fn put_answer(
-        &self,
-        blob: &Blob,
-        holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
-    ) -> Result<BlobHash> {
+    async fn put_answer(&self, blob: &Blob, holder: &Holder, keep: AnswerKeep) -> Result<BlobHash> {
         self.store(blob, holder, Purpose::answer(blob), |now| {
-            self.limits.answer_keep(now, keep, wanted)
+            self.limits.answer_keep(now, keep)
         })
     }
 

@@ -50,18 +50,9 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     /// The same for the answer to a request, which may use all of the store: what is at most
     /// [`Limits::NOTICE_BYTES`] long the very last of it, so that at least a refusal can be told.
     ///
-    /// While half of what the answer may use is free, in the store and in the share, it is held for
-    /// `wanted` if that is longer than `keep`.
-    ///
     /// # Errors
     /// As [`BlobStore::put`].
-    async fn put_answer(
-        &self,
-        blob: &Blob,
-        holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
-    ) -> Result<BlobHash>;
+    async fn put_answer(&self, blob: &Blob, holder: &Holder, keep: AnswerKeep) -> Result<BlobHash>;
 
     /// The blob with this hash, verified against it.
     ///
@@ -109,6 +100,28 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Unavailable`].
     async fn usage(&self) -> Result<Usage>;
+}
+
+/// How long an answer is held, and what that survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerKeep {
+    /// At least this long.
+    pub least: Duration,
+    /// This long, if that is longer, while half of what the answer may use is free, in the store and in
+    /// the share.
+    pub wanted: Duration,
+    /// What it survives, if the store can do so much.
+    pub durability: Durability,
+}
+
+/// What a put survives once it has returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of any process, kill -9 included, but not of the machine: enough for what can be asked again.
+    Cached,
+    /// Power failure: files and directories are synced. An admitted request stays answerable.
+    Synced,
 }
 
 /// Name of a hold: who needs the blob. For a request's bodies,
@@ -251,13 +264,17 @@ impl Limits {
     }
 
     /// How long an answer is held.
-    fn answer_keep(&self, now: &Occupied, keep: Duration, wanted: Duration) -> Duration {
+    fn answer_keep(&self, now: &Occupied, keep: AnswerKeep) -> Duration {
         let half = self.percent(Purpose::Answer) / 2;
         let is_roomy = self.whole().part(half).fits(now.all, 0)
             && now
                 .share
                 .is_none_or(|share| self.share().part(half).fits(share, 0));
-        if is_roomy { keep.max(wanted) } else { keep }
+        if is_roomy {
+            keep.least.max(keep.wanted)
+        } else {
+            keep.least
+        }
     }
 
     /// How much may be used for something, in percent of the whole.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
-    HexBytes, PolicyRule, TokenId,
+    HexBytes, PolicyRule, RequestId, TokenId,
 };
 use crate::wire::{AnchorMessage, Delegate, RequestMessage, SessionCloseMessage, SignedAnswer};
 
@@ -251,6 +251,40 @@ pub enum Call {
 }
 
 impl Call {
+    /// The requests that it names, so all that it may look at or change.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(TokenId, RequestId)> {
+        let (token, texts) = match self {
+            Self::ExecuteKubectlCommandWithId { token, request, .. }
+            | Self::TryExecuteKubectlCommandWithId { token, request, .. }
+            | Self::ExecuteSignedCommand { token, request, .. }
+            | Self::TryExecuteSignedCommand { token, request, .. }
+            | Self::RecordRefusal { token, request, .. }
+            | Self::OpenSession { token, request, .. }
+            | Self::OpenSignedSession { token, request, .. } => {
+                (token, std::slice::from_ref(&request.request_id))
+            }
+            Self::ClaimRequest {
+                token, request_id, ..
+            }
+            | Self::ReleaseRequest {
+                token, request_id, ..
+            }
+            | Self::StoreK8sResponse {
+                token, request_id, ..
+            } => (token, std::slice::from_ref(request_id)),
+            Self::PruneResponses { token, request_ids } => (token, &request_ids[..]),
+            Self::CloseSession { token, message, .. } => {
+                (token, std::slice::from_ref(&message.request_id))
+            }
+            _ => return Vec::new(),
+        };
+        let ids = texts
+            .iter()
+            .filter_map(|text| RequestId::from_bytes(text).ok());
+        ids.map(|id| (*token, id)).collect()
+    }
+
     /// The name of the Move function.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -291,6 +291,15 @@ impl State {
             .map(|((token, id), request)| (*token, *id, request))
     }
 
+    /// The requests that may be pruned at a time.
+    pub fn prunable(&self, now_ms: u64) -> impl Iterator<Item = (TokenId, RequestId)> {
+        let prunable = self
+            .requests
+            .iter()
+            .filter(move |(_, request)| now_ms >= request.prunable_at_ms);
+        prunable.map(|(key, _)| *key)
+    }
+
     /// Takes the set of what changed since the last time; nothing if the state is
     /// [untracked](State::untracked).
     pub fn take_touched(&mut self) -> Touched {
@@ -320,6 +329,12 @@ impl State {
                 self.requests.insert((token, id), request);
             }
         }
+    }
+
+    /// Takes a request out that is kept elsewhere; until it is [loaded](State::load) again, no call may be
+    /// applied that [names](super::Call::requests) it.
+    pub fn unload_request(&mut self, token: TokenId, id: RequestId) -> Option<Request> {
+        self.requests.remove(&(token, id))
     }
 }
 

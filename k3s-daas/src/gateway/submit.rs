@@ -11,7 +11,7 @@ use super::reply::{Denial, Refusal, Why};
 use super::room::Taken;
 use crate::blob::{self, Holder};
 use crate::contract::{
-    Asker, Call, Code, SealToken, State, check_request, derive_target, request_digest,
+    Asker, Call, Code, Request, SealToken, State, check_request, derive_target, request_digest,
 };
 use crate::crypto::{Blob, BlobHash};
 use crate::ledger::{self, LedgerExt as _, Snapshot};
@@ -67,7 +67,7 @@ impl Inner {
         if asked.id_given {
             // Made before, perhaps a moment ago by another gateway.
             self.sync(asked).await?;
-            if self.is_known(caller.token, asked.id) {
+            if self.held(caller.token, asked).await?.is_some() {
                 return self.join(caller, asked, timing).await;
             }
             self.last_ms(asked)?;
@@ -348,10 +348,8 @@ impl Inner {
         digest: Digest,
     ) -> Result<bool, Refusal> {
         self.sync(asked).await?;
-        Ok(self.ledger.view(|snapshot| {
-            let request = snapshot.state.request(token, asked.id);
-            request.is_some_and(|request| request.digest == digest)
-        }))
+        let held = self.held(token, asked).await?;
+        Ok(held.is_some_and(|request| request.digest == digest))
     }
 
     /// Follows the ledger to its end, on the way of a request that it may hold already.
@@ -427,7 +425,7 @@ impl Inner {
             return Ok(answered);
         }
         // Following may be interrupted while the state is current.
-        if let Some(answered) = self.recorded_answer(token, id) {
+        if let Some(answered) = self.recorded_answer(token, id).await {
             return Ok(answered);
         }
         self.metrics.unanswered.add(1);
@@ -535,9 +533,7 @@ impl Inner {
             .map(|verified| verified.credential_id.to_vec().into())
             .unwrap_or_default();
         self.check(caller, &message, asked)?;
-        let held = self
-            .ledger
-            .view(|snapshot| snapshot.state.request(token, id).cloned());
+        let held = self.held(token, asked).await?;
         let held = held.ok_or(Refusal::BodyGone(id))?;
         if held.session {
             return Err(Refusal::IsSession(id));
@@ -552,7 +548,7 @@ impl Inner {
 
         let started = Instant::now();
         let mut waiter = self.pending.wait(token, id);
-        let answered = match self.recorded_answer(token, id) {
+        let answered = match self.recorded_answer(token, id).await {
             Some(answered) => answered,
             None => {
                 self.wait(&mut waiter, token, id, held.deadline_ms, held.is_read)
@@ -672,16 +668,22 @@ impl Inner {
         }
     }
 
-    fn is_known(&self, token: TokenId, id: RequestId) -> bool {
-        self.ledger
-            .view(|snapshot| snapshot.state.request(token, id).is_some())
+    /// A request as the ledger has it, answered long ago or not.
+    async fn held(&self, token: TokenId, asked: &Asked) -> Result<Option<Request>, Refusal> {
+        self.ledger.request(token, asked.id).await.map_err(|error| {
+            tracing::warn!(%error, id = %asked.id, "a request cannot be looked up");
+            unknown(asked)
+        })
     }
 
-    fn recorded_answer(&self, token: TokenId, id: RequestId) -> Option<Answered> {
-        self.ledger.view(|snapshot| {
-            let request = snapshot.state.request(token, id)?;
-            Answered::from_record(request.record()?)
-        })
+    async fn recorded_answer(&self, token: TokenId, id: RequestId) -> Option<Answered> {
+        match self.ledger.request(token, id).await {
+            Ok(request) => Answered::from_record(request?.record()?),
+            Err(error) => {
+                tracing::warn!(%error, %id, "an answer cannot be looked up");
+                None
+            }
+        }
     }
 
     /// Why the contract would refuse `message` now, if it would.

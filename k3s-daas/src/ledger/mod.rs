@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Call, Code, State};
-use crate::types::{Address, Digest};
+use crate::contract::{Call, Code, Request, State};
+use crate::types::{Address, Digest, RequestId, TokenId};
 use crate::wire::{Deployment, Event};
 
 #[cfg(any(test, feature = "conformance"))]
@@ -38,11 +38,31 @@ pub trait Ledger: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Events after `cursor`, oldest first, none left out; never ends by itself.
     fn events(&self, cursor: Cursor) -> BoxStream<'static, Result<SequencedEvent>>;
 
-    /// Shows the followed state to `reader`, which must not block: others wait meanwhile.
+    /// Shows the followed state to `reader`, which must not block: others wait meanwhile. Requests that were
+    /// answered a while ago may be missing, see [`Ledger::request`].
     fn read(&self, reader: &mut dyn FnMut(&Snapshot<'_>));
 
     /// Brings the followed state to at least what was final when this was called.
     async fn sync(&self) -> Result<Cursor>;
+
+    /// A request as the followed state has it, also one that was answered a while ago and that [`Ledger::read`]
+    /// does not show any more. `None` if it was never admitted or is pruned.
+    async fn request(&self, token: TokenId, id: RequestId) -> Result<Option<Request>> {
+        let found = self.view(|snapshot| snapshot.state.request(token, id).cloned());
+        Ok(found)
+    }
+
+    /// Requests that may be pruned now, at most `limit`.
+    fn prunable(&self, limit: usize) -> Vec<(TokenId, RequestId)> {
+        let all = |snapshot: &Snapshot<'_>| {
+            snapshot
+                .state
+                .prunable(snapshot.now_ms)
+                .take(limit)
+                .collect()
+        };
+        self.view(all)
+    }
 
     /// What became of a call; `None` if the ledger does not hold it (yet).
     async fn receipt(&self, call: Digest) -> Result<Option<Receipt>>;
@@ -60,7 +80,7 @@ pub trait Ledger: fmt::Debug + fmt::Display + Send + Sync + 'static {
 /// The followed state at one moment.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
-    /// All objects.
+    /// All objects, but for requests that were answered a while ago.
     pub state: &'a State,
     /// The last event that is in it.
     pub cursor: Cursor,

@@ -11,7 +11,7 @@ use super::journal::{End, JournalError, Key, Unstored};
 use super::reply::{Refusal, Reply};
 use super::room::Place;
 use super::worker::holder;
-use crate::blob;
+use crate::blob::{self, AnswerKeep, Durability};
 use crate::contract::{Call, Code};
 use crate::crypto::Blob;
 use crate::ledger;
@@ -95,7 +95,7 @@ pub(super) async fn answer(
     // Whichever answer was written down first is the only one that ever leaves.
     let unstored = core
         .journal
-        .answer(unstored, request.prunable_at_ms)
+        .answer(unstored, request.is_read, request.prunable_at_ms)
         .await?;
     deliver(core, unstored).await
 }
@@ -208,21 +208,26 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
     let request = &held.request;
     let remaining = core.until(request.deadline_ms);
     let keep = remaining + KEEP_LONGER;
-    // Nobody comes back for a read's answer; for a write's as long as its record is there.
-    let wanted = if request.is_read {
-        keep
+    // Nobody comes back for a read's answer, and whoever does may ask the cluster again; for a write's
+    // somebody may as long as its record is there.
+    let keep = if request.is_read {
+        AnswerKeep {
+            least: keep,
+            wanted: keep,
+            durability: Durability::Cached,
+        }
     } else {
-        keep + Duration::from_millis(held.ttl_ms)
+        AnswerKeep {
+            least: keep,
+            wanted: keep + Duration::from_millis(held.ttl_ms),
+            durability: Durability::Synced,
+        }
     };
     let started = Instant::now();
     let attempts = async {
         let mut pause = Pause::up_to(Duration::from_secs(1));
         loop {
-            match core
-                .blobs
-                .put_answer(sealed, &holder(key), keep, wanted)
-                .await
-            {
+            match core.blobs.put_answer(sealed, &holder(key), keep).await {
                 Ok(_) => return Put::Done,
                 Err(blob::Error::TooLarge { limit, .. }) => {
                     return Put::TooLarge(usize::try_from(limit).unwrap_or(usize::MAX));

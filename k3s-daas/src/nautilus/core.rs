@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::journal::{Journal, JournalError, Key, Recovered};
+use super::journal::{Journal, JournalError, Key, Lost, Progress, Recovered};
 use super::queue::FairQueue;
 use super::room::Room;
 use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) journal: Journal,
     /// Where the ledger was when the journal was made.
     pub(super) birth: Cursor,
+    /// Where it was when an answer to a read may last have been lost; not before the birth.
+    pub(super) fence: Cursor,
     /// No more is begun.
     pub(super) shutdown: CancellationToken,
     /// Whatever still runs is dropped; the journal has it.
@@ -66,11 +68,28 @@ struct Lane {
 
 #[derive(Default)]
 struct Requests {
-    unanswered: HashMap<Key, Arc<wire::K8sApiRequest>>,
+    unanswered: HashMap<Key, Unanswered>,
     /// Held by a task, or waiting for one.
     held: HashSet<Key>,
     /// Never to be looked at again, up to this epoch.
     ignored: HashMap<Key, u64>,
+}
+
+/// A request as it was admitted.
+struct Unanswered {
+    event: Arc<wire::K8sApiRequest>,
+    past: InMemory,
+}
+
+/// What is known without the journal of what became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InMemory {
+    /// It was admitted in this run and nobody has touched it: the journal has nothing of it.
+    New,
+    /// It was taken up in this run: the journal has what may not happen twice.
+    Touched,
+    /// It is from an earlier run.
+    Recovered,
 }
 
 /// A request as the followed state has it.
@@ -88,7 +107,7 @@ impl Core {
         parts: Parts,
         cluster: ClusterId,
         journal: Journal,
-        birth: Cursor,
+        (birth, fence): (Cursor, Cursor),
         shutdown: CancellationToken,
     ) -> Arc<Self> {
         let config = parts.config;
@@ -107,6 +126,7 @@ impl Core {
             status: parts.status,
             journal,
             birth,
+            fence,
             // A failure of ours must not cancel the caller's token.
             shutdown: shutdown.child_token(),
             abandon: CancellationToken::new(),
@@ -123,7 +143,12 @@ impl Core {
     pub(super) async fn run(self: Arc<Self>, recovered: Recovered) -> Result<()> {
         let _end = End(Arc::clone(&self));
         let cursor = recovered.cursor;
-        self.keep(recovered.unanswered.into_iter().map(Arc::new));
+        let earlier = recovered.unanswered.into_iter().map(Arc::new);
+        self.keep(earlier, InMemory::Recovered);
+        if !recovered.is_synced {
+            let failed = self.fence_recovered(cursor).await;
+            failed?;
+        }
         for unstored in recovered.answers {
             if self.hold(unstored.key) {
                 let core = Arc::clone(&self);
@@ -162,6 +187,34 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         followed.and(failure.map_or(Ok(()), Err))
+    }
+
+    /// Leaves recovered reads to their next epoch: an answer to them may have gone down with the machine, and
+    /// nobody signs two for one epoch.
+    async fn fence_recovered(&self, cursor: Cursor) -> Result<()> {
+        let lost: Vec<_> = self
+            .idle()
+            .into_iter()
+            .filter_map(|key| {
+                let request = self.look(key)?.request;
+                let is_mine = request.executor == self.me && request.is_read;
+                is_mine.then_some(Lost {
+                    key,
+                    epoch: request.epoch,
+                    forget_at_ms: request.prunable_at_ms,
+                })
+            })
+            .collect();
+        tracing::warn!(
+            reads = lost.len(),
+            "the machine went down with the journal open; reads under way are claimed again once their leases are over"
+        );
+        let progress = Progress {
+            cursor,
+            lost,
+            ..Progress::default()
+        };
+        Ok(self.journal.advance(progress).await?)
     }
 
     /// Runs what waits in one lane, and at the end gives back what still does.
@@ -246,11 +299,18 @@ impl Core {
     }
 
     /// Remembers unanswered requests.
-    pub(super) fn keep(&self, events: impl Iterator<Item = Arc<wire::K8sApiRequest>>) {
+    pub(super) fn keep(
+        &self,
+        events: impl Iterator<Item = Arc<wire::K8sApiRequest>>,
+        past: InMemory,
+    ) {
         let mut requests = self.requests();
         for event in events {
             if let Ok(id) = crate::types::RequestId::from_bytes(&event.request_id) {
-                requests.unanswered.insert((event.seal_token_id, id), event);
+                let key = (event.seal_token_id, id);
+                // One that is followed once more is no newer for it.
+                let known = requests.unanswered.entry(key);
+                known.or_insert(Unanswered { event, past });
             }
         }
         self.status.unanswered.set(requests.unanswered.len() as u64);
@@ -268,7 +328,24 @@ impl Core {
 
     /// A request as it was admitted.
     pub(super) fn admitted(&self, key: Key) -> Option<Arc<wire::K8sApiRequest>> {
-        self.requests().unanswered.get(&key).cloned()
+        let requests = self.requests();
+        requests
+            .unanswered
+            .get(&key)
+            .map(|known| known.event.clone())
+    }
+
+    /// What is known of an unanswered request without the journal; from now on it is touched.
+    pub(super) fn touch(&self, key: Key) -> InMemory {
+        let mut requests = self.requests();
+        let Some(known) = requests.unanswered.get_mut(&key) else {
+            return InMemory::Recovered;
+        };
+        let past = known.past;
+        if past == InMemory::New {
+            known.past = InMemory::Touched;
+        }
+        past
     }
 
     /// All requests that are unanswered as far as was followed, and that no task has.

@@ -140,22 +140,15 @@ async fn claim(core: &Arc<Core>, key: Key, held: &Held) {
 
 /// Removes from the ledger what may be removed, a bounded number at a time.
 async fn prune(core: &Arc<Core>) {
+    let prunable = core.ledger.prunable(PRUNED_AT_ONCE);
     let by_token = core.view(|snapshot| {
         let mut by_token = BTreeMap::<TokenId, Vec<ByteString>>::new();
-        let prunable = snapshot
-            .state
-            .all_requests()
-            .filter(|(_, _, request)| snapshot.now_ms >= request.prunable_at_ms)
-            .filter(|(token, _, _)| {
-                let token = snapshot.state.token(*token);
-                token.is_some_and(|token| token.cluster == core.cluster)
-            })
-            .take(PRUNED_AT_ONCE);
-        for (token, id, _) in prunable {
-            by_token
-                .entry(token)
-                .or_default()
-                .push(ByteString(id.to_wire()));
+        for (token, id) in prunable {
+            let held = snapshot.state.token(token);
+            if held.is_some_and(|held| held.cluster == core.cluster) {
+                let ids = by_token.entry(token).or_default();
+                ids.push(ByteString(id.to_wire()));
+            }
         }
         by_token
     });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 
-use super::core::{Core, Pause};
+use super::core::{Core, InMemory, Pause};
 use super::journal::{Key, Lost, Progress};
 use super::{Error, Result};
 use crate::ledger::{self, Cursor, SequencedEvent};
@@ -108,8 +108,8 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
         let mut assign = |key: Option<Key>, epoch: u64| {
             let Some(key) = key else { return };
             assigned.push(key);
-            if *cursor <= core.birth {
-                lost.extend(from_before(core, key, epoch));
+            if *cursor <= core.fence {
+                lost.extend(from_before(core, key, epoch, *cursor <= core.birth));
             }
         };
         match event {
@@ -146,7 +146,11 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
             _ => {}
         }
     }
-    core.keep(admitted.iter().cloned());
+    core.keep(admitted.iter().cloned(), InMemory::New);
+    // The journal has something of these.
+    for lost in &lost {
+        core.touch(lost.key);
+    }
     core.drop_ended(&ended);
     unsaved.progress.cursor = last.cursor;
     unsaved.progress.ended.extend(ended);
@@ -167,15 +171,16 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
     Ok(())
 }
 
-/// The assignment of a write to this executor from before the journal was made, if it is the present one:
-/// from an earlier one it was released, which nothing is that began.
-fn from_before(core: &Core, key: Key, epoch: u64) -> Option<Lost> {
+/// An assignment to this executor that an earlier run may have taken up without a trace in the journal, if it
+/// is the present one: from an earlier one it was released, which nothing is that began.
+fn from_before(core: &Core, key: Key, epoch: u64, is_before_birth: bool) -> Option<Lost> {
     let request = core.look(key)?.request;
     let is_present = request.executor == core.me && request.epoch == epoch;
-    let is_open = is_present && !request.is_read && request.outcome.is_none();
-    is_open.then(|| {
+    let is_open = is_present && request.outcome.is_none();
+    let is_lost = is_open && (request.is_read || is_before_birth);
+    is_lost.then(|| {
         tracing::warn!(token = %key.0, request_id = %key.1, epoch,
-            "a write was assigned before the journal was made; it is not executed");
+            is_read = request.is_read, "an assignment from before is not executed, since it may have been");
         Lost {
             key,
             epoch,

@@ -9,18 +9,21 @@
 //! journal that is lost, so it is never begun under this one.
 
 mod file;
+mod queue;
 mod thread;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::contract::Call;
 use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
 
+use self::queue::{Queue, Urgency};
 pub(super) use file::create;
 
 /// A request, wherever it is assigned.
@@ -29,7 +32,18 @@ pub(super) type Key = (TokenId, RequestId);
 /// The open journal. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    sender: mpsc::Sender<thread::Order>,
+    writer: Arc<Writer>,
+    answer_of_read: Urgency,
+}
+
+/// Ends the thread with the last clone of the journal.
+#[derive(Debug)]
+struct Writer(Arc<Queue>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// What an opened journal has from before.
@@ -43,6 +57,9 @@ pub(super) struct Recovered {
     pub(super) unanswered: Vec<wire::K8sApiRequest>,
     /// Answers that are signed and perhaps not stored.
     pub(super) answers: Vec<Unstored>,
+    /// Whether every answer is in it that was ever signed: if not, reads were answered by a run that the
+    /// machine took with it.
+    pub(super) is_synced: bool,
 }
 
 /// A signed answer, as the very call that stores it.
@@ -59,11 +76,11 @@ pub(super) struct Progress {
     pub(super) cursor: Cursor,
     pub(super) admitted: Vec<std::sync::Arc<wire::K8sApiRequest>>,
     pub(super) ended: Vec<Key>,
-    /// Assignments of writes to this executor from before the journal's birth.
+    /// Assignments to this executor that an earlier run may have taken up without a trace here.
     pub(super) lost: Vec<Lost>,
 }
 
-/// An assignment that may have begun under an earlier journal.
+/// An assignment that may have begun under an earlier journal, or whose answer may be lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lost {
     pub(super) key: Key,
@@ -72,9 +89,10 @@ pub(super) struct Lost {
 }
 
 /// Whether a request may have reached the cluster earlier, in whatever assignment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Past {
     /// Certainly not.
+    #[default]
     Fresh,
     /// It began.
     Begun,
@@ -83,12 +101,14 @@ pub(super) enum Past {
 }
 
 /// What the journal knows of a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Recalled {
     /// What was before.
     pub(super) past: Past,
     /// The answer that was signed for this assignment, stored or not.
     pub(super) signed: Option<Unstored>,
+    /// Whether one may have been signed for this assignment that is lost.
+    pub(super) is_lost: bool,
 }
 
 /// What the journal says to a request that is about to begin.
@@ -157,32 +177,44 @@ impl Journal {
         chain: ChainId,
         executor: ExecutorId,
     ) -> Result<(Self, Recovered), JournalError> {
-        let (connection, file) = file::open(path, chain, executor)?;
-        let recovered = recover(&connection)?;
-        let sender = thread::start(connection, file).map_err(JournalError::File)?;
-        Ok((Self { sender }, recovered))
+        let opened = file::open(path, chain, executor)?;
+        let recovered = Recovered {
+            is_synced: opened.is_synced,
+            ..recover(&opened.connection)?
+        };
+        let answer_of_read = if opened.knows_boots {
+            Urgency::Written
+        } else {
+            Urgency::Synced
+        };
+        let queue = Arc::new(Queue::new());
+        thread::start(opened, Arc::clone(&queue)).map_err(JournalError::File)?;
+        let journal = Self {
+            writer: Arc::new(Writer(queue)),
+            answer_of_read,
+        };
+        Ok((journal, recovered))
     }
 
-    /// Records how far was followed, and what that brought; returns when it is on disk.
+    /// Records how far was followed, and what that brought: before anything that is ordered later, so
+    /// nobody need wait for it. What the machine takes with it is followed again.
     pub(super) async fn advance(&self, progress: Progress) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Advance { progress, reply })
-            .await
+        self.note(thread::Order::Advance(progress)).await
     }
 
-    /// Asks to begin, and records that it did; returns when it is on disk.
+    /// Asks to begin a write, and records that it did; returns when it is on disk.
     ///
-    /// A write begins once, whatever the epoch. A read may begin again in a later run of the process.
+    /// A write begins once, whatever the epoch. A read may begin again, and nothing of it is recorded
+    /// before its answer.
     pub(super) async fn begin(
         &self,
         key: Key,
         epoch: u64,
-        is_read: bool,
         forget_at_ms: u64,
     ) -> Result<Begun, JournalError> {
         self.ask(|reply| thread::Order::Begin {
             key,
             epoch,
-            is_read,
             forget_at_ms,
             reply,
         })
@@ -191,16 +223,17 @@ impl Journal {
 
     /// What it knows of a request and of this assignment of it.
     pub(super) async fn recall(&self, key: Key, epoch: u64) -> Result<Recalled, JournalError> {
-        let (past, signed) = self
+        let (past, assignment) = self
             .ask(|reply| thread::Order::Recall { key, epoch, reply })
             .await?;
-        let signed = signed.map(|bytes| {
+        let signed = assignment.call.map(|bytes| {
             let call = decode(&bytes)?;
             Ok::<_, JournalError>(Unstored { key, epoch, call })
         });
         Ok(Recalled {
             past,
             signed: signed.transpose()?,
+            is_lost: assignment.is_lost,
         })
     }
 
@@ -211,22 +244,29 @@ impl Journal {
     }
 
     /// Records the answer, before it is sent; the first one stays, and is returned.
+    ///
+    /// That to a read survives the process but not the machine, see [`Recovered::is_synced`].
     pub(super) async fn answer(
         &self,
         unstored: Unstored,
+        is_read: bool,
         forget_at_ms: u64,
     ) -> Result<Unstored, JournalError> {
+        let urgency = if is_read {
+            self.answer_of_read
+        } else {
+            Urgency::Synced
+        };
         let (key, epoch) = (unstored.key, unstored.epoch);
         let call = to_bcs(&unstored.call);
-        let kept = self
-            .ask(|reply| thread::Order::Answer {
-                key,
-                epoch,
-                call,
-                forget_at_ms,
-                reply,
-            })
-            .await?;
+        let order = |reply| thread::Order::Answer {
+            key,
+            epoch,
+            call,
+            forget_at_ms,
+            reply,
+        };
+        let kept = self.ask_for(urgency, order).await?;
         match kept {
             None => Ok(unstored),
             Some(bytes) => Ok(Unstored {
@@ -236,15 +276,10 @@ impl Journal {
         }
     }
 
-    /// Records how an answer ended that was sent to the ledger.
+    /// Records how an answer ended that was sent to the ledger; nobody need wait for it, since an answer
+    /// without an end is sent again.
     pub(super) async fn ended(&self, key: Key, epoch: u64, end: End) -> Result<(), JournalError> {
-        self.ask(|reply| thread::Order::Ended {
-            key,
-            epoch,
-            end,
-            reply,
-        })
-        .await
+        self.note(thread::Order::Ended { key, epoch, end }).await
     }
 
     /// Forgets what is of no use after `now_ms`.
@@ -281,10 +316,23 @@ impl Journal {
         &self,
         order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,
     ) -> Result<T, JournalError> {
+        self.ask_for(Urgency::Synced, order).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        urgency: Urgency,
+        order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,
+    ) -> Result<T, JournalError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.sender.send(order(reply)).await;
-        sent.map_err(|_| JournalError::Stopped)?;
+        let pushed = self.writer.0.push(order(reply), urgency).await;
+        pushed.map_err(|queue::Closed| JournalError::Stopped)?;
         answer.await.map_err(|_| JournalError::Stopped)
+    }
+
+    async fn note(&self, order: thread::Order) -> Result<(), JournalError> {
+        let pushed = self.writer.0.push(order, Urgency::None).await;
+        pushed.map_err(|queue::Closed| JournalError::Stopped)
     }
 }
 
@@ -325,6 +373,7 @@ fn recover(connection: &Connection) -> Result<Recovered, JournalError> {
         cursor,
         unanswered,
         answers,
+        is_synced: false,
     })
 }
 

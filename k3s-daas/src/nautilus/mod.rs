@@ -144,7 +144,13 @@ impl Nautilus {
         if ledger < followed {
             return Err(JournalError::Ahead { followed, ledger }.into());
         }
-        Core::new(parts, cluster, journal, recovered.birth, shutdown)
+        let fence = if recovered.is_synced {
+            recovered.birth
+        } else {
+            ledger
+        };
+        let bounds = (recovered.birth, fence);
+        Core::new(parts, cluster, journal, bounds, shutdown)
             .run(recovered)
             .await
     }

@@ -9,8 +9,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::answer::{self, deliver};
-use super::core::{Core, Held, Pause};
-use super::journal::{Begun, JournalError, Key, Past};
+use super::core::{Core, Held, InMemory, Pause};
+use super::journal::{Begun, JournalError, Key, Past, Recalled};
 use super::reply::{Doubt, Refusal, Reply};
 use super::room::Place;
 use super::watch::{Frames, Framing, asks_initial_events, ends_initial_events};
@@ -42,10 +42,22 @@ pub(super) async fn handle(
     if request.executor != core.me || core.is_ignored(key, request.epoch) {
         return Ok(());
     }
-    let recalled = core.journal.recall(key, request.epoch).await?;
+    let memory = core.touch(key);
+    let mut recalled = match memory {
+        InMemory::New => Recalled::default(),
+        _ => core.journal.recall(key, request.epoch).await?,
+    };
+    // Nothing is written down of a read that began.
+    if memory == InMemory::Recovered && request.is_read && recalled.past == Past::Fresh {
+        recalled.past = Past::Begun;
+    }
     if let Some(signed) = recalled.signed {
         drop(slot);
         return deliver(core, signed).await;
+    }
+    // In its next epoch it may be answered whatever was signed in this one.
+    if request.is_read && recalled.is_lost {
+        return Ok(());
     }
     let Some(event) = core.admitted(key) else {
         return Ok(());
@@ -314,7 +326,7 @@ async fn fetch(
     }
 }
 
-/// Writes down that it begins, sends it, and makes what came back a reply.
+/// Writes down that a write begins, sends what was admitted, and makes what came back a reply.
 async fn begin_and_execute(
     core: &Arc<Core>,
     key: Key,
@@ -328,20 +340,15 @@ async fn begin_and_execute(
     let is_read = request.is_read;
     let is_watch = authorized.request().target().verb == Verb::Watch;
     let asks_initial = asks_initial_events(authorized.query());
-    let begun = core
-        .journal
-        .begin(key, epoch, is_read, request.prunable_at_ms)
-        .await?;
-    if begun == Begun::Before {
-        let unknown = Refusal::Unknown(Doubt::Restart);
-        return Ok(if is_read {
-            Executed::NotBegun
-        } else {
-            Executed::Refused(unknown)
-        });
+    if !is_read {
+        let keep_until_ms = request.prunable_at_ms;
+        let begun = core.journal.begin(key, epoch, keep_until_ms).await?;
+        if begun == Begun::Before {
+            return Ok(Executed::Refused(Refusal::Unknown(Doubt::Restart)));
+        }
     }
     if core.latest_ms() >= request.lease_ends_ms {
-        core.journal.not_sent(key, epoch).await?;
+        not_sent(core, key, epoch, is_read).await?;
         return Ok(Executed::NotBegun);
     }
     let target = authorized.request().target();
@@ -366,11 +373,11 @@ async fn begin_and_execute(
         Ok(Err(Upstream::NotSent { reason })) => {
             tracing::warn!(%token, request_id = %id, epoch, reason, "nothing was sent to the cluster");
             core.status.set_cluster(Some(reason.clone()));
-            core.journal.not_sent(key, epoch).await?;
+            not_sent(core, key, epoch, is_read).await?;
             return Ok(Executed::NotSent(Refusal::ClusterUnreachable(reason)));
         }
         Ok(Err(Upstream::Unsupported { reason })) => {
-            core.journal.not_sent(key, epoch).await?;
+            not_sent(core, key, epoch, is_read).await?;
             return Ok(Executed::Refused(Refusal::Unsupported(reason)));
         }
         Ok(Err(Upstream::Interrupted { reason })) => {
@@ -394,6 +401,14 @@ async fn begin_and_execute(
         tracing::info!(%token, request_id = %id, epoch, status = reply.status, elapsed_ms, "executed");
     }
     Ok(executed)
+}
+
+/// Takes the beginning of a write back.
+async fn not_sent(core: &Core, key: Key, epoch: u64, is_read: bool) -> Result<(), JournalError> {
+    if is_read {
+        return Ok(());
+    }
+    core.journal.not_sent(key, epoch).await
 }
 
 /// How long a watch may wait for its first event: its answer must be stored before the lease ends, or

@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 
-use crate::blob::{BlobStore, Holder, MemoryBlobStore};
+use crate::blob::{AnswerKeep, BlobStore, Holder, MemoryBlobStore};
 use crate::contract::Call;
 use crate::crypto::{Blob, BlobHash, Ed25519Signer};
 use crate::gateway::{Config, Gateway};
@@ -461,10 +461,9 @@ impl BlobStore for LyingStore {
         &self,
         blob: &Blob,
         holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
+        keep: AnswerKeep,
     ) -> crate::blob::Result<BlobHash> {
-        self.0.put_answer(blob, holder, keep, wanted).await
+        self.0.put_answer(blob, holder, keep).await
     }
 
     async fn fetch(&self, _hash: &BlobHash) -> crate::blob::Result<Blob> {

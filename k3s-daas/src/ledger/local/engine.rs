@@ -1,30 +1,30 @@
 //! The one thread of a process that writes, and that follows what others write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::cold::{self, Cold, Row};
 use super::disk::{self, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
 use super::message::{LocalCall, SignedCall, SignedHead};
-use super::notify::Neighbours;
-use super::objects::{self, Fingerprint};
+use super::notify::{Neighbours, Waker, Woken};
+use super::objects::{self, Fingerprint, Sum, Table};
 use super::published::{Final, Published};
 use super::replay::{PAGE, Replay, number};
 use super::replica::{Entry, Refusal, Replica};
-use super::{Noticed, Options, tail};
-use crate::contract::Call;
+use super::{Options, tail};
+use crate::contract::{Call, Object};
 use crate::crypto::BatchVerifier;
 use crate::crypto::open_file::OpenFile;
 use crate::ledger::{Cursor, Error, Receipt, Result};
-use crate::types::Digest;
-use crate::wire::Deployment;
+use crate::types::{Digest, RequestId, TokenId};
+use crate::wire::{Deployment, to_bcs};
 
 /// What the engine is asked to do.
 #[derive(Debug)]
@@ -59,12 +59,15 @@ pub(super) struct Engine {
     heads: u64,
     last_head: Digest,
     fingerprint: Fingerprint,
+    /// Cold requests that the calls of this batch name, in `replica` meanwhile.
+    warmed: HashMap<(TokenId, RequestId), Row>,
+    /// Requests answered last, oldest first, in memory still.
+    answered: VecDeque<(TokenId, RequestId)>,
     /// Whether `replica` may hold what is not on disk.
     is_stale: bool,
     published: Arc<Published>,
     progress: watch::Sender<u64>,
     neighbours: Option<Neighbours>,
-    noticed: Noticed,
 }
 
 /// What is written together.
@@ -89,7 +92,6 @@ impl Engine {
     pub(super) fn open(
         layout: Layout,
         options: Options,
-        noticed: Noticed,
     ) -> std::result::Result<(Self, Arc<Published>, watch::Receiver<u64>), Failure> {
         let journal = Journal::open(&layout)?;
         journal.check_pages_at_start()?;
@@ -100,7 +102,7 @@ impl Engine {
         disk::create_directory(&layout.followers())
             .map_err(Failure::io("make the directory of followers"))?;
         let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
-        let neighbours = match Neighbours::join(&layout.followers()) {
+        let neighbours = match Neighbours::join(&layout.followers(), RECHECK) {
             Ok(neighbours) => Some(neighbours),
             Err(error) => {
                 // Slower, but nothing is lost: the re-check finds what was written.
@@ -110,6 +112,7 @@ impl Engine {
         };
         let published = Published::new(
             &loaded.replica,
+            loaded.cold,
             loaded.stored.heads,
             loaded.stored.last_head,
         );
@@ -125,11 +128,12 @@ impl Engine {
             heads: loaded.stored.heads,
             last_head: loaded.stored.last_head,
             fingerprint: loaded.stored.fingerprint,
+            warmed: HashMap::new(),
+            answered: VecDeque::new(),
             is_stale: false,
             published: published.clone(),
             progress,
             neighbours,
-            noticed,
         };
         Ok((engine, published, followed))
     }
@@ -138,18 +142,17 @@ impl Engine {
         self.replica.deployment
     }
 
-    pub(super) fn neighbours(&self) -> Option<&Neighbours> {
-        self.neighbours.as_ref()
+    /// What wakes it after it was asked for something; nothing if asking does.
+    pub(super) fn waker(&self) -> std::result::Result<Option<Waker>, Failure> {
+        let waker = self.neighbours.as_ref().map(Neighbours::waker);
+        waker
+            .transpose()
+            .map_err(Failure::io("reach the socket of this process"))
     }
 
     /// Works until nobody can ask any more.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
-        loop {
-            let first = match commands.recv_timeout(RECHECK) {
-                Ok(command) => command,
-                Err(RecvTimeoutError::Timeout) => Command::Notice,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+        while let Some(first) = self.wait(commands) {
             let mut batch = Batch::default();
             batch.push(first);
             while batch.calls.len() < MAX_BATCH
@@ -157,13 +160,38 @@ impl Engine {
             {
                 batch.push(command);
             }
-            self.noticed.store(false, Ordering::Release);
             if batch.calls.is_empty() && batch.heads.is_empty() {
                 let followed = self.follow();
                 let followed = followed.map_err(|failure| self.fail(failure));
                 batch.answer_syncs(&followed, self.cursor());
             } else {
                 self.write(batch);
+            }
+        }
+    }
+
+    /// What is to be done next; nothing once nobody can ask any more.
+    fn wait(&self, commands: &Receiver<Command>) -> Option<Command> {
+        let Some(neighbours) = &self.neighbours else {
+            return match commands.recv_timeout(RECHECK) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => Some(Command::Notice),
+                Err(RecvTimeoutError::Disconnected) => None,
+            };
+        };
+        let look = || match commands.try_recv() {
+            Ok(command) => Some(Some(command)),
+            Err(TryRecvError::Disconnected) => Some(None),
+            Err(TryRecvError::Empty) => None,
+        };
+        loop {
+            if let Some(command) = look() {
+                return command;
+            }
+            match neighbours.wait(look) {
+                Ok(command) => return command,
+                Err(Woken::Notice) => return Some(Command::Notice),
+                Err(Woken::Here) => {}
             }
         }
     }
@@ -176,7 +204,7 @@ impl Engine {
     }
 
     /// Applies what others wrote.
-    fn follow(&mut self) -> std::result::Result<(), Failure> {
+    pub(super) fn follow(&mut self) -> std::result::Result<(), Failure> {
         self.check_files()?;
         self.refresh()?;
         let stored = self.journal.tip()?;
@@ -217,7 +245,12 @@ impl Engine {
             let count = usize::try_from(missing).unwrap_or(PAGE).min(PAGE);
             let mut calls = Vec::with_capacity(count);
             while calls.len() < count {
-                let Some(replayed) = replay.step(&mut self.replica)? else {
+                let (published, warmed) = (&self.published, &mut self.warmed);
+                let journal = &self.journal;
+                let warm = |call: &Call, replica: &mut Replica| {
+                    warm(journal, published, warmed, call, replica)
+                };
+                let Some(replayed) = replay.step_with(&mut self.replica, warm)? else {
                     let call = self.replica.tip.calls + 1;
                     return Err(BrokenLink::new("call", call, "is missing").into());
                 };
@@ -343,6 +376,13 @@ impl Engine {
                 signature: &signed.signature,
                 time_ms,
             };
+            warm(
+                &self.journal,
+                &self.published,
+                &mut self.warmed,
+                &message.call,
+                &mut self.replica,
+            )?;
             match self.replica.apply(&entry, &*self.options.attestation) {
                 Ok(applied) => {
                     self.journal.insert_call(&CallRow {
@@ -383,6 +423,7 @@ impl Engine {
 
         if calls.is_empty() && heads == self.heads {
             self.journal.roll_back();
+            self.cool();
             self.is_stale = false;
             return Ok((outcomes, stored_heads));
         }
@@ -492,13 +533,25 @@ impl Engine {
         let view = self.published.read();
         let mut rows = Vec::new();
         for (table, id) in objects::ids(&touched) {
-            if let Some(old) = objects::object_bytes(&view.state, table, &id) {
+            let key = match table {
+                Table::Requests => objects::parse_request_row(&id),
+                _ => None,
+            };
+            let warmed = key.and_then(|key| self.warmed.get(&key));
+            if let Some(old) = warmed {
+                self.fingerprint.toggle_sum(old.sum);
+            } else if let Some(old) = objects::object_bytes(&view.state, table, &id) {
                 self.fingerprint.toggle(table.singular(), &id, &old);
             }
             let new = objects::object_bytes(&self.replica.state, table, &id);
             if let Some(new) = &new {
                 self.fingerprint.toggle(table.singular(), &id, new);
             }
+            let is_answered = |(token, id): &(TokenId, RequestId)| {
+                let request = self.replica.state.request(*token, *id);
+                request.is_some_and(cold::is_cold)
+            };
+            self.answered.extend(key.filter(is_answered));
             rows.push((table, id, new));
         }
         let mut accounts: Vec<_> = calls
@@ -519,11 +572,49 @@ impl Engine {
         rows
     }
 
-    fn publish(&self, calls: &[Final]) {
+    fn publish(&mut self, calls: &[Final]) {
         if !calls.is_empty() {
             let events = calls.iter().flat_map(Final::sized_events).collect();
             self.published.write().advance(&self.replica, calls, events);
             self.progress.send_replace(self.replica.tip.events);
+        }
+        self.cool();
+    }
+
+    /// Takes requests out of memory: those that were there for one batch, and those answered longest ago.
+    fn cool(&mut self) {
+        if self.warmed.is_empty() && self.answered.len() < HOT + COOLED_AT_ONCE {
+            return;
+        }
+        let mut view = self.published.write();
+        let state = &mut self.replica.state;
+        for (token, id) in std::mem::take(&mut self.warmed).into_keys() {
+            // Pruned, and perhaps admitted anew; else it is as it was.
+            match state.request(token, id) {
+                Some(request)
+                    if cold::is_cold(request) && view.state.request(token, id).is_none() =>
+                {
+                    state.unload_request(token, id);
+                }
+                _ => view.cold.remove(token, id),
+            }
+        }
+        if self.answered.len() < HOT + COOLED_AT_ONCE {
+            return;
+        }
+        for (token, id) in self.answered.drain(..COOLED_AT_ONCE) {
+            let row_id = objects::request_row(token, id);
+            let Some(request) = state.request(token, id).filter(|r| cold::is_cold(r)) else {
+                // Not answered yet, or pruned.
+                continue;
+            };
+            let row = Row {
+                prunable_at_ms: request.prunable_at_ms,
+                sum: Sum::of(Table::Requests.singular(), &row_id, &to_bcs(request)),
+            };
+            state.unload_request(token, id);
+            view.state.unload_request(token, id);
+            view.cold.insert(token, id, row);
         }
     }
 
@@ -565,12 +656,10 @@ impl Engine {
         self.heads = loaded.stored.heads;
         self.last_head = loaded.stored.last_head;
         self.fingerprint = loaded.stored.fingerprint;
+        self.warmed.clear();
+        self.answered.clear();
         self.is_stale = false;
-        let mut view = self.published.write();
-        if view.tip != self.replica.tip {
-            view.replace(&self.replica);
-        }
-        drop(view);
+        self.published.write().replace(&self.replica, loaded.cold);
         self.publish_heads();
         self.progress.send_replace(self.replica.tip.events);
         Ok(())
@@ -632,8 +721,40 @@ impl Drop for Locked {
     }
 }
 
+/// Puts the cold requests that a call names into the replica for the length of a batch.
+fn warm(
+    journal: &Journal,
+    published: &Published,
+    warmed: &mut HashMap<(TokenId, RequestId), Row>,
+    call: &Call,
+    replica: &mut Replica,
+) -> std::result::Result<(), Failure> {
+    let is_pruning = matches!(call, Call::PruneResponses { .. });
+    for (token, id) in call.requests() {
+        if warmed.contains_key(&(token, id)) || replica.state.request(token, id).is_some() {
+            continue;
+        }
+        let Some(row) = published.read().cold.get(token, id) else {
+            continue;
+        };
+        let request = if is_pruning {
+            None
+        } else {
+            cold::load(journal, token, id, row)?
+        };
+        match request {
+            Some(request) => replica.state.load(Object::Request(token, id, request)),
+            // Another process may have pruned it since the call that is followed now.
+            None => cold::put_prunable(&mut replica.state, token, id, row),
+        }
+        warmed.insert((token, id), row);
+    }
+    Ok(())
+}
+
 struct Loaded {
     replica: Replica,
+    cold: Cold,
     stored: StoredTip,
 }
 
@@ -653,12 +774,17 @@ fn load_within(journal: &Journal) -> std::result::Result<Loaded, Failure> {
     replica.balances.clear();
     replica.tip = stored.tip();
     tail::check(journal, &replica.tip)?;
-    if objects::load(journal, &mut replica)? != stored.fingerprint {
+    let (fingerprint, cold) = objects::load(journal, &mut replica)?;
+    if fingerprint != stored.fingerprint {
         let why = "the state's tables were changed: their fingerprint is not that of the last call";
         return Err(BrokenLink::database(why).into());
     }
     check_last_head(journal, &replica, &stored)?;
-    Ok(Loaded { replica, stored })
+    Ok(Loaded {
+        replica,
+        cold,
+        stored,
+    })
 }
 
 fn check_last_head(
@@ -754,6 +880,10 @@ fn repeat(error: &Error) -> Error {
 
 /// Calls of one transaction: some 10 ms of work, so that other processes get their turn.
 const MAX_BATCH: usize = 512;
+
+/// Answered requests in memory: whoever waits for an answer looks at it within moments.
+const HOT: usize = if cfg!(test) { 4 } else { 1_024 };
+const COOLED_AT_ONCE: usize = if cfg!(test) { 2 } else { 256 };
 
 /// Catches a writer that died between its commit and its notice.
 const RECHECK: Duration = Duration::from_millis(250);

@@ -452,6 +452,12 @@ impl Journal {
         Ok(())
     }
 
+    /// A row of a table of objects.
+    pub(super) fn object(&self, table: Table, id: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let mut select = self.connection.prepare_cached(table.find_sql())?;
+        Ok(select.query_row([id], |row| row.get(0)).optional()?)
+    }
+
     /// Writes a balance, or removes it if there is nothing in it.
     pub(super) fn put_balance(&self, account: Address, mist: u64) -> Result<(), Failure> {
         if mist == 0 {

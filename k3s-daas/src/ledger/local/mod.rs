@@ -9,6 +9,7 @@
 //! `followers/`, where each process has a socket on which others tell it that they wrote something. All of it is
 //! its owner's alone. Unix only, and not on network file systems.
 
+mod cold;
 pub(crate) mod disk;
 mod engine;
 pub(crate) mod failure;
@@ -26,9 +27,8 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -40,14 +40,14 @@ use self::engine::{Command, Engine, Reply, Submission};
 use self::failure::Failure;
 use self::follow::{Follower, Readers, ended};
 use self::journal::{Journal, StoredTip};
-use self::notify::Listener;
+use self::notify::Waker;
 use self::objects::Fingerprint;
 use self::published::Published;
 use self::replica::Replica;
 use super::{Cursor, Error, Ledger, Receipt, Result, SequencedEvent, Snapshot};
-use crate::contract::{Attestation, Call, NoAttestation};
+use crate::contract::{Attestation, Call, NoAttestation, Request};
 use crate::crypto::{Signer, check_not_writable, create_new_private, random_array, sync_directory};
-use crate::types::{Address, Digest};
+use crate::types::{Address, Digest, RequestId, TokenId};
 use crate::wire::Deployment;
 
 pub use self::failure::BrokenLink;
@@ -108,9 +108,6 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Whether a notice waits for the engine already.
-type Noticed = Arc<AtomicBool>;
-
 /// What all clones share.
 struct Inner {
     layout: Layout,
@@ -118,8 +115,7 @@ struct Inner {
     options: Options,
     published: Arc<Published>,
     progress: watch::Receiver<u64>,
-    commands: SyncSender<Command>,
-    noticed: Noticed,
+    commands: Commands,
     readers: Arc<Readers>,
     last_signed: Mutex<Option<SignedHead>>,
 }
@@ -206,13 +202,8 @@ impl LocalLedger {
         check_not_writable(&layout.database())
             .map_err(|error| Error::Corrupt(error.to_string()))?;
         refuse_network(&layout)?;
-        let noticed = Noticed::default();
-        let (engine, published, progress) =
-            Engine::open(layout.clone(), options.clone(), noticed.clone())?;
-        let listener = engine.neighbours().map(|neighbours| neighbours.listener());
-        let listener = listener
-            .transpose()
-            .map_err(Failure::io("listen for other processes"))?;
+        let (engine, published, progress) = Engine::open(layout.clone(), options.clone())?;
+        let waker = engine.waker()?;
         let deployment = engine.deployment();
         let (commands, waiting) = mpsc::sync_channel(options.queue.max(1));
         let inner = Arc::new(Inner {
@@ -222,15 +213,13 @@ impl LocalLedger {
             options,
             published,
             progress,
-            commands,
-            noticed,
+            commands: Commands {
+                sender: Some(commands),
+                waker,
+            },
             last_signed: Mutex::new(None),
         });
         spawn("ledger", move || engine.run(&waiting))?;
-        if let Some(listener) = listener {
-            let inner = Arc::downgrade(&inner);
-            spawn("ledger-notices", move || listen(&listener, &inner))?;
-        }
         Ok(Self {
             inner,
             account: signer.address(),
@@ -370,6 +359,13 @@ impl LocalLedger {
         self.inner.readers.with(copy).await
     }
 
+    /// How many answered requests lie in the database alone: [`Ledger::request`] finds them, the state that
+    /// [`Ledger::read`] shows does not have them.
+    #[must_use]
+    pub fn requests_at_rest(&self) -> usize {
+        self.inner.published.read().cold.len()
+    }
+
     fn last_signed(&self) -> std::sync::MutexGuard<'_, Option<SignedHead>> {
         let last = self.inner.last_signed.lock();
         last.unwrap_or_else(PoisonError::into_inner)
@@ -419,6 +415,30 @@ impl Ledger for LocalLedger {
         self.inner.readers.with(find).await
     }
 
+    async fn request(&self, token: TokenId, id: RequestId) -> Result<Option<Request>> {
+        let row = {
+            let view = self.inner.published.read();
+            if let Some(request) = view.state.request(token, id) {
+                return Ok(Some(request.clone()));
+            }
+            view.cold.get(token, id)
+        };
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let find = move |journal: &Journal| cold::load(journal, token, id, row);
+        self.inner.readers.with(find).await
+    }
+
+    fn prunable(&self, limit: usize) -> Vec<(TokenId, RequestId)> {
+        let view = self.inner.published.read();
+        let now_ms = self.inner.now_at_least(view.tip.time_ms);
+        let cold = view.cold.prunable(now_ms);
+        cold.chain(view.state.prunable(now_ms))
+            .take(limit)
+            .collect()
+    }
+
     async fn balance(&self, account: Address) -> Result<u64> {
         let view = self.inner.published.read();
         Ok(view.balances.get(&account).copied().unwrap_or_default())
@@ -455,7 +475,7 @@ impl Inner {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(command(reply)) {
+        match self.commands.send(command(reply)) {
             Ok(()) => answer.await.map_err(|_| ended())?,
             Err(TrySendError::Full(_)) => Err(Error::Busy),
             Err(TrySendError::Disconnected(_)) => Err(ended()),
@@ -472,17 +492,33 @@ impl Inner {
     }
 }
 
-/// Passes notices on to the engine until nobody uses the ledger any more.
-fn listen(listener: &Listener, inner: &Weak<Inner>) {
-    loop {
-        let has_notice = listener.wait();
-        let Some(inner) = inner.upgrade() else {
-            return;
-        };
-        if has_notice && !inner.noticed.swap(true, Ordering::AcqRel) {
-            // If the queue is full the engine is about to look anyway.
-            let _ = inner.commands.try_send(Command::Notice);
+/// What the engine is asked, and what wakes it. The engine ends when this is dropped.
+struct Commands {
+    sender: Option<SyncSender<Command>>,
+    waker: Option<Waker>,
+}
+
+impl Commands {
+    fn send(&self, command: Command) -> std::result::Result<(), TrySendError<Command>> {
+        match &self.sender {
+            Some(sender) => sender.try_send(command)?,
+            None => return Err(TrySendError::Disconnected(command)),
         }
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.wake();
     }
 }
 

@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cold::{self, Cold, Row};
 use super::failure::{BrokenLink, Failure};
 use super::journal::Journal;
 use super::replica::Replica;
 use crate::contract::{Object, State, Touched};
 use crate::crypto::blake2b256;
-use crate::types::{Address, RequestId, TokenId};
+use crate::types::{Address, Digest, RequestId, TokenId};
 use crate::wire::to_bcs;
 
 /// A table of objects.
@@ -77,6 +78,15 @@ impl Table {
             Self::Tokens => "SELECT id, object FROM tokens ORDER BY id",
             Self::Executors => "SELECT id, object FROM executors ORDER BY id",
             Self::Requests => "SELECT id, object FROM requests ORDER BY id",
+        }
+    }
+
+    pub(super) fn find_sql(self) -> &'static str {
+        match self {
+            Self::Clusters => "SELECT object FROM clusters WHERE id = ?1",
+            Self::Tokens => "SELECT object FROM tokens WHERE id = ?1",
+            Self::Executors => "SELECT object FROM executors WHERE id = ?1",
+            Self::Requests => "SELECT object FROM requests WHERE id = ?1",
         }
     }
 
@@ -150,7 +160,7 @@ pub(crate) fn object_bytes(state: &State, table: Table, id: &[u8]) -> Option<Vec
 }
 
 /// An object from its row.
-fn object(table: Table, id: &[u8], bytes: &[u8]) -> Option<Object> {
+pub(super) fn object(table: Table, id: &[u8], bytes: &[u8]) -> Option<Object> {
     Some(match table {
         Table::Clusters => {
             let (cluster, cap) = bcs::from_bytes(bytes).ok()?;
@@ -165,13 +175,13 @@ fn object(table: Table, id: &[u8], bytes: &[u8]) -> Option<Object> {
     })
 }
 
-fn request_row(token: TokenId, id: RequestId) -> Vec<u8> {
+pub(super) fn request_row(token: TokenId, id: RequestId) -> Vec<u8> {
     let mut row = token.as_bytes().to_vec();
     row.extend(id.to_wire());
     row
 }
 
-fn parse_request_row(row: &[u8]) -> Option<(TokenId, RequestId)> {
+pub(super) fn parse_request_row(row: &[u8]) -> Option<(TokenId, RequestId)> {
     let (token, id) = row.split_at_checked(32)?;
     Some((TokenId::from_slice(token)?, RequestId::from_bytes(id).ok()?))
 }
@@ -183,13 +193,26 @@ fn parse_request_row(row: &[u8]) -> Option<(TokenId, RequestId)> {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Fingerprint([u8; 32]);
 
+/// What one row adds to the fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sum(Digest);
+
+impl Sum {
+    pub(super) fn of(table: &str, id: &[u8], bytes: &[u8]) -> Self {
+        let id_len = u64::try_from(id.len()).unwrap_or(u64::MAX).to_le_bytes();
+        Self(blake2b256(&[table.as_bytes(), &[0], &id_len, id, bytes]))
+    }
+}
+
 impl Fingerprint {
     /// Adds a row that was not in it, or takes one out that was.
     pub(crate) fn toggle(&mut self, table: &str, id: &[u8], bytes: &[u8]) {
-        let id_len = u64::try_from(id.len()).unwrap_or(u64::MAX).to_le_bytes();
-        let digest = blake2b256(&[table.as_bytes(), &[0], &id_len, id, bytes]);
-        for (sum, byte) in self.0.iter_mut().zip(digest.as_bytes()) {
-            *sum ^= byte;
+        self.toggle_sum(Sum::of(table, id, bytes));
+    }
+
+    pub(super) fn toggle_sum(&mut self, sum: Sum) {
+        for (whole, byte) in self.0.iter_mut().zip(sum.0.as_bytes()) {
+            *whole ^= byte;
         }
     }
 
@@ -219,12 +242,17 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Reads the state's tables into `replica`, which has none yet; their fingerprint.
-pub(crate) fn load(journal: &Journal, replica: &mut Replica) -> Result<Fingerprint, Failure> {
+/// Reads the state's tables into `replica`, which has none yet; their fingerprint, and what is left in them.
+pub(super) fn load(
+    journal: &Journal,
+    replica: &mut Replica,
+) -> Result<(Fingerprint, Cold), Failure> {
     let mut fingerprint = Fingerprint::default();
+    let mut cold = Cold::default();
     for table in Table::ALL {
         journal.each_object(table, |id, bytes| {
-            fingerprint.toggle(table.singular(), id, bytes);
+            let sum = Sum::of(table.singular(), id, bytes);
+            fingerprint.toggle_sum(sum);
             let object = object(table, id, bytes).ok_or_else(|| {
                 BrokenLink::new(
                     table.singular(),
@@ -232,7 +260,17 @@ pub(crate) fn load(journal: &Journal, replica: &mut Replica) -> Result<Fingerpri
                     "its bytes are no such object",
                 )
             })?;
-            replica.state.load(object);
+            match object {
+                Object::Request(token, id, request) if cold::is_cold(&request) => {
+                    let prunable_at_ms = request.prunable_at_ms;
+                    let row = Row {
+                        prunable_at_ms,
+                        sum,
+                    };
+                    cold.insert(token, id, row);
+                }
+                object => replica.state.load(object),
+            }
             Ok(())
         })?;
     }
@@ -248,5 +286,5 @@ pub(crate) fn load(journal: &Journal, replica: &mut Replica) -> Result<Fingerpri
         replica.balances.insert(account, mist);
         Ok(())
     })?;
-    Ok(fingerprint)
+    Ok((fingerprint, cold))
 }

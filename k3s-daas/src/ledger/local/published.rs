@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::cold::Cold;
 use super::message::Head;
 use super::replica::{Applied, Replica, Tip};
 use crate::contract::{Object, State};
@@ -23,6 +24,8 @@ pub(super) struct View {
     pub(super) tip: Tip,
     pub(super) heads: u64,
     pub(super) last_head: Digest,
+    /// Answered requests that the state does not hold.
+    pub(super) cold: Cold,
     /// Why nothing newer comes, if the log turned out to be damaged.
     pub(super) damage: Option<String>,
     recent: VecDeque<(usize, SequencedEvent)>,
@@ -30,13 +33,14 @@ pub(super) struct View {
 }
 
 impl Published {
-    pub(super) fn new(replica: &Replica, heads: u64, last_head: Digest) -> Self {
+    pub(super) fn new(replica: &Replica, cold: Cold, heads: u64, last_head: Digest) -> Self {
         let view = View {
             state: replica.state.clone(),
             balances: replica.balances.clone(),
             tip: replica.tip,
             heads,
             last_head,
+            cold,
             damage: None,
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -88,12 +92,15 @@ impl View {
     }
 
     /// Takes over everything, after the engine had to read its state again.
-    pub(super) fn replace(&mut self, engine: &Replica) {
+    pub(super) fn replace(&mut self, engine: &Replica, cold: Cold) {
         self.state = engine.state.clone();
+        self.cold = cold;
         self.balances.clone_from(&engine.balances);
-        self.tip = engine.tip;
-        self.recent.clear();
-        self.recent_bytes = 0;
+        if self.tip != engine.tip {
+            self.tip = engine.tip;
+            self.recent.clear();
+            self.recent_bytes = 0;
+        }
     }
 
     /// Events after `sequence`, if they are all still remembered.

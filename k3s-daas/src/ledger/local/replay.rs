@@ -6,7 +6,7 @@ use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, EventRow, Journal};
 use super::message::LocalCall;
 use super::replica::{Applied, AppliedEvent, Entry, Replica};
-use crate::contract::Attestation;
+use crate::contract::{Attestation, Call};
 use crate::crypto::{BatchVerifier, blake2b256};
 
 /// Reads a log from one call on and checks that each follows from those before it.
@@ -57,6 +57,15 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// [`Failure::Broken`], and then `replica` is worth nothing any more.
     pub(crate) fn step(&mut self, replica: &mut Replica) -> Result<Option<Replayed>, Failure> {
+        self.step_with(replica, |_, _| Ok(()))
+    }
+
+    /// The same, if `prepare` has to put into the replica what the call names.
+    pub(super) fn step_with(
+        &mut self,
+        replica: &mut Replica,
+        prepare: impl FnOnce(&Call, &mut Replica) -> Result<(), Failure>,
+    ) -> Result<Option<Replayed>, Failure> {
         let Some((row, signature_holds)) = self.next_call()? else {
             return Ok(None);
         };
@@ -79,6 +88,7 @@ impl<'a> Replay<'a> {
         if !signature_holds {
             return Err(broken("its signature is not its sender's".to_owned()).into());
         }
+        prepare(&message.call, replica)?;
         let previous_event = replica.tip.events;
         let entry = Entry {
             message: &message,

@@ -42,8 +42,8 @@ pub(in crate::nautilus) fn create(
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute(
-        "INSERT INTO journal (chain, executor, born_major, born_minor, major, minor, run, is_open)
-         VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0)",
+        "INSERT INTO journal (chain, executor, born_major, born_minor, major, minor, run, is_open, boot)
+         VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0, '')",
         params![
             chain.as_bytes(),
             executor.as_bytes(),
@@ -72,7 +72,7 @@ pub(super) fn open(
     path: &Path,
     chain: ChainId,
     executor: ExecutorId,
-) -> Result<(Connection, OpenFile), JournalError> {
+) -> Result<Opened, JournalError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -90,12 +90,35 @@ pub(super) fn open(
     let has_wal = wal.is_ok_and(|wal| wal.len() > 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    prepare(&mut connection, chain, executor, has_wal).map_err(|error| match error {
-        JournalError::Sqlite(error) => explain(error),
-        other => other,
-    })?;
+    let boot = boot();
+    let is_synced =
+        prepare(&mut connection, chain, executor, has_wal, &boot).map_err(|error| match error {
+            JournalError::Sqlite(error) => explain(error),
+            other => other,
+        })?;
     let file = OpenFile::at(path).map_err(JournalError::File)?;
-    Ok((connection, file))
+    Ok(Opened {
+        connection,
+        file,
+        is_synced,
+        knows_boots: !boot.is_empty(),
+    })
+}
+
+/// A journal that this process has open.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) file: OpenFile,
+    /// Whether all is in it that was ever written: the machine has not gone down with it open.
+    pub(super) is_synced: bool,
+    /// Whether the next to open it will know that of this run.
+    pub(super) knows_boots: bool,
+}
+
+/// Another one each time the machine starts; empty if there is no telling.
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 /// Whoever has another file in its place does not know what this one has: nothing may go on.
@@ -118,7 +141,8 @@ fn prepare(
     chain: ChainId,
     executor: ExecutorId,
     has_wal: bool,
-) -> Result<(), JournalError> {
+    boot: &str,
+) -> Result<bool, JournalError> {
     connection.busy_timeout(Duration::from_millis(500))?;
     // Exclusive before anything else is read: then no other process gets in at all.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -134,12 +158,13 @@ fn prepare(
     if sound != "ok" {
         return Err(JournalError::Unreadable(sound));
     }
-    let found: Option<([u8; 32], [u8; 32], bool)> = transaction
-        .query_row("SELECT chain, executor, is_open FROM journal", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    let select = "SELECT chain, executor, is_open, boot FROM journal";
+    let found: Option<([u8; 32], [u8; 32], bool, String)> = transaction
+        .query_row(select, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .optional()?;
-    let Some((known_chain, known_executor, was_open)) = found else {
+    let Some((known_chain, known_executor, was_open, last_boot)) = found else {
         return Err(JournalError::Unreadable("it is of nobody".to_owned()));
     };
     if (known_chain, known_executor) != (*chain.as_bytes(), *executor.as_bytes()) {
@@ -155,10 +180,11 @@ fn prepare(
     transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute("UPDATE journal SET run = run + 1, is_open = 1", [])?;
+    let update = "UPDATE journal SET run = run + 1, is_open = 1, boot = ?1";
+    connection.execute(update, [boot])?;
     // Into the file itself; the one beside it stays, and is not empty, until this process closes both.
     connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
-    Ok(())
+    Ok(!was_open || last_boot == boot)
 }
 
 fn explain(error: rusqlite::Error) -> JournalError {
@@ -209,10 +235,10 @@ fn sync_parent(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
-CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, born_major INTEGER NOT NULL, born_minor INTEGER NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, run INTEGER NOT NULL, is_open INTEGER NOT NULL);
+CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, born_major INTEGER NOT NULL, born_minor INTEGER NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, run INTEGER NOT NULL, is_open INTEGER NOT NULL, boot TEXT NOT NULL);
 CREATE TABLE unanswered (token BLOB NOT NULL, request TEXT NOT NULL, event BLOB NOT NULL, prunable_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request)) WITHOUT ROWID;
 CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEGER NOT NULL, phase INTEGER NOT NULL, run INTEGER NOT NULL, call BLOB, forget_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request, epoch)) WITHOUT ROWID;
 ";

@@ -47,48 +47,14 @@ async fn a_write_begins_once_in_whatever_epoch_and_run() {
     let (journal, _) = open(&directory);
     let key = key();
     assert_eq!(journal.recall(key, 0).await.unwrap().past, Past::Fresh);
-    assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Now);
-    assert_eq!(
-        journal.begin(key, 0, false, 9).await.unwrap(),
-        Begun::Before
-    );
-    assert_eq!(
-        journal.begin(key, 1, false, 9).await.unwrap(),
-        Begun::Before
-    );
+    assert_eq!(journal.begin(key, 0, 9).await.unwrap(), Begun::Now);
+    assert_eq!(journal.begin(key, 0, 9).await.unwrap(), Begun::Before);
+    assert_eq!(journal.begin(key, 1, 9).await.unwrap(), Begun::Before);
     drop(journal);
     let (journal, _) = open(&directory);
     assert_eq!(journal.recall(key, 0).await.unwrap().past, Past::Begun);
-    assert_eq!(
-        journal.begin(key, 0, false, 9).await.unwrap(),
-        Begun::Before
-    );
-    assert_eq!(
-        journal.begin(key, 2, false, 9).await.unwrap(),
-        Begun::Before
-    );
-}
-
-#[tokio::test]
-async fn a_read_begins_once_in_each_run_and_epoch_until_it_is_answered() {
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = open(&directory);
-    let key = key();
-    assert_eq!(journal.begin(key, 0, true, 9).await.unwrap(), Begun::Now);
-    assert_eq!(journal.begin(key, 0, true, 9).await.unwrap(), Begun::Before);
-    assert_eq!(journal.begin(key, 1, true, 9).await.unwrap(), Begun::Now);
-    drop(journal);
-    let (journal, _) = open(&directory);
-    assert_eq!(journal.begin(key, 0, true, 9).await.unwrap(), Begun::Now);
-    let unstored = Unstored {
-        key,
-        epoch: 1,
-        call: call(5),
-    };
-    journal.answer(unstored, 9).await.unwrap();
-    drop(journal);
-    let (journal, _) = open(&directory);
-    assert_eq!(journal.begin(key, 1, true, 9).await.unwrap(), Begun::Before);
+    assert_eq!(journal.begin(key, 0, 9).await.unwrap(), Begun::Before);
+    assert_eq!(journal.begin(key, 2, 9).await.unwrap(), Begun::Before);
 }
 
 #[tokio::test]
@@ -96,17 +62,17 @@ async fn what_was_not_sent_may_begin_again() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&directory);
     let key = key();
-    journal.begin(key, 0, false, 9).await.unwrap();
+    journal.begin(key, 0, 9).await.unwrap();
     journal.not_sent(key, 0).await.unwrap();
     assert_eq!(journal.recall(key, 0).await.unwrap().past, Past::Fresh);
-    assert_eq!(journal.begin(key, 0, false, 9).await.unwrap(), Begun::Now);
+    assert_eq!(journal.begin(key, 0, 9).await.unwrap(), Begun::Now);
     // But not once it has its answer.
     let unstored = Unstored {
         key,
         epoch: 0,
         call: call(5),
     };
-    journal.answer(unstored, 9).await.unwrap();
+    journal.answer(unstored, false, 9).await.unwrap();
     journal.not_sent(key, 0).await.unwrap();
     assert_eq!(journal.recall(key, 0).await.unwrap().past, Past::Begun);
 }
@@ -121,15 +87,24 @@ async fn the_first_answer_stays_also_after_it_is_stored() {
         epoch: 0,
         call: call(time_ms),
     };
-    assert_eq!(journal.answer(unstored(1), 9).await.unwrap().call, call(1));
-    assert_eq!(journal.answer(unstored(2), 9).await.unwrap().call, call(1));
+    assert_eq!(
+        journal.answer(unstored(1), false, 9).await.unwrap().call,
+        call(1)
+    );
+    assert_eq!(
+        journal.answer(unstored(2), false, 9).await.unwrap().call,
+        call(1)
+    );
     drop(journal);
     let (journal, recovered) = open(&directory);
     assert_eq!(recovered.answers.len(), 1);
     assert_eq!(recovered.answers[0].call, call(1));
     let end = End::Settled { forget_at_ms: 50 };
     journal.ended(key, 0, end).await.unwrap();
-    assert_eq!(journal.answer(unstored(3), 9).await.unwrap().call, call(1));
+    assert_eq!(
+        journal.answer(unstored(3), false, 9).await.unwrap().call,
+        call(1)
+    );
     assert_eq!(
         journal.recall(key, 0).await.unwrap().signed.unwrap().call,
         call(1)
@@ -149,15 +124,15 @@ async fn what_has_no_settled_answer_is_forgotten_only_when_abandoned() {
     let (journal, _) = open(&directory);
     let (begun, answered, not_sent, later) = (key(), key(), key(), key());
     for key in [begun, answered, not_sent] {
-        journal.begin(key, 0, false, 9).await.unwrap();
+        journal.begin(key, 0, 9).await.unwrap();
     }
-    journal.begin(later, 0, false, 99).await.unwrap();
+    journal.begin(later, 0, 99).await.unwrap();
     let unstored = Unstored {
         key: answered,
         epoch: 0,
         call: call(5),
     };
-    journal.answer(unstored, 9).await.unwrap();
+    journal.answer(unstored, false, 9).await.unwrap();
     journal.not_sent(not_sent, 0).await.unwrap();
     assert!(journal.forget(8).await.unwrap().is_empty());
     let mut overdue = journal.forget(50).await.unwrap();
@@ -170,10 +145,7 @@ async fn what_has_no_settled_answer_is_forgotten_only_when_abandoned() {
     let (journal, recovered) = open(&directory);
     assert_eq!(recovered.answers.len(), 1);
     assert_eq!(journal.recall(begun, 0).await.unwrap().past, Past::Begun);
-    assert_eq!(
-        journal.begin(begun, 1, false, 99).await.unwrap(),
-        Begun::Before
-    );
+    assert_eq!(journal.begin(begun, 1, 99).await.unwrap(), Begun::Before);
     assert!(journal.recall(answered, 0).await.unwrap().signed.is_some());
     journal
         .abandon(vec![answered, later, not_sent], 50)
@@ -195,7 +167,7 @@ async fn what_may_have_begun_earlier_never_begins_here() {
         epoch: 0,
         forget_at_ms: 9,
     };
-    journal.begin(answered, 0, false, 9).await.unwrap();
+    journal.begin(answered, 0, 9).await.unwrap();
     let progress = Progress {
         lost: vec![lost(key), lost(answered)],
         ..Progress::default()
@@ -207,10 +179,7 @@ async fn what_may_have_begun_earlier_never_begins_here() {
     // What this journal knows itself counts more.
     assert_eq!(journal.recall(answered, 0).await.unwrap().past, Past::Begun);
     for epoch in [0, 1] {
-        assert_eq!(
-            journal.begin(key, epoch, false, 9).await.unwrap(),
-            Begun::Before
-        );
+        assert_eq!(journal.begin(key, epoch, 9).await.unwrap(), Begun::Before);
     }
     let mut overdue = journal.forget(50).await.unwrap();
     overdue.sort();
@@ -230,15 +199,15 @@ async fn whatever_began_ends() {
     };
     // An answer that the ledger never takes: known as long as the ledger may ask, and not sent again.
     let refused = key();
-    journal.begin(refused, 0, false, 9).await.unwrap();
-    journal.answer(unstored(refused), 9).await.unwrap();
+    journal.begin(refused, 0, 9).await.unwrap();
+    journal.answer(unstored(refused), false, 9).await.unwrap();
     journal.ended(refused, 0, End::Refused).await.unwrap();
     // Answered by somebody else: forgotten without asking the ledger.
     let elsewhere = key();
-    journal.begin(elsewhere, 0, true, 9).await.unwrap();
+    journal.begin(elsewhere, 0, 9).await.unwrap();
     // Answered here and on its way: whoever delivers it says how it ended.
     let under_way = key();
-    journal.answer(unstored(under_way), 9).await.unwrap();
+    journal.answer(unstored(under_way), false, 9).await.unwrap();
     let progress = Progress {
         ended: vec![elsewhere, under_way],
         ..Progress::default()
@@ -330,13 +299,66 @@ fn killed(directory: &tempfile::TempDir) -> tempfile::TempDir {
 }
 
 #[tokio::test]
+async fn a_machine_that_went_down_may_have_taken_answers_to_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, recovered) = open(&directory);
+    assert!(recovered.is_synced, "it is new");
+    let copy = killed(&directory);
+    let connection = Connection::open(copy.path().join("j")).unwrap();
+    let changed = connection.execute("UPDATE journal SET boot = 'another'", []);
+    assert_eq!(changed.unwrap(), 1);
+    let another_boot = killed(&copy);
+    assert!(
+        open(&killed(&directory)).1.is_synced,
+        "only the process died"
+    );
+    let (again, recovered) = open(&another_boot);
+    assert!(!recovered.is_synced);
+    drop(again);
+    assert!(open(&another_boot).1.is_synced, "closed since");
+    drop(journal);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_written_soon() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&directory);
+    let cursor = Cursor { major: 9, minor: 0 };
+    let progress = Progress {
+        cursor,
+        ..Progress::default()
+    };
+    journal.advance(progress).await.unwrap();
+    let reached = async {
+        while open(&killed(&directory)).1.cursor != cursor {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(10);
+    tokio::time::timeout(patience, reached).await.unwrap();
+    // And no order overtakes it.
+    let key = key();
+    let later = Cursor {
+        major: 10,
+        minor: 0,
+    };
+    let progress = Progress {
+        cursor: later,
+        ..Progress::default()
+    };
+    journal.advance(progress).await.unwrap();
+    journal.begin(key, 0, 9).await.unwrap();
+    assert_eq!(open(&killed(&directory)).1.cursor, later);
+}
+
+#[tokio::test]
 async fn what_lost_its_last_commits_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(&directory);
     // Right after the start, and with something in it.
     let early = killed(&directory);
     let key = key();
-    journal.begin(key, 0, false, 9).await.unwrap();
+    journal.begin(key, 0, 9).await.unwrap();
     let whole = killed(&directory);
     assert!(open(&early).1.unanswered.is_empty());
     let (again, _) = open(&whole);
@@ -366,13 +388,13 @@ async fn nothing_begins_once_the_file_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = open(&directory);
         let path = directory.path().join("j");
-        journal.begin(key(), 0, false, 9).await.unwrap();
+        journal.begin(key(), 0, 9).await.unwrap();
         std::fs::remove_file(&path).unwrap();
         if replace {
             create(&path, CHAIN, ME, BIRTH).unwrap();
         }
         for _ in 0..2 {
-            let error = journal.begin(key(), 0, false, 9).await.unwrap_err();
+            let error = journal.begin(key(), 0, 9).await.unwrap_err();
             assert!(matches!(error, JournalError::Stopped), "{error:?}");
         }
     }
@@ -403,7 +425,7 @@ fn what_is_no_journal_is_left_alone() {
     };
     database("CREATE TABLE t (a)");
     refused("version 0");
-    for version in [1, 3] {
+    for version in [2, 4] {
         database(&format!("PRAGMA user_version = {version}"));
         refused(&format!("version {version}"));
     }

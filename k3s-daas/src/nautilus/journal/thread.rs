@@ -1,31 +1,29 @@
 //! The thread that writes the journal: many orders, one commit.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
 
-use super::file::{self, mark_closed};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use tokio::sync::oneshot;
+
+use super::file::{self, Opened, mark_closed};
+use super::queue::{Batch, Queue, Urgency};
 use super::{Begun, End, JournalError, Key, Past, Progress, signed, time};
-use crate::crypto::open_file::OpenFile;
 use crate::wire::to_bcs;
 
-/// Something for the journal, and where to say that it is on disk.
+/// Something for the journal, and where to say that it is on disk if somebody waits for that.
 #[derive(Debug)]
 pub(super) enum Order {
-    Advance {
-        progress: Progress,
-        reply: oneshot::Sender<()>,
-    },
+    Advance(Progress),
     Begin {
         key: Key,
         epoch: u64,
-        is_read: bool,
         forget_at_ms: u64,
         reply: oneshot::Sender<Begun>,
     },
     Recall {
         key: Key,
         epoch: u64,
-        reply: oneshot::Sender<(Past, Option<Vec<u8>>)>,
+        reply: oneshot::Sender<(Past, Assignment)>,
     },
     NotSent {
         key: Key,
@@ -43,7 +41,6 @@ pub(super) enum Order {
         key: Key,
         epoch: u64,
         end: End,
-        reply: oneshot::Sender<()>,
     },
     Forget {
         now_ms: u64,
@@ -56,8 +53,13 @@ pub(super) enum Order {
     },
 }
 
-/// Says what was ordered, once it is on disk.
-type Reply = Box<dyn FnOnce() + Send>;
+/// What is known of one assignment of a request.
+#[derive(Debug, Default)]
+pub(super) struct Assignment {
+    /// The call that stores its answer.
+    pub(super) call: Option<Vec<u8>>,
+    pub(super) is_lost: bool,
+}
 
 /// It began, and may have reached the cluster.
 pub(super) const BEGUN: i64 = 1;
@@ -72,22 +74,23 @@ pub(super) const LOST: i64 = 5;
 /// Its answer is signed, and the ledger never takes it.
 pub(super) const REFUSED: i64 = 6;
 
-/// Starts the thread; it ends with the last sender, or with the first error.
-pub(super) fn start(
-    mut connection: Connection,
-    file: OpenFile,
-) -> std::io::Result<mpsc::Sender<Order>> {
-    let (sender, mut receiver) = mpsc::channel(QUEUE);
+/// Starts the thread; it ends when the queue is closed, or with the first error.
+pub(super) fn start(opened: Opened, queue: Arc<Queue>) -> std::io::Result<()> {
+    let Opened {
+        mut connection,
+        file,
+        ..
+    } = opened;
     let work = move || {
-        let mut orders = Vec::with_capacity(BATCH);
-        while receiver.blocking_recv_many(&mut orders, BATCH) > 0 {
+        let _closed = CloseOnDrop(&queue);
+        while let Some(batch) = queue.take() {
             // Looked at after the commit and before anybody acts on it.
-            let done = commit(&mut connection, orders.drain(..))
+            let done = commit(&mut connection, batch)
                 .map_err(JournalError::from)
                 .and_then(|replies| file::check(&file).map(|()| replies));
             match done {
                 Ok(replies) => replies.into_iter().for_each(|reply| reply()),
-                // Dropping the receiver tells everyone who waits or comes later.
+                // Closing the queue tells everyone who waits or comes later.
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(error, "the journal failed; nothing is begun any more");
@@ -102,16 +105,32 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("nautilus-journal".into())
         .spawn(work)?;
-    Ok(sender)
+    Ok(())
 }
 
-fn commit(
-    connection: &mut Connection,
-    orders: impl Iterator<Item = Order>,
-) -> rusqlite::Result<Vec<Reply>> {
+/// Says what was ordered, once it is written.
+type Reply = Box<dyn FnOnce() + Send>;
+
+struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn commit(connection: &mut Connection, batch: Batch) -> rusqlite::Result<Vec<Reply>> {
+    // What nobody waits for may be lost with the machine: it is followed, or settled, once more then.
+    let synchronous = match batch.urgency {
+        Urgency::Synced => "FULL",
+        Urgency::Written | Urgency::None => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let replies = orders
+    let replies = batch
+        .orders
+        .into_iter()
         .map(|order| carry_out(&transaction, order))
         .collect::<rusqlite::Result<Vec<_>>>()?;
     transaction.commit()?;
@@ -120,20 +139,19 @@ fn commit(
 
 fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Reply> {
     Ok(match order {
-        Order::Advance { progress, reply } => later(reply, advance(transaction, &progress)?),
+        Order::Advance(progress) => {
+            advance(transaction, &progress)?;
+            Box::new(|| ())
+        }
         Order::Begin {
             key,
             epoch,
-            is_read,
             forget_at_ms,
             reply,
-        } => later(
-            reply,
-            begin(transaction, key, epoch, is_read, forget_at_ms)?,
-        ),
+        } => later(reply, begin(transaction, key, epoch, forget_at_ms)?),
         Order::Recall { key, epoch, reply } => {
             let past = past(transaction, key)?;
-            later(reply, (past, signed_answer(transaction, key, epoch)?))
+            later(reply, (past, assignment(transaction, key, epoch)?))
         }
         Order::NotSent { key, epoch, reply } => later(reply, not_sent(transaction, key, epoch)?),
         Order::Answer {
@@ -143,12 +161,10 @@ fn carry_out(transaction: &Transaction<'_>, order: Order) -> rusqlite::Result<Re
             forget_at_ms,
             reply,
         } => later(reply, answer(transaction, key, epoch, &call, forget_at_ms)?),
-        Order::Ended {
-            key,
-            epoch,
-            end,
-            reply,
-        } => later(reply, ended(transaction, key, epoch, end)?),
+        Order::Ended { key, epoch, end } => {
+            ended(transaction, key, epoch, end)?;
+            Box::new(|| ())
+        }
         Order::Forget { now_ms, reply } => later(reply, forget(transaction, now_ms)?),
         Order::Abandon {
             keys,
@@ -208,18 +224,17 @@ fn begin(
     transaction: &Transaction<'_>,
     key: Key,
     epoch: u64,
-    is_read: bool,
     forget_at_ms: u64,
 ) -> rusqlite::Result<Begun> {
     let (token, request) = (key.0.as_bytes(), key.1.to_string());
-    if !is_read && past(transaction, key)? != Past::Fresh {
+    if past(transaction, key)? != Past::Fresh {
         return Ok(Begun::Before);
     }
     let mut insert = transaction.prepare_cached(
         "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
          SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
          ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, run = excluded.run
-         WHERE phase IN (?4, ?6) AND (run < excluded.run OR phase = ?6)",
+         WHERE phase = ?6",
     )?;
     let changed = insert.execute(params![
         token,
@@ -294,7 +309,7 @@ fn answer(
     call: &[u8],
     forget_at_ms: u64,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
-    if let Some(earlier) = signed_answer(transaction, key, epoch)? {
+    if let Some(earlier) = assignment(transaction, key, epoch)?.call {
         return Ok(Some(earlier));
     }
     let mut insert = transaction.prepare_cached(
@@ -313,21 +328,18 @@ fn answer(
     Ok(None)
 }
 
-fn signed_answer(
-    transaction: &Transaction<'_>,
-    key: Key,
-    epoch: u64,
-) -> rusqlite::Result<Option<Vec<u8>>> {
+fn assignment(transaction: &Transaction<'_>, key: Key, epoch: u64) -> rusqlite::Result<Assignment> {
     let mut select = transaction.prepare_cached(
-        "SELECT call FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
+        "SELECT call, phase = ?4 FROM assignment WHERE token = ?1 AND request = ?2 AND epoch = ?3",
     )?;
-    let found = select
-        .query_row(
-            params![key.0.as_bytes(), key.1.to_string(), signed(epoch)],
-            |row| row.get::<_, Option<Vec<u8>>>(0),
-        )
-        .optional()?;
-    Ok(found.flatten())
+    let (token, request) = (key.0.as_bytes(), key.1.to_string());
+    let found = select.query_row(params![token, request, signed(epoch), LOST], |row| {
+        Ok(Assignment {
+            call: row.get(0)?,
+            is_lost: row.get(1)?,
+        })
+    });
+    Ok(found.optional()?.unwrap_or_default())
 }
 
 /// Forgets what is over, and says which requests' time is over too but have no settled answer: as long
@@ -357,8 +369,3 @@ fn abandon(transaction: &Transaction<'_>, keys: &[Key], now_ms: u64) -> rusqlite
     }
     Ok(())
 }
-
-/// Orders that wait; senders wait beyond it.
-const QUEUE: usize = 1_024;
-/// Orders in one commit.
-const BATCH: usize = 256;

@@ -217,10 +217,9 @@ impl BlobStore for Swapping {
         &self,
         blob: &Blob,
         holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
+        keep: crate::blob::AnswerKeep,
     ) -> crate::blob::Result<BlobHash> {
-        self.0.put_answer(blob, holder, keep, wanted).await
+        self.0.put_answer(blob, holder, keep).await
     }
 
     async fn fetch(&self, _hash: &BlobHash) -> crate::blob::Result<Blob> {
@@ -293,11 +292,10 @@ impl BlobStore for Slow {
         &self,
         blob: &Blob,
         holder: &Holder,
-        keep: Duration,
-        wanted: Duration,
+        keep: crate::blob::AnswerKeep,
     ) -> crate::blob::Result<BlobHash> {
         let _permit = self.1.acquire().await.unwrap();
-        self.0.put_answer(blob, holder, keep, wanted).await
+        self.0.put_answer(blob, holder, keep).await
     }
 
     async fn fetch(&self, hash: &BlobHash) -> crate::blob::Result<Blob> {

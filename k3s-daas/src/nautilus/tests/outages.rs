@@ -386,11 +386,10 @@ async fn answers_are_held_as_long_as_they_are_of_use() {
             &self,
             blob: &Blob,
             holder: &Holder,
-            keep: Duration,
-            wanted: Duration,
+            keep: crate::blob::AnswerKeep,
         ) -> crate::blob::Result<BlobHash> {
-            self.1.lock().unwrap().push((keep, wanted));
-            self.0.put_answer(blob, holder, keep, wanted).await
+            self.1.lock().unwrap().push((keep.least, keep.wanted));
+            self.0.put_answer(blob, holder, keep).await
         }
         async fn fetch(&self, hash: &BlobHash) -> crate::blob::Result<Blob> {
             self.0.fetch(hash).await

@@ -233,7 +233,53 @@ async fn under_a_new_journal_a_write_from_before_is_not_executed() {
     a_while().await;
     assert_eq!((calls.of(begun), calls.of(waiting)), (1, 0));
     assert_eq!((calls.of(read), calls.of(after)), (2, 1));
+    // The earlier journal may have had an answer to the read: there is none beside it in its epoch.
+    assert_eq!(world.held(read).epoch, 1);
     assert_eq!(running.status.unknown(), 2);
+    running.stop().await.unwrap();
+}
+
+/// Leaves the journal as a machine does that went down: open, and of another boot.
+fn another_boot(world: &World, copy: &tempfile::TempDir) {
+    let [to, from] = [world.journal(0), copy.path().join("0.sqlite")];
+    let connection = rusqlite::Connection::open(&from).unwrap();
+    let changed = connection.execute("UPDATE journal SET boot = 'another'", []);
+    assert_eq!(changed.unwrap(), 1);
+    for suffix in ["", "-wal"] {
+        let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(&from), name(&to)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn after_the_machine_went_down_a_read_is_answered_in_its_next_epoch() {
+    let world = World::new();
+    let calls = Calls::default();
+    let running = world.run(calls.hanging());
+    let (read, write) = (world.get("/api/v1/nodes"), world.delete(20_000));
+    eventually(|| (calls.count() == 2).then_some(())).await;
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["0.sqlite", "0.sqlite-wal"] {
+        std::fs::copy(world.directory.path().join(name), copy.path().join(name)).unwrap();
+    }
+    running.crash().await;
+    // The journal has not heard of this one.
+    let unheard_of = world.get("/api/v1/pods");
+    // Closed once nothing is beside it.
+    let wal = world.directory.path().join("0.sqlite-wal");
+    eventually(|| (!wal.exists()).then_some(())).await;
+    another_boot(&world, &copy);
+    let running = run_again(&world, &calls).await;
+    eventually(|| running.status.is_following().then_some(())).await;
+    let after = world.get("/api/v1/services");
+    assert_eq!(world.answered(after).await.status_code, 200);
+    assert_eq!(world.answered(write).await.status_code, 504);
+    for id in [read, unheard_of] {
+        assert_eq!(world.answered(id).await.status_code, 200);
+        assert_eq!(world.held(id).epoch, 1);
+    }
+    assert_eq!(world.held(after).epoch, 0);
+    assert_eq!((calls.of(read), calls.of(unheard_of)), (2, 1));
     running.stop().await.unwrap();
 }
 

@@ -48,13 +48,13 @@ impl Whole {
 
     async fn answer(&self, id: RequestId) -> (u16, ResponseEnvelope) {
         let token = self.token;
-        let record = eventually(|| {
-            self.ledger.view(|snapshot| {
-                let request = snapshot.state.request(token, id)?;
-                request.record().cloned()
-            })
-        });
-        let record = record.await;
+        let record = loop {
+            let request = self.ledger.request(token, id).await.unwrap();
+            if let Some(record) = request.and_then(|request| request.record().cloned()) {
+                break record;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
         let hash = BlobHash(record.envelope_hash[..].try_into().unwrap());
         let blob = self.blobs.fetch(&hash).await.unwrap();
         (record.status_code, bcs::from_bytes(&blob.body()).unwrap())

@@ -15,12 +15,8 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
         .await
         .unwrap();
     let (_, _, token) = super::super::tests::new_token(&ledger).await;
-    let (mut engine, published, _progress) = Engine::open(
-        Layout::new(dir.path()),
-        Options::default(),
-        Noticed::default(),
-    )
-    .unwrap();
+    let (mut engine, published, _progress) =
+        Engine::open(Layout::new(dir.path()), Options::default()).unwrap();
     let write = async |engine: &mut Engine| {
         let call = Call::DepositStake { token, amount: 1 };
         let signed = ledger.sign(call).await.unwrap();

@@ -6,10 +6,12 @@ use futures_util::StreamExt as _;
 
 use super::*;
 use crate::audit;
-use crate::contract::State;
+use crate::contract::{Code, Object};
 use crate::crypto::random_array;
-use crate::ledger::Cursor;
 use crate::ledger::conformance::Fixture;
+use crate::ledger::local::disk::Layout;
+use crate::ledger::local::engine::Engine;
+use crate::ledger::{Cursor, Error};
 use crate::types::{ByteString, HexBytes, RequestId};
 use crate::wire::{AnswerMessage, IntentKind};
 
@@ -26,6 +28,12 @@ impl Timed {
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
             ..Options::default()
         }
+    }
+
+    /// An engine that follows only when it is told to.
+    fn engine(&self) -> Engine {
+        let layout = Layout::new(self.dir.path());
+        Engine::open(layout, self.options()).unwrap().0
     }
 
     fn open(&self) -> LocalLedger {
@@ -92,13 +100,13 @@ async fn all_ways_lead_to_one_state() {
         ids.push(request.request_id);
     }
     let first = RequestId::from_bytes(&ids[0]).unwrap();
-    let sealed = |state: &State| {
-        let request = state.request(fixture.token, first).unwrap();
-        request.record().unwrap().sealed.len()
+    let sealed = async |ledger: &dyn Ledger| {
+        let request = ledger.request(fixture.token, first).await.unwrap();
+        request.unwrap().record().unwrap().sealed.len()
     };
     follower.sync().await.unwrap();
-    assert_eq!(fixture.owner.view(|snapshot| sealed(snapshot.state)), 500);
-    assert_eq!(follower.view(|snapshot| sealed(snapshot.state)), 500);
+    assert_eq!(sealed(&*fixture.owner).await, 500);
+    assert_eq!(sealed(&follower).await, 500);
     agree(&timed, &fixture, &follower).await;
 
     // Two answers and a pruning in one batch: what is pruned must not come back.
@@ -119,6 +127,135 @@ async fn all_ways_lead_to_one_state() {
     };
     assert!(!follower.view(held) && !fixture.owner.view(held));
     agree(&timed, &fixture, &follower).await;
+}
+
+/// Admits and answers so many requests; their messages.
+async fn answered(fixture: &Fixture, count: usize) -> Vec<crate::wire::RequestMessage> {
+    let mut requests = Vec::new();
+    for _ in 0..count {
+        let request = fixture.request("GET");
+        let admitted = fixture.gateway.call(fixture.execute(&request)).await;
+        let Event::K8sApiRequest(admitted) = &admitted.unwrap().events[0].event else {
+            unreachable!()
+        };
+        let answer = fixture.answer(&request, admitted.digest, 200);
+        fixture.operator.call(answer).await.unwrap();
+        requests.push(request);
+    }
+    requests
+}
+
+#[tokio::test]
+async fn requests_at_rest_are_found_refused_and_pruned_like_others() {
+    let timed = Timed {
+        clock: Arc::new(AtomicU64::new(1_700_000_000_000)),
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let (fixture, _instance) = Fixture::new(&timed).await;
+    let follower = timed.open();
+    let owner = fixture.owner.call(fixture.deposit(MIST_PER_SUI)).await;
+    owner.unwrap();
+    let requests = answered(&fixture, 20).await;
+    follower.sync().await.unwrap();
+    let id = |index: usize| RequestId::from_bytes(&requests[index].request_id).unwrap();
+    let in_memory = |snapshot: &crate::ledger::Snapshot<'_>| snapshot.state.all_requests().count();
+    let again = timed.open();
+    assert_eq!((again.view(in_memory), again.requests_at_rest()), (0, 20));
+    for ledger in [
+        &fixture.owner,
+        &(Arc::new(follower.clone()) as Arc<dyn Ledger>),
+    ] {
+        assert!(ledger.view(in_memory) < 8, "{}", ledger.view(in_memory));
+        for index in 0..20 {
+            let held = ledger.request(fixture.token, id(index)).await.unwrap();
+            let record = held.as_ref().and_then(|held| held.record()).unwrap();
+            assert_eq!(record.status_code, 200);
+        }
+        let unknown = ledger.request(fixture.token, RequestId::new()).await;
+        assert_eq!(unknown.unwrap(), None);
+        // Everything that names one finds it as it is.
+        let twice = ledger.request(fixture.token, id(0)).await.unwrap().unwrap();
+        let answer = fixture.answer(&requests[0], twice.digest, 200);
+        let refused = fixture.operator.call(answer).await.unwrap_err();
+        assert_eq!(refused.code(), Some(Code::AlreadyAnswered));
+        let refused = fixture.gateway.call(fixture.execute(&requests[0])).await;
+        assert_eq!(refused.unwrap_err().code(), Some(Code::DuplicateRequest));
+        let early = Call::PruneResponses {
+            token: fixture.token,
+            request_ids: vec![requests[0].request_id.clone()],
+        };
+        let refused = fixture.stranger.call(early).await.unwrap_err();
+        assert_eq!(refused.code(), Some(Code::NotPrunable));
+        assert_eq!(ledger.prunable(9), []);
+    }
+    agree(&timed, &fixture, &follower).await;
+
+    // One process prunes and admits anew while another is behind.
+    let mut late = timed.engine();
+    let try_again = Call::TryExecuteKubectlCommandWithId {
+        cluster: fixture.cluster,
+        token: fixture.token,
+        request: requests[2].clone(),
+    };
+    fixture.gateway.call(try_again).await.unwrap();
+    timed.clock.fetch_add(2 * 3_600_000, Ordering::SeqCst);
+    let prunable = fixture.owner.prunable(100);
+    assert_eq!(prunable.len(), 20);
+    let prune = Call::PruneResponses {
+        token: fixture.token,
+        request_ids: (0..19)
+            .map(|index| requests[index].request_id.clone())
+            .collect(),
+    };
+    fixture.stranger.call(prune).await.unwrap();
+    answered(&fixture, 3).await;
+    late.follow().unwrap();
+    late.follow().unwrap();
+    follower.sync().await.unwrap();
+    for index in 0..19 {
+        for ledger in [
+            &fixture.owner,
+            &(Arc::new(follower.clone()) as Arc<dyn Ledger>),
+        ] {
+            assert_eq!(
+                ledger.request(fixture.token, id(index)).await.unwrap(),
+                None
+            );
+        }
+    }
+    let last = follower.request(fixture.token, id(19)).await.unwrap();
+    assert!(last.is_some());
+    assert_eq!(timed.open().requests_at_rest(), 4);
+    agree(&timed, &fixture, &follower).await;
+}
+
+#[tokio::test]
+async fn a_request_at_rest_that_is_edited_is_named() {
+    let timed = Timed {
+        clock: Arc::new(AtomicU64::new(1_700_000_000_000)),
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let (fixture, _instance) = Fixture::new(&timed).await;
+    fixture
+        .owner
+        .call(fixture.deposit(MIST_PER_SUI))
+        .await
+        .unwrap();
+    let requests = answered(&fixture, 8).await;
+    let connection = rusqlite::Connection::open(timed.dir.path().join("ledger.db")).unwrap();
+    let first = RequestId::from_bytes(&requests[0].request_id).unwrap();
+    let row = [fixture.token.as_bytes().to_vec(), first.to_wire()].concat();
+    let edit = "UPDATE requests SET object = (SELECT max(object) FROM requests WHERE id != ?1) WHERE id = ?1";
+    assert_eq!(connection.execute(edit, [row]).unwrap(), 1);
+    let error = fixture
+        .owner
+        .request(fixture.token, first)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Corrupt(why) if why.contains("changed")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -203,14 +340,26 @@ async fn who_is_far_behind_reads_from_disk() {
 
 /// The state of who wrote, who followed, who opens now, and who replays.
 async fn agree(timed: &Timed, fixture: &Fixture, follower: &LocalLedger) {
-    let of = |ledger: &dyn Ledger| {
+    let opened = timed.open();
+    let mut ids: Vec<_> = {
+        let view = opened.inner.published.read();
+        view.cold.prunable(u64::MAX).collect()
+    };
+    ids.extend(opened.view(|snapshot| snapshot.state.prunable(u64::MAX).collect::<Vec<_>>()));
+    // Wherever a process has them.
+    let of = async |ledger: &dyn Ledger| {
         let mut state = None;
         ledger.read(&mut |snapshot| state = Some((snapshot.state.clone(), snapshot.cursor)));
-        state.unwrap()
+        let (mut state, cursor) = state.unwrap();
+        for (token, id) in &ids {
+            let request = ledger.request(*token, *id).await.unwrap().unwrap();
+            state.load(Object::Request(*token, *id, request));
+        }
+        (state, cursor)
     };
-    let written = of(&*fixture.owner);
-    assert_eq!(written, of(follower));
-    assert_eq!(written, of(&timed.open()));
+    let written = of(&*fixture.owner).await;
+    assert_eq!(written, of(follower).await);
+    assert_eq!(written, of(&opened).await);
     let report = audit::verify(timed.dir.path(), &audit::Options::default()).unwrap();
     assert_eq!(report.broken, None);
     assert_eq!(report.events, written.1.major);
