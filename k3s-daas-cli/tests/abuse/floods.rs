@@ -261,7 +261,7 @@ impl Floods<'_> {
             prompt < PROMPT,
             "{name}: {prompt:?} for an answer afterwards"
         );
-        assert!(middle < 1_000, "{name}: others wait {middle} ms");
+        assert!(middle < MIDDLE_MS, "{name}: others wait {middle} ms");
     }
 
     /// Asks as somebody who has nothing to do with it, over three connections, until told to stop; when, and how long
@@ -360,30 +360,32 @@ impl Flood {
         assert_eq!((status(429), status(408)), (168, 32));
     }
 
+    /// Some of which are stored and sent on, and others refused once they are there.
     async fn large_bodies(self) {
         let mut held = self.connections(BODIES).await;
         let body = vec![b'x'; 3 << 20];
         let sent = held.iter_mut().enumerate().map(|(index, stream)| {
             let bearer = &self.attackers[index % self.attackers.len()];
-            let (head, body) = (post(bearer, body.len()), &body);
+            let head = post(bearer, body.len());
+            let head = match index < self.attackers.len() {
+                true => head,
+                false => head.replace("/default/", "/forbidden/"),
+            };
+            let body = &body;
             async move {
                 stream.write_all(head.as_bytes()).await.ok();
                 stream.write_all(body).await.ok();
-                tokio::time::timeout(PATIENCE, read(stream))
-                    .await
-                    .ok()
-                    .flatten()
+                let answer = tokio::time::timeout(PATIENCE, read(stream)).await;
+                answer.ok().flatten().map_or(0, |answer| answer.status)
             }
         });
-        let answers = futures_util::future::join_all(sent).await;
-        let statuses: Vec<u16> = answers
+        let statuses = futures_util::future::join_all(sent).await;
+        println!("    {statuses:?}");
+        // No object, says the cluster; no room or no right, says the gateway; on a busy machine it takes too long.
+        let are_answers = statuses
             .iter()
-            .map(|answer| answer.as_ref().map_or(0, |answer| answer.status))
-            .collect();
-        let count = |status| statuses.iter().filter(|known| **known == status).count();
-        // The cluster says that it is no object; on a busy machine it takes too long to come.
-        assert_eq!(count(429) + count(400) + count(408), BODIES, "{statuses:?}");
-        assert!(count(400) > 0 && count(429) > 0, "{statuses:?}");
+            .all(|status| matches!(status, 400 | 403 | 408 | 429));
+        assert!(are_answers && statuses.contains(&403), "{statuses:?}");
     }
 
     /// Requests that are begun and given up in the same breath.
@@ -581,11 +583,13 @@ fn idle_connections() -> usize {
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const MIB: usize = 1 << 20;
 /// Of 3 MiB, several times as many as there is room for.
-const BODIES: usize = 12;
+const BODIES: usize = 40;
 /// What a gateway takes without a flood; what one before has left behind may be more.
 const BASE: usize = 32 * MIB;
-const PROMPT: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Of the times that others wait; 20 to 100 ms where nothing else goes on.
+const MIDDLE_MS: u128 = 4_000;
+const PROMPT: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// All from one address, and so many that it is they that are measured and not the limits before them.
 const SETTINGS_OF_FLOODS: &str = "\
 max_connections = 14000
