@@ -169,7 +169,37 @@ fn yaml(value: &impl Serialize) -> io::Result<String> {
     serde_yaml_ng::with::singleton_map_recursive::serialize(value, &mut serializer)
         .map_err(io::Error::other)?;
     drop(serializer);
-    String::from_utf8(text).map_err(io::Error::other)
+    let text = String::from_utf8(text).map_err(io::Error::other)?;
+    Ok(with_quoted_ids(&text))
+}
+
+/// YAML in which what begins with `0x` is quoted: readers of YAML 1.1 take it for a number.
+fn with_quoted_ids(yaml: &str) -> String {
+    let mut quoted = String::with_capacity(yaml.len());
+    // Lines of text that are indented deeper than this are one value.
+    let mut text_within = None;
+    for line in yaml.lines() {
+        let indent = line.len() - line.trim_start_matches([' ', '-']).len();
+        text_within = text_within.filter(|within| line.is_empty() || indent > *within);
+        let (before, value) = line.rsplit_once(' ').unwrap_or(("", line));
+        let digits = value.strip_prefix("0x").filter(|digits| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
+        let is_key_or_item =
+            before.ends_with(':') || before.trim_start_matches([' ', '-']).is_empty();
+        match digits {
+            Some(_) if text_within.is_none() && is_key_or_item => {
+                let space = if line.contains(' ') { " " } else { "" };
+                quoted.push_str(&format!("{before}{space}'{value}'"));
+            }
+            _ => quoted.push_str(line),
+        }
+        if text_within.is_none() && value.starts_with(['|', '>']) {
+            text_within = Some(indent);
+        }
+        quoted.push('\n');
+    }
+    quoted
 }
 
 /// A line for each column, and further ones for what goes on.
@@ -305,6 +335,21 @@ mod tests {
         assert_eq!(yaml, "Grown:\n  on:\n  - Fallen: 1\n");
         let read: serde_json::Value = serde_yaml_ng::from_str(&yaml).unwrap_or_default();
         assert_eq!(read, serde_json::to_value(&event).unwrap_or_default());
+    }
+
+    #[test]
+    fn yaml_quotes_what_other_readers_take_for_numbers() {
+        let id = format!("0x{}", "9".repeat(64));
+        let value = serde_json::json!({
+            "id": id, "list": [id, "a 0x12", {"id": "0x1"}], "text": "is:\n0x12\n- 0x13\n", "number": 18, "words": "say: 0x12",
+        });
+        let yaml = yaml(&value).unwrap_or_default();
+        let read: serde_json::Value = serde_yaml_ng::from_str(&yaml).unwrap_or_default();
+        assert_eq!(read, value, "{yaml}");
+        assert!(yaml.contains(&format!("id: '{id}'\n")), "{yaml}");
+        assert!(yaml.contains(&format!("- '{id}'\n")), "{yaml}");
+        assert!(yaml.contains("- id: '0x1'\n"), "{yaml}");
+        assert_eq!(super::yaml(&id).unwrap_or_default(), format!("'{id}'\n"));
     }
 
     #[test]

@@ -170,6 +170,9 @@ fn every_right_is_needed(world: &World) {
         let path = "/api/v1/namespaces/shop/configmaps";
         let why = format!("cannot impersonate resource \\\"{resource}\\\"");
         until(|| token.send("GET", path, "").text().contains(&why));
+        let said = world.nautilus.as_ref().unwrap().said();
+        let warned = said.matches("does not let this executor act as the token");
+        assert!(warned.count() > tried, "{said}");
         let manifests = deploy("rights.yaml");
         world
             .admin(&["apply", "-f", &manifests.to_string_lossy()])

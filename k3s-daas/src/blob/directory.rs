@@ -283,12 +283,13 @@ impl Inner {
         create_directory(&incoming.path).map_err(write_error)?;
         let body = incoming.path.join(BODY);
         let durability = durability.min(self.durability);
-        self.write_body(&body, &hash, blob, durability)
-            .map_err(write_error)?;
         let names = [Some(hold_name(holder, end)), share.map(Share::file_name)];
         for name in names.into_iter().flatten() {
             create_new_private(&incoming.path.join(name)).map_err(write_error)?;
         }
+        // Last, since syncing it brings the names along on most file systems.
+        self.write_body(&body, &hash, blob, durability)
+            .map_err(write_error)?;
         if durability == Durability::Synced {
             sync_directory(&incoming.path).map_err(write_error)?;
         }

@@ -75,6 +75,12 @@ pub(super) enum Doubt {
 }
 
 impl Reply {
+    /// Whether the API server refused this executor to act as the token, which it does before anything else.
+    pub(super) fn is_refused_impersonation(&self) -> bool {
+        let says = |text: &[u8]| self.body.windows(text.len()).any(|part| part == text);
+        self.status == 403 && self.body.len() < 4_096 && says(b"cannot impersonate resource")
+    }
+
     /// The envelope that is hashed and stored. No more than two copies of the body are there at a time.
     pub(super) fn seal(self) -> Blob {
         let headers = self.headers.iter().map(|(name, value)| (name, value));

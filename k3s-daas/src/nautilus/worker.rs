@@ -399,6 +399,11 @@ async fn begin_and_execute(
         core.status.set_cluster(None);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%token, request_id = %id, epoch, status = reply.status, elapsed_ms, "executed");
+        if reply.is_refused_impersonation() {
+            tracing::warn!(%token, request_id = %id,
+                "the cluster does not let this executor act as the token, so the refusal is not the token's: \
+                 its message names the user, group or extra that this executor's role in the cluster lacks");
+        }
     }
     Ok(executed)
 }

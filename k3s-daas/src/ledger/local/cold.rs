@@ -4,7 +4,7 @@
 //! Of those in between only this is kept: that they are there, from when they may go, and what their row adds
 //! to the fingerprint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::failure::{BrokenLink, Failure};
 use super::journal::Journal;
@@ -15,8 +15,8 @@ use crate::types::{Digest, ExecutorId, RequestId, TokenId};
 /// The answered requests that no state holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cold {
-    tokens: BTreeMap<TokenId, BTreeMap<RequestId, Row>>,
-    len: usize,
+    /// By ID, so roughly by age: they come at one end and go at the other.
+    tokens: BTreeMap<TokenId, VecDeque<(RequestId, Row)>>,
 }
 
 /// What is kept of one.
@@ -28,25 +28,34 @@ pub(super) struct Row {
 
 impl Cold {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.tokens.values().map(VecDeque::len).sum()
     }
 
     pub(super) fn get(&self, token: TokenId, id: RequestId) -> Option<Row> {
-        self.tokens.get(&token)?.get(&id).copied()
+        let rows = self.tokens.get(&token)?;
+        let index = rows.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        rows.get(index).map(|(_, row)| *row)
     }
 
     pub(super) fn insert(&mut self, token: TokenId, id: RequestId, row: Row) {
         let rows = self.tokens.entry(token).or_default();
-        self.len += usize::from(rows.insert(id, row).is_none());
+        match rows.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => rows[index] = (id, row),
+            Err(index) => rows.insert(index, (id, row)),
+        }
     }
 
     pub(super) fn remove(&mut self, token: TokenId, id: RequestId) {
         let Some(rows) = self.tokens.get_mut(&token) else {
             return;
         };
-        self.len -= usize::from(rows.remove(&id).is_some());
+        if let Ok(index) = rows.binary_search_by_key(&id, |(id, _)| *id) {
+            rows.remove(index);
+        }
         if rows.is_empty() {
             self.tokens.remove(&token);
+        } else if rows.len() < rows.capacity() / 4 {
+            rows.shrink_to(rows.len() * 2);
         }
     }
 

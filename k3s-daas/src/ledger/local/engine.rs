@@ -882,8 +882,8 @@ fn repeat(error: &Error) -> Error {
 const MAX_BATCH: usize = 512;
 
 /// Answered requests in memory: whoever waits for an answer looks at it within moments.
-const HOT: usize = if cfg!(test) { 4 } else { 1_024 };
-const COOLED_AT_ONCE: usize = if cfg!(test) { 2 } else { 256 };
+const HOT: usize = if cfg!(test) { 4 } else { 512 };
+const COOLED_AT_ONCE: usize = if cfg!(test) { 2 } else { 128 };
 
 /// Catches a writer that died between its commit and its notice.
 const RECHECK: Duration = Duration::from_millis(250);

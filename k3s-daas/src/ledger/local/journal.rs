@@ -146,6 +146,7 @@ impl Journal {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cell_size_check", true)?;
+        connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
         Ok(Self { connection })
     }
 
@@ -659,7 +660,10 @@ fn schema_of(connection: &Connection) -> Result<Vec<SchemaEntry>, Failure> {
 
 /// `k3sd`.
 const APPLICATION_ID: i32 = 0x6b33_7364;
-const USER_VERSION: i32 = 1;
+/// Pages of 4 KiB: what one process wrote is no use to another, which reads it anew.
+const CACHE_PAGES: i32 = 256;
+
+const USER_VERSION: i32 = 2;
 
 /// The first with the repair of the write-ahead log's reset.
 const OLDEST_SQLITE: i32 = 3_051_003;

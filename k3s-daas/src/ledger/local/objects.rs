@@ -10,7 +10,7 @@ use super::journal::Journal;
 use super::replica::Replica;
 use crate::contract::{Object, State, Touched};
 use crate::crypto::blake2b256;
-use crate::types::{Address, Digest, RequestId, TokenId};
+use crate::types::{Address, RequestId, TokenId};
 use crate::wire::to_bcs;
 
 /// A table of objects.
@@ -186,21 +186,24 @@ pub(super) fn parse_request_row(row: &[u8]) -> Option<(TokenId, RequestId)> {
     Some((TokenId::from_slice(token)?, RequestId::from_bytes(id).ok()?))
 }
 
-/// Over all rows of the state's tables, whatever their order: the exclusive or of their hashes.
+/// Over all rows of the state's tables, whatever their order: the exclusive or of their hashes, cut to half.
 ///
 /// Finds at the start what a slip or a database tool did to a row. It is no proof against one who
 /// computes it anew; that is what replaying the log is for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Fingerprint([u8; 32]);
+pub(crate) struct Fingerprint([u8; 16]);
 
 /// What one row adds to the fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sum(Digest);
+pub(super) struct Sum([u8; 16]);
 
 impl Sum {
     pub(super) fn of(table: &str, id: &[u8], bytes: &[u8]) -> Self {
         let id_len = u64::try_from(id.len()).unwrap_or(u64::MAX).to_le_bytes();
-        Self(blake2b256(&[table.as_bytes(), &[0], &id_len, id, bytes]))
+        let digest = blake2b256(&[table.as_bytes(), &[0], &id_len, id, bytes]);
+        let mut sum = [0; 16];
+        sum.copy_from_slice(&digest.as_bytes()[..16]);
+        Self(sum)
     }
 }
 
@@ -211,7 +214,7 @@ impl Fingerprint {
     }
 
     pub(super) fn toggle_sum(&mut self, sum: Sum) {
-        for (whole, byte) in self.0.iter_mut().zip(sum.0.as_bytes()) {
+        for (whole, byte) in self.0.iter_mut().zip(sum.0) {
             *whole ^= byte;
         }
     }

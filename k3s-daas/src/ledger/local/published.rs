@@ -178,7 +178,7 @@ impl Final {
     }
 }
 
-/// Followers that are not further behind than this read from memory; 4,096 events of ordinary size
-/// are about 4 MiB.
-const RECENT_EVENTS: usize = 4_096;
-const RECENT_BYTES: usize = 4 << 20;
+/// Followers that are not further behind than this read from memory; events of ordinary size take about
+/// twice their bytes.
+const RECENT_EVENTS: usize = 1_024;
+const RECENT_BYTES: usize = 2 << 20;

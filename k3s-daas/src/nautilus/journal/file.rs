@@ -180,6 +180,7 @@ fn prepare(
     transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
     let update = "UPDATE journal SET run = run + 1, is_open = 1, boot = ?1";
     connection.execute(update, [boot])?;
     // Into the file itself; the one beside it stays, and is not empty, until this process closes both.
@@ -234,6 +235,9 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 fn sync_parent(_path: &Path) -> io::Result<()> {
     Ok(())
 }
+
+/// Pages of 4 KiB.
+const CACHE_PAGES: i32 = 256;
 
 const SCHEMA_VERSION: i64 = 3;
 

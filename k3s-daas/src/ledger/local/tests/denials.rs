@@ -276,7 +276,7 @@ async fn what_is_no_ledger_is_not_opened() {
         ("application ID", &|db| {
             execute(db, "PRAGMA application_id = 7");
         }),
-        ("version", &|db| execute(db, "PRAGMA user_version = 2")),
+        ("version", &|db| execute(db, "PRAGMA user_version = 3")),
         ("schema", &|db| {
             execute(
                 db,
