@@ -58,7 +58,7 @@ fn memory_is_bounded_and_others_are_answered_under_each_flood() {
     floods.under("churn", 32 * MIB, |flood| flood.churn());
     // What an open connection takes; how much of it goes back to the system is the allocator's to say.
     let each = 32 << 10;
-    floods.under("idle, HTTP/2", 1_000 * 2 * each, |flood| async move {
+    floods.under("idle, HTTP/2", 1_000 * each, |flood| async move {
         let mut held = Vec::new();
         for _ in 0..1_000 {
             held.push(flood.client.http2(&[]).await.unwrap());
