@@ -5,6 +5,7 @@ pub mod args;
 pub mod binding;
 pub mod client;
 pub mod commands;
+pub mod descriptors;
 pub mod env_vars;
 pub mod exit;
 pub mod journal;

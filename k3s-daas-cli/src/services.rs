@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::descriptors;
 use crate::env_vars as env;
 use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::journal;
@@ -167,6 +168,7 @@ impl GatewayParts {
         let mut config = self.config;
         config.audience = self.audience;
         config.discovery_token = self.discovery;
+        descriptors::bound_connections(&mut config);
         let gateway = Gateway::builder(Arc::new(self.ledger), self.blobs, self.cluster)
             .with_config(config)
             .with_tls(self.tls)

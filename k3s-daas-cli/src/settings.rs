@@ -135,12 +135,30 @@ settings! {
     GatewayHandshakeTimeout = "gateway.handshake_timeout", "", Gateway, Some(Fallback::Text("10s"));
     /// How long a connection may stay without a request.
     GatewayIdleTimeout = "gateway.idle_timeout", "", Gateway, Some(Fallback::Text("90s"));
+    /// How long what a client still sends is forgotten once its connection is over.
+    GatewayLingerTimeout = "gateway.linger_timeout", "", Gateway, Some(Fallback::Text("5s"));
     /// Time for what is under way when the gateway shuts down.
     GatewayDrainTimeout = "gateway.drain_timeout", "", Gateway, Some(Fallback::Text("30s"));
     /// Connections at once.
     GatewayMaxConnections = "gateway.max_connections", "", Gateway, Some(Fallback::Text("8192"));
     /// Connections at once from one address.
     GatewayMaxConnectionsPerAddress = "gateway.max_connections_per_address", "", Gateway, Some(Fallback::Text("2048"));
+    /// New connections per second from one address.
+    GatewayConnectionsPerSecondPerAddress = "gateway.connections_per_second_per_address", "", Gateway, Some(Fallback::Text("500"));
+    /// How many of them may come at once.
+    GatewayConnectionBurstPerAddress = "gateway.connection_burst_per_address", "", Gateway, Some(Fallback::Text("2048"));
+    /// Streams at once of one HTTP/2 connection.
+    GatewayMaxStreams = "gateway.max_streams", "", Gateway, Some(Fallback::Text("250"));
+    /// Requests that the client of a connection may give up per second before it is disconnected.
+    GatewayResetsPerSecond = "gateway.resets_per_second", "", Gateway, Some(Fallback::Text("20"));
+    /// How many of them may come at once.
+    GatewayResetBurst = "gateway.reset_burst", "", Gateway, Some(Fallback::Text("100"));
+    /// Bytes of an HTTP/2 connection that may come although they are no part of a request.
+    GatewayMaxControlBytes = "gateway.max_control_bytes", "", Gateway, Some(Fallback::Text("1048576"));
+    /// Requests per second of one token.
+    GatewayRequestsPerSecondPerToken = "gateway.requests_per_second_per_token", "", Gateway, Some(Fallback::Text("4000"));
+    /// How many of them may come at once.
+    GatewayRequestBurstPerToken = "gateway.request_burst_per_token", "", Gateway, Some(Fallback::Text("8000"));
     /// Requests at once.
     GatewayMaxInFlight = "gateway.max_in_flight", "", Gateway, Some(Fallback::Text("600"));
     /// Requests at once of one token.

@@ -66,13 +66,35 @@ pub struct Config {
     /// How long a connection may stay without a request.
     #[serde(with = "duration_text")]
     pub idle_timeout: Duration,
+    /// How long what a client still sends is read and forgotten once its connection is over, so that it
+    /// hears why.
+    #[serde(with = "duration_text")]
+    pub linger_timeout: Duration,
     /// Time for what is under way when the gateway shuts down.
     #[serde(with = "duration_text")]
     pub drain_timeout: Duration,
-    /// Connections at once.
+    /// Connections at once. Each takes a file descriptor.
     pub max_connections: usize,
-    /// Connections at once from one address.
+    /// Connections at once from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
+    /// New connections per second from one address.
+    pub connections_per_second_per_address: u32,
+    /// How many of them may come at once.
+    pub connection_burst_per_address: u32,
+    /// Streams at once of one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Requests that the client of a connection may give up before they are answered, per second; one that
+    /// gives up more is disconnected.
+    pub resets_per_second: u32,
+    /// How many of them may come at once.
+    pub reset_burst: u32,
+    /// Bytes that may come over an HTTP/2 connection although they are no part of a request, such as pings;
+    /// requests make up for them.
+    pub max_control_bytes: usize,
+    /// Requests per second of one token.
+    pub requests_per_second_per_token: u32,
+    /// How many of them may come at once.
+    pub request_burst_per_token: u32,
     /// Requests at once.
     pub max_in_flight: usize,
     /// Requests at once of one token.
@@ -160,9 +182,18 @@ impl Default for Config {
             header_timeout: Duration::from_secs(32),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
+            linger_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             max_connections: 8_192,
             max_connections_per_address: 2_048,
+            connections_per_second_per_address: 500,
+            connection_burst_per_address: 2_048,
+            max_streams: 250,
+            resets_per_second: 20,
+            reset_burst: 100,
+            max_control_bytes: 1 << 20,
+            requests_per_second_per_token: 4_000,
+            request_burst_per_token: 8_000,
             max_in_flight: 600,
             max_in_flight_per_token: 256,
             max_watches: 2_048,
@@ -244,6 +275,11 @@ impl Config {
             "max_header_bytes",
             "8 KiB to 1 MiB",
         )?;
+        bound(
+            (1 << 16..=1 << 30).contains(&self.max_control_bytes),
+            "max_control_bytes",
+            "64 KiB to 1 GiB",
+        )?;
         let second = Duration::from_secs(1);
         let hour = Duration::from_hours(1);
         for (setting, value) in [
@@ -288,6 +324,25 @@ impl Config {
             ("max_watches", self.max_watches),
             ("max_watches_per_token", self.max_watches_per_token),
             ("max_headers", self.max_headers),
+            (
+                "connections_per_second_per_address",
+                self.connections_per_second_per_address as usize,
+            ),
+            (
+                "connection_burst_per_address",
+                self.connection_burst_per_address as usize,
+            ),
+            ("max_streams", self.max_streams as usize),
+            ("resets_per_second", self.resets_per_second as usize),
+            ("reset_burst", self.reset_burst as usize),
+            (
+                "requests_per_second_per_token",
+                self.requests_per_second_per_token as usize,
+            ),
+            (
+                "request_burst_per_token",
+                self.request_burst_per_token as usize,
+            ),
         ] {
             bound((1..=1 << 20).contains(&value), setting, "1 to 1048576")?;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 
@@ -90,6 +90,9 @@ pub(super) fn asked(parts: &Parts, id: Option<RequestId>) -> Result<Asked, Unfor
     let id_given = id.is_some();
     let id = id.unwrap_or_else(RequestId::new);
     let headers = &parts.headers;
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(unrecorded(Refusal::BadRequest("Host is there twice")));
+    }
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Err(unrecorded(Refusal::BadRequest(
             "the request has both Content-Length and Transfer-Encoding",

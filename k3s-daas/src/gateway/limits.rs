@@ -7,9 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A bound on all and one on each, counted by who holds what.
+///
+/// The last quarter of all is for those who hold few, so that some who take all they may leave others
+/// room.
 #[derive(Debug)]
 pub(super) struct Limit<K> {
     all: Arc<Semaphore>,
+    /// What is left of all when only those who hold few get one.
+    kept: usize,
     each: usize,
     held: Arc<Mutex<HashMap<K, usize>>>,
 }
@@ -19,13 +24,14 @@ pub(super) struct Limit<K> {
 pub(super) struct Held<K: Copy + Eq + Hash> {
     key: K,
     held: Arc<Mutex<HashMap<K, usize>>>,
-    _all: Option<OwnedSemaphorePermit>,
+    all: Option<OwnedSemaphorePermit>,
 }
 
 impl<K: Copy + Eq + Hash> Limit<K> {
     pub(super) fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
+            kept: all / 4,
             each,
             held: Arc::default(),
         }
@@ -45,15 +51,16 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     /// One of `key`'s, for who holds one of all already.
     pub(super) fn of(&self, key: K, permit: Option<OwnedSemaphorePermit>) -> Option<Held<K>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(key).or_default();
-        if *count >= self.each {
+        let count = held.get(&key).copied().unwrap_or_default();
+        let is_for_few = self.all.available_permits() < self.kept;
+        if count >= self.each || (is_for_few && count >= FEW) {
             return None;
         }
-        *count += 1;
+        held.insert(key, count + 1);
         Some(Held {
             key,
             held: self.held.clone(),
-            _all: permit,
+            all: permit,
         })
     }
 
@@ -61,6 +68,13 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     pub(super) fn len(&self) -> usize {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.values().sum()
+    }
+}
+
+impl<K: Copy + Eq + Hash> Held<K> {
+    /// Counts no more among all, but still among its key's own.
+    pub(super) fn leave_all(&mut self) {
+        self.all = None;
     }
 }
 
@@ -75,6 +89,9 @@ impl<K: Copy + Eq + Hash> Drop for Held<K> {
         }
     }
 }
+
+/// Who holds fewer holds few.
+const FEW: usize = 16;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -95,5 +112,20 @@ mod tests {
         drop(third);
         assert_eq!(limit.len(), 1);
         assert!(!limit.held.lock().unwrap().contains_key(&'b'));
+    }
+    #[test]
+    fn the_last_quarter_is_for_those_who_hold_few() {
+        let limit = Limit::new(100, 60);
+        let all_of = |key| std::iter::from_fn(|| limit.one(key)).collect::<Vec<_>>();
+        let mut first = all_of('a');
+        let second = all_of('b');
+        assert_eq!((first.len(), second.len()), (60, 16));
+        let third = all_of('c');
+        assert_eq!(third.len(), 16, "there is room for somebody else");
+        drop((second, third));
+        // Who is answered and has yet to read keeps nothing from others.
+        first.iter_mut().for_each(Held::leave_all);
+        assert!(limit.one('a').is_none(), "sixty are its own all the same");
+        assert_eq!(all_of('b').len(), 60);
     }
 }

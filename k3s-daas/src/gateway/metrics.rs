@@ -52,6 +52,10 @@ counters! {
     connections
     /// Connections turned away by a limit.
     connections_refused
+    /// Times that nothing could be accepted, for want of descriptors or memory.
+    accepts_failed
+    /// Connections closed because too many of their requests were given up.
+    resets
     /// TLS handshakes that failed or took too long.
     handshakes_failed
     /// Requests begun.

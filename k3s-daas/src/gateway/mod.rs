@@ -1,7 +1,7 @@
 //! The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
 //!
 //! ```text
-//! connection (serve, tls) → what is asked (extract) → check, submit, wait, fetch (submit) → answer (reply)
+//! connection (serve, connection, tls) → what is asked (extract) → check, submit, wait, fetch (submit) → answer (reply)
 //!                                   ├ watch      fed from short watches (watch)
 //!                                   ├ discovery  from memory (discovery)
 //!                                   └ self-review, by the rules that hold here (review)
@@ -9,9 +9,12 @@
 //!
 //! It cannot reach a cluster: all it can do is ask the ledger.
 
+mod activity;
 mod authenticate;
 mod body;
+mod bucket;
 mod config;
+mod connection;
 mod discovery;
 mod executors;
 mod extract;
@@ -29,6 +32,7 @@ mod review;
 mod review_body;
 mod room;
 mod serve;
+mod socket;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -59,6 +63,7 @@ use crate::ledger::{Ledger, LedgerExt as _};
 use crate::types::{ClusterId, RequestId, TokenId};
 use authenticate::Signatures;
 use body::Keeping;
+use bucket::{Buckets, Rate};
 use discovery::Discovery;
 use executors::Executors;
 use extract::{Asked, REQUEST_ID_HEADER};
@@ -119,6 +124,7 @@ struct Inner {
     recorder: Recorder,
     signatures: Signatures,
     in_flight: Limit<TokenId>,
+    rates: Buckets<TokenId>,
     watches: Limit<TokenId>,
     executors: Arc<Executors>,
     holds: Arc<Holds>,
@@ -321,6 +327,10 @@ impl GatewayBuilder {
         );
         let inner = Inner {
             in_flight: Limit::new(config.max_in_flight, config.max_in_flight_per_token),
+            rates: Buckets::new(Rate::new(
+                config.requests_per_second_per_token,
+                config.request_burst_per_token,
+            )),
             watches: Limit::new(config.max_watches, config.max_watches_per_token),
             executors: executors.clone(),
             holds,
@@ -405,12 +415,16 @@ impl Inner {
         B: http_body::Body + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if parts.headers.len() > self.config.max_headers {
+            return Err(Refusal::TooManyHeaders(self.config.max_headers));
+        }
         let permit = self.in_flight.any();
         let permit = permit.ok_or(Refusal::TooMany("requests"))?;
         let verified = self.authenticate(parts)?;
         trail.token = Some(verified.token);
+        self.rates.take(verified.token).map_err(Refusal::TooFast)?;
         let held = self.in_flight.of(verified.token, Some(permit));
-        let held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
+        let mut held = held.ok_or(Refusal::TooMany("requests of this seal token"))?;
         let given = extract::request_id(&parts.headers)?;
         trail.id = given;
         if given.is_some_and(|id| self.is_ahead(id)) {
@@ -443,6 +457,8 @@ impl Inner {
             // These are counted by themselves.
             return Ok(response);
         }
+        // What is left is its client's to do, who may never do it: that is nothing to keep others waiting for.
+        held.leave_all();
         Ok(response.map(|body| Keeping::new(body, held).boxed_unsync()))
     }
 
@@ -518,7 +534,7 @@ impl Inner {
     fn count(&self, refusal: &Refusal) {
         if refusal.is_unauthenticated() {
             self.metrics.unauthenticated.add(1);
-        } else if matches!(refusal, Refusal::TooMany(_)) {
+        } else if matches!(refusal, Refusal::TooMany(_) | Refusal::TooFast(_)) {
             self.metrics.overflowed.add(1);
         } else {
             self.metrics.refused.add(1);

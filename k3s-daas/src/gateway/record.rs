@@ -1,13 +1,13 @@
 //! Refusals on the ledger: one by one while they are few, as a count when they are many.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::bucket::{Buckets, Rate};
 use super::config::Config;
 use super::metrics::Metrics;
 use crate::contract::{Call, Code};
@@ -27,22 +27,9 @@ struct Shared {
     ledger: Arc<dyn Ledger>,
     cluster: ClusterId,
     metrics: Arc<Metrics>,
-    per_second: f64,
-    burst: f64,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    buckets: HashMap<TokenId, Bucket>,
-    overflow: HashMap<(TokenId, Code), Overflow>,
-}
-
-/// How many refusals of a token may be recorded now.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
+    /// How many refusals of a token may be recorded now.
+    rates: Buckets<TokenId>,
+    overflow: Mutex<HashMap<(TokenId, Code), Overflow>>,
 }
 
 /// Refusals that were too many.
@@ -67,9 +54,8 @@ impl Recorder {
             ledger,
             cluster,
             metrics,
-            per_second: f64::from(config.refusals_per_second),
-            burst: f64::from(config.refusal_burst),
-            state: Mutex::default(),
+            rates: Buckets::new(Rate::new(config.refusals_per_second, config.refusal_burst)),
+            overflow: Mutex::default(),
         });
         let report = config.refusal_report;
         let task = shared.clone();
@@ -79,7 +65,8 @@ impl Recorder {
 
     /// Records that `message` of `token` is refused with `code`, soon, unless there are too many.
     pub(super) fn record(&self, token: TokenId, code: Code, message: RequestMessage, now_ms: u64) {
-        if !self.shared.may_record(token) || self.queue.try_send((token, message)).is_err() {
+        let may = self.shared.rates.take(token).is_ok();
+        if !may || self.queue.try_send((token, message)).is_err() {
             self.shared.count(token, code, now_ms);
         }
     }
@@ -133,15 +120,7 @@ impl Shared {
     }
 
     async fn report(&self) {
-        let overflow = {
-            let mut state = self.state();
-            let full = self.burst;
-            state.buckets.retain(|_, bucket| {
-                bucket.fill(self.per_second, full);
-                bucket.tokens < full
-            });
-            std::mem::take(&mut state.overflow)
-        };
+        let overflow = std::mem::take(&mut *self.overflow());
         for ((token, code), overflow) in overflow {
             let now_ms = self.ledger.now_ms();
             let call = Call::RecordRefusals {
@@ -163,23 +142,6 @@ impl Shared {
         }
     }
 
-    fn may_record(&self, token: TokenId) -> bool {
-        let mut state = self.state();
-        if state.buckets.len() >= BUCKETS && !state.buckets.contains_key(&token) {
-            return false;
-        }
-        let bucket = state.buckets.entry(token).or_insert_with(|| Bucket {
-            tokens: self.burst,
-            filled: Instant::now(),
-        });
-        bucket.fill(self.per_second, self.burst);
-        let may = bucket.tokens >= 1.0;
-        if may {
-            bucket.tokens -= 1.0;
-        }
-        may
-    }
-
     fn count(&self, token: TokenId, code: Code, now_ms: u64) {
         self.keep(
             token,
@@ -193,34 +155,25 @@ impl Shared {
     }
 
     fn keep(&self, token: TokenId, code: Code, more: Overflow) {
-        let mut state = self.state();
+        let mut counted = self.overflow();
         let key = (token, code);
-        if let Some(overflow) = state.overflow.get_mut(&key) {
+        if let Some(overflow) = counted.get_mut(&key) {
             overflow.count += more.count;
             overflow.from_ms = overflow.from_ms.min(more.from_ms);
             overflow.to_ms = overflow.to_ms.max(more.to_ms);
-        } else if state.overflow.len() < BUCKETS {
-            state.overflow.insert(key, more);
+        } else if counted.len() < COUNTS {
+            counted.insert(key, more);
         } else {
             self.metrics.refusals_lost.add(more.count);
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Bucket {
-    fn fill(&mut self, per_second: f64, burst: f64) {
-        let now = Instant::now();
-        let since = now.duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + since * per_second).min(burst);
-        self.filled = now;
+    fn overflow(&self) -> MutexGuard<'_, HashMap<(TokenId, Code), Overflow>> {
+        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Refusals that wait to be recorded.
 const QUEUE: usize = 1_024;
-/// Tokens whose refusals are counted apart.
-const BUCKETS: usize = 4_096;
+/// Counts that are kept apart, by token and code.
+const COUNTS: usize = 4_096;

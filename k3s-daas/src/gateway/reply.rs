@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Map, Value, json};
@@ -58,8 +58,12 @@ pub(super) enum Refusal {
     WatchWithoutList(Box<Denial>),
     /// A review of which no JSON was sent.
     ReviewEncoding,
+    /// More headers than there may be.
+    TooManyHeaders(usize),
     /// A limit of the gateway's own; waiting helps.
     TooMany(&'static str),
+    /// A token's requests come faster than they may; how long until the next may.
+    TooFast(Duration),
     /// The same ID, another request.
     OtherRequest(RequestId),
     /// The same ID, but what it was answered with is gone.
@@ -217,6 +221,15 @@ impl Refusal {
                 format!("too many {what} at once, try again"),
             )
             .retry_after(1),
+            Self::TooManyHeaders(limit) => told(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                format!("the request has more than {limit} headers"),
+            ),
+            Self::TooFast(wait) => told(
+                StatusCode::TOO_MANY_REQUESTS,
+                "the requests of this seal token come faster than they may, try again later",
+            )
+            .retry_after(wait.as_secs() + 1),
             Self::OtherRequest(id) => told(
                 StatusCode::CONFLICT,
                 format!(
@@ -309,6 +322,8 @@ impl Refusal {
             Self::Stream(_) => "stream",
             Self::WatchEncoding | Self::ReviewEncoding => "encoding",
             Self::TooMany(_) => "too_many",
+            Self::TooManyHeaders(_) => "too_many_headers",
+            Self::TooFast(_) => "too_fast",
             Self::OtherRequest(_) | Self::IsSession(_) => "other_request",
             Self::BodyGone(_) => "body_gone",
             Self::ExpiredId(_) => "expired_id",
@@ -521,15 +536,37 @@ pub(super) fn recorded(
         let known = ResponseEnvelope::HEADERS
             .iter()
             .find(|known| known.as_bytes() == &name[..]);
-        if let Some(known) = known
-            && let Ok(value) = HeaderValue::from_bytes(value)
-        {
-            response
-                .headers_mut()
-                .append(HeaderName::from_static(known), value);
+        let Some(known) = known else { continue };
+        let headers = response.headers_mut();
+        if let Some(value) = presentable(known, value) {
+            headers.append(HeaderName::from_static(known), value);
+        } else if *known == "location" {
+            headers.append(WARNING, HeaderValue::from_static(ELSEWHERE));
         }
     }
     Some(response)
+}
+
+/// The value of a recorded header if it is fit for a client, whatever the cluster sent.
+fn presentable(name: &str, value: &[u8]) -> Option<HeaderValue> {
+    let text = std::str::from_utf8(value).ok()?;
+    let is_fit = match name {
+        // For people, in any language, and often shown in a terminal.
+        "warning" => !text.chars().any(char::is_control),
+        // Who follows it takes the credential along, so it leads back to here.
+        "location" => {
+            let is_path = text.starts_with('/') && !text.starts_with("//");
+            is_path
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        }
+        _ => text.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+    };
+    if !is_fit {
+        return None;
+    }
+    HeaderValue::from_bytes(value).ok()
 }
 
 /// A JSON object as a response.
@@ -558,6 +595,10 @@ fn told(status: StatusCode, message: impl Into<String>) -> Told {
     }
 }
 
+/// What stands in place of a `Location` that may lead away from the gateway.
+const ELSEWHERE: &str =
+    "299 - \"the cluster's Location header was left out: it is no path of this server\"";
+
 /// The `metav1.StatusReason` of a status.
 fn reason(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -572,6 +613,7 @@ fn reason(status: StatusCode) -> &'static str {
         413 => "RequestEntityTooLarge",
         415 => "UnsupportedMediaType",
         429 => "TooManyRequests",
+        431 => "RequestHeaderFieldsTooLarge",
         501 => "NotImplemented",
         502 => "BadGateway",
         503 => "ServiceUnavailable",
@@ -834,5 +876,51 @@ mod tests {
         for status in [0, 100, 101, 199, 600, 65_535] {
             assert!(answer(status).is_none(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_hostile_header_of_the_cluster_does_not_pass() {
+        let passes = |name: &str, value: &[u8]| {
+            let headers = [(ByteString::from(name), ByteString::from(value))];
+            let response = recorded(302, &headers, Bytes::new(), None).unwrap();
+            let value = response.headers().get(name)?;
+            (value != ELSEWHERE).then(|| value.as_bytes().to_vec())
+        };
+        for (name, fit) in [
+            ("content-type", "application/json;stream=watch"),
+            ("etag", "\"a b\""),
+            ("warning", "299 - \"schöne Grüße\""),
+            ("location", "/api/v1/namespaces/a/pods/web?x=1%2F2#here"),
+        ] {
+            assert_eq!(
+                passes(name, fit.as_bytes()).as_deref(),
+                Some(fit.as_bytes())
+            );
+        }
+        for (name, unfit) in [
+            ("content-type", &b"text/html\x80"[..]),
+            ("content-type", "text/é".as_bytes()),
+            ("etag", b"a\tb"),
+            ("etag", b"\xff"),
+            ("warning", b"299 - \"\xc3\""),
+            // What a terminal takes for the beginning of a command.
+            ("warning", "299 - \"\u{9b}2J\"".as_bytes()),
+            ("warning", b"299 - \"\x1b[2J\""),
+            ("location", b""),
+            ("location", b"https://elsewhere.example/api"),
+            ("location", b"//elsewhere.example/api"),
+            ("location", b"/\\elsewhere.example"),
+            ("location", b"\\\\elsewhere.example"),
+            ("location", b" /api"),
+            ("location", b"api/v1"),
+            ("location", b"javascript:alert(1)"),
+            ("location", "/é".as_bytes()),
+            ("location", b"/a\tb"),
+        ] {
+            assert_eq!(passes(name, unfit), None, "{name}: {unfit:?}");
+        }
+        let headers = [("location".into(), "https://elsewhere.example".into())];
+        let response = recorded(302, &headers, Bytes::new(), None).unwrap();
+        assert_eq!(response.headers()["warning"], ELSEWHERE, "and it says so");
     }
 }

@@ -4,6 +4,7 @@ mod admission;
 mod discovery;
 mod fixture;
 mod health;
+mod limits;
 mod logs;
 mod refusals;
 mod repetition;

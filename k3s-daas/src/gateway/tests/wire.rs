@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::fixture::{Act, PODS, World};
 use crate::gateway::{Config, Gateway, Tls};
 
-struct Served {
-    world: World,
+pub(super) struct Served {
+    pub(super) world: World,
     address: std::net::SocketAddr,
     roots: Arc<rustls::RootCertStore>,
     shutdown: CancellationToken,
@@ -25,7 +25,7 @@ struct Served {
     _directory: tempfile::TempDir,
 }
 
-async fn serve(change: impl FnOnce(&mut Config)) -> Served {
+pub(super) async fn serve(change: impl FnOnce(&mut Config)) -> Served {
     let world = World::with(change).await;
     let directory = tempfile::tempdir().unwrap();
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -60,7 +60,7 @@ async fn serve(change: impl FnOnce(&mut Config)) -> Served {
 }
 
 impl Served {
-    async fn connect(&self, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -82,7 +82,7 @@ impl Served {
         read(&mut stream, patience).await
     }
 
-    fn head(&self, line: &str) -> String {
+    pub(super) fn head(&self, line: &str) -> String {
         format!(
             "{line}\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n",
             self.world.bearer()
@@ -91,13 +91,13 @@ impl Served {
 }
 
 /// What came, and whether the other side ended it.
-async fn read(stream: &mut TlsStream<TcpStream>, patience: Duration) -> (String, bool) {
+pub(super) async fn read(stream: &mut TlsStream<TcpStream>, patience: Duration) -> (String, bool) {
     let mut read = Vec::new();
     let ended = tokio::time::timeout(patience, stream.read_to_end(&mut read)).await;
     (String::from_utf8_lossy(&read).into_owned(), ended.is_ok())
 }
 
-const SHORT: Duration = Duration::from_millis(300);
+pub(super) const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn http_1_and_its_connection_stay() {
@@ -377,7 +377,7 @@ async fn other_authorities_are_not_trusted() {
 }
 
 /// An HTTP/2 client on a connection of its own.
-async fn http2(
+pub(super) async fn http2(
     served: &Served,
 ) -> hyper::client::conn::http2::SendRequest<
     http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>,
