@@ -329,8 +329,11 @@ impl Flood {
                 return;
             }
         }
+        // What comes too far ahead of being looked at is disconnected, and nothing of it waits for ever.
+        let begun = Instant::now();
         let answered = |kind, stream, _: &[u8]| kind == HEADERS && stream == 499;
-        assert!(frame_until(&mut stream, answered, PATIENCE).await.is_some());
+        let answered = frame_until(&mut stream, answered, PATIENCE).await;
+        assert!(answered.is_some() || begun.elapsed() < PATIENCE);
     }
 
     async fn slow_bodies(self) {
