@@ -12,14 +12,7 @@ pub fn run(data: &[u8]) {
     let Some((method, rest)) = data.split_first() else {
         return;
     };
-    let methods = [
-        Method::Get,
-        Method::Post,
-        Method::Put,
-        Method::Patch,
-        Method::Delete,
-    ];
-    let method = methods[usize::from(*method) % methods.len()];
+    let method = Method::ALL[usize::from(*method) % Method::ALL.len()];
     let Ok(text) = std::str::from_utf8(rest) else {
         // The ledger is given bytes by anyone.
         let cut = rest.iter().position(|byte| *byte == b'?');

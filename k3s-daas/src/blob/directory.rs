@@ -262,6 +262,7 @@ impl Inner {
         keep: impl FnOnce(&Occupied) -> Duration,
     ) -> Result<BlobHash> {
         self.limits.check_blob(blob)?;
+        let durability = durability.min(self.durability);
         let hash = blob.hash();
         let sealed_len = Sealer::sealed_len(blob.as_bytes().len() as u64);
         let share = Share::of(holder);
@@ -282,7 +283,6 @@ impl Inner {
         let incoming = self.temporary();
         create_directory(&incoming.path).map_err(write_error)?;
         let body = incoming.path.join(BODY);
-        let durability = durability.min(self.durability);
         let names = [Some(hold_name(holder, end)), share.map(Share::file_name)];
         for name in names.into_iter().flatten() {
             create_new_private(&incoming.path.join(name)).map_err(write_error)?;
@@ -359,7 +359,7 @@ impl Inner {
         if held {
             let directory = self.blob_directory(hash);
             // It may have been put before as what survives less.
-            if durability.min(self.durability) == Durability::Synced
+            if durability == Durability::Synced
                 && let Ok(body) = File::open(directory.join(BODY))
             {
                 body.sync_all().map_err(write_error)?;

@@ -225,9 +225,9 @@ impl Journal {
 
     /// What it knows of a request and of this assignment of it.
     pub(super) async fn recall(&self, key: Key, epoch: u64) -> Result<Recalled, JournalError> {
-        let (past, assignment) = self
-            .ask(|reply| thread::Order::Recall { key, epoch, reply })
-            .await?;
+        let order = |reply| thread::Order::Recall { key, epoch, reply };
+        // Nothing of it is written, so it makes nobody else wait for the disk.
+        let (past, assignment) = self.ask_for(Urgency::Written, order).await?;
         let signed = assignment.call.map(|bytes| {
             let call = decode(&bytes)?;
             Ok::<_, JournalError>(Unstored { key, epoch, call })

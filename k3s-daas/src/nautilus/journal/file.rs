@@ -42,8 +42,8 @@ pub(in crate::nautilus) fn create(
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute(
-        "INSERT INTO journal (chain, executor, born_major, born_minor, major, minor, run, is_open, boot)
-         VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0, '')",
+        "INSERT INTO journal (chain, executor, born_major, born_minor, major, minor, is_open, boot)
+         VALUES (?1, ?2, ?3, ?4, 0, 0, 0, '')",
         params![
             chain.as_bytes(),
             executor.as_bytes(),
@@ -181,7 +181,7 @@ fn prepare(
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
-    let update = "UPDATE journal SET run = run + 1, is_open = 1, boot = ?1";
+    let update = "UPDATE journal SET is_open = 1, boot = ?1";
     connection.execute(update, [boot])?;
     // Into the file itself; the one beside it stays, and is not empty, until this process closes both.
     connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
@@ -242,7 +242,7 @@ const CACHE_PAGES: i32 = 256;
 const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
-CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, born_major INTEGER NOT NULL, born_minor INTEGER NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, run INTEGER NOT NULL, is_open INTEGER NOT NULL, boot TEXT NOT NULL);
+CREATE TABLE journal (chain BLOB NOT NULL, executor BLOB NOT NULL, born_major INTEGER NOT NULL, born_minor INTEGER NOT NULL, major INTEGER NOT NULL, minor INTEGER NOT NULL, is_open INTEGER NOT NULL, boot TEXT NOT NULL);
 CREATE TABLE unanswered (token BLOB NOT NULL, request TEXT NOT NULL, event BLOB NOT NULL, prunable_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request)) WITHOUT ROWID;
-CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEGER NOT NULL, phase INTEGER NOT NULL, run INTEGER NOT NULL, call BLOB, forget_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request, epoch)) WITHOUT ROWID;
+CREATE TABLE assignment (token BLOB NOT NULL, request TEXT NOT NULL, epoch INTEGER NOT NULL, phase INTEGER NOT NULL, call BLOB, forget_at_ms INTEGER NOT NULL, PRIMARY KEY (token, request, epoch)) WITHOUT ROWID;
 ";

@@ -209,8 +209,8 @@ fn advance(transaction: &Transaction<'_>, progress: &Progress) -> rusqlite::Resu
         ])?;
     }
     let mut lose = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO assignment (token, request, epoch, phase, run, forget_at_ms)
-         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true",
+        "INSERT OR IGNORE INTO assignment (token, request, epoch, phase, forget_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     for lost in &progress.lost {
         lose.execute(params![
@@ -248,9 +248,9 @@ fn begin(
         return Ok(Begun::Before);
     }
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
-         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
-         ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, run = excluded.run
+        "INSERT INTO assignment (token, request, epoch, phase, forget_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase
          WHERE phase = ?6",
     )?;
     let changed = insert.execute(params![
@@ -292,8 +292,8 @@ fn give_back(
     forget_at_ms: u64,
 ) -> rusqlite::Result<bool> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO assignment (token, request, epoch, phase, run, forget_at_ms)
-         SELECT ?1, ?2, ?3, ?4, run, ?5 FROM journal WHERE true
+        "INSERT INTO assignment (token, request, epoch, phase, forget_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase
          WHERE phase IN (?4, ?6)",
     )?;
@@ -355,8 +355,8 @@ fn answer(
         return Ok(Some(earlier));
     }
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO assignment (token, request, epoch, phase, run, call, forget_at_ms)
-         SELECT ?1, ?2, ?3, ?4, run, ?5, ?6 FROM journal WHERE true
+        "INSERT INTO assignment (token, request, epoch, phase, call, forget_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (token, request, epoch) DO UPDATE SET phase = excluded.phase, call = excluded.call",
     )?;
     insert.execute(params![

@@ -72,14 +72,7 @@ fn paths(derivation: &str) -> Vec<Vec<u8>> {
     let inputs = plain.step_by(173).filter_map(|row| {
         let mut columns = row.split('\t');
         let method: Method = columns.next()?.parse().ok()?;
-        let methods = [
-            Method::Get,
-            Method::Post,
-            Method::Put,
-            Method::Patch,
-            Method::Delete,
-        ];
-        let number = methods.iter().position(|known| *known == method)?;
+        let number = Method::ALL.iter().position(|known| *known == method)?;
         let path = columns.next()?;
         let query = columns.next()?.strip_prefix('=').unwrap_or_default();
         let text = match query {
