@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,8 @@ async fn child() {
     let key = Ed25519Signer::from_seed(seed);
     let token: TokenId = told(TOKEN).parse().unwrap();
     let ledger = LocalLedger::open(told(DIR), signer(&key)).unwrap();
-    let mut output = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(told(OUTPUT))
-        .unwrap();
     let path = told(OUTPUT);
+    let mut output = open_output(&path);
     let work = async {
         match role.as_str() {
             "writer" => write_for_ever(&ledger, token, &mut output).await,
@@ -62,6 +58,26 @@ impl Drop for Killed {
     }
 }
 
+/// A child's output without the line that the last kill has cut short.
+fn open_output(path: &str) -> File {
+    let output = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
+    let whole = whole_lines(path).len() as u64;
+    output.set_len(whole).unwrap();
+    output
+}
+
+/// What a child has written, up to the end of its last whole line: a kill may come between a
+/// write's pages, and one that was cut was not acknowledged to anybody.
+fn whole_lines(path: impl AsRef<Path>) -> String {
+    let mut text = fs::read_to_string(path).unwrap();
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    text
+}
+
 /// Writes down each call after it was acknowledged.
 async fn write_for_ever(ledger: &LocalLedger, token: TokenId, output: &mut File) {
     for round in 0_u64.. {
@@ -82,7 +98,8 @@ async fn write_for_ever(ledger: &LocalLedger, token: TokenId, output: &mut File)
         for receipt in futures_util::future::join_all(calls).await {
             let receipt = receipt.unwrap();
             let cursor = receipt.events[0].cursor;
-            writeln!(output, "{} {cursor}", receipt.call).unwrap();
+            let line = format!("{} {cursor}\n", receipt.call);
+            output.write_all(line.as_bytes()).unwrap();
         }
         if round % 16 == 0 {
             ledger.sign_head().await.unwrap();
@@ -92,7 +109,7 @@ async fn write_for_ever(ledger: &LocalLedger, token: TokenId, output: &mut File)
 
 /// Writes down each event, and goes on after the last that it wrote down when it is started again.
 async fn follow_for_ever(ledger: &LocalLedger, path: &str, output: &mut File) {
-    let seen = fs::read_to_string(path).unwrap();
+    let seen = whole_lines(path);
     let cursor = seen.lines().last().map_or(Cursor::START, |line| {
         line.split_once(' ').unwrap().1.parse().unwrap()
     });
@@ -170,7 +187,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
     let end = ledger.sync().await.unwrap().major;
     // The followers get what is left, without anybody writing any more.
     let patience = Instant::now() + Duration::from_secs(10);
-    let seen = |index: usize| fs::read_to_string(&children[index].1).unwrap();
+    let seen = |index: usize| whole_lines(&children[index].1);
     while [3, 4]
         .iter()
         .any(|index| (seen(*index).lines().count() as u64) < end)
@@ -191,7 +208,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
 
     let mut acknowledged = HashSet::new();
     for (_, output) in &children[..3] {
-        for line in fs::read_to_string(output).unwrap().lines() {
+        for line in whole_lines(output).lines() {
             let (digest, cursor) = line.split_once(' ').unwrap();
             let digest: Digest = digest.parse().unwrap();
             assert!(acknowledged.insert(digest), "one call, one place");
