@@ -62,6 +62,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Request(args) => commands::request::run(args, global),
         Command::Events(args) => commands::events::run(args, global),
         Command::Audit(command) => commands::audit::run(command, global),
+        Command::Backup(args) => commands::backup::backup(args, global),
+        Command::Restore(args) => commands::backup::restore(args, global),
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, global),
         Command::Config(command) => commands::config::run(command, global),
         Command::Key(command) => commands::key::run(command, global),
