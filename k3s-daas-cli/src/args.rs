@@ -124,6 +124,8 @@ pub enum Command {
     /// Verify what the ledger recorded.
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Look at everything that the services need, and say what to do about what is wrong.
+    Doctor(commands::doctor::Args),
     /// Copy the ledger and what belongs to it, while services run.
     Backup(commands::backup::Backup),
     /// Make a directory of such a copy.

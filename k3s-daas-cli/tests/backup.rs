@@ -90,6 +90,46 @@ fn what_was_acknowledged_before_a_copy_is_in_it_and_services_go_on_from_it() {
 }
 
 #[test]
+fn a_directory_that_was_moved_goes_on_where_it_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let mut old = Separate::start(&at("old"));
+    let (first, second) = (RequestId::new(), RequestId::new());
+    create(old.dir(), first).ok();
+    assert_eq!(old.gateway.take().unwrap().stop(), 0);
+    // One way to stop is as good as another.
+    old.nautilus.take().unwrap().kill();
+    copy_all(old.dir(), &at("new"));
+    // Another machine was never up as this one was: what the journal has of it is of no boot here.
+    let journal = rusqlite::Connection::open(at("new/nautilus/journal.db")).unwrap();
+    // A clean close would take the file beside it away, which only a journal that is no copy may lack.
+    let keep = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    journal.set_db_config(keep, true).unwrap();
+    let other = "UPDATE journal SET boot = 'of another machine'";
+    assert_eq!(journal.execute(other, []).unwrap(), 1);
+    drop(journal);
+
+    let mut new = Separate::over(&at("new"));
+    let set = [(
+        Key::NautilusKubeconfig,
+        text(&at("old/cluster/kubeconfig")).into(),
+    )];
+    settings::update(&at("new/daas.toml"), &set).unwrap();
+    new.start_nautilus();
+    new.start_gateway();
+    let said = new.nautilus.as_ref().unwrap().said();
+    assert!(said.contains("the machine went down with the journal open"), "{said}");
+    create(new.dir(), second).ok();
+    // What was answered there is known here, and not done twice.
+    create(new.dir(), first).ok();
+    let answered = answered(new.dir());
+    assert!(answered.contains(&first.to_string()) && answered.contains(&second.to_string()));
+    assert_eq!(new.gateway.take().unwrap().stop(), 0);
+    assert_eq!(new.nautilus.take().unwrap().stop(), 0);
+    daas(new.dir(), &["audit", "verify"]).ok();
+}
+
+#[test]
 fn what_is_no_whole_copy_is_not_restored() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);
@@ -298,11 +338,14 @@ fn everything_in(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
     for path in everything_in(from) {
         let target = to.join(path.strip_prefix(from).unwrap());
         if path.is_dir() {
-            std::fs::create_dir(target).unwrap();
-        } else {
+            std::fs::create_dir(&target).unwrap();
+            let private = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(target, private).unwrap();
+        } else if path.is_file() {
             std::fs::copy(path, target).unwrap();
         }
     }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod credential;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod events;
 pub mod executor;
 pub mod gateway;
