@@ -32,6 +32,7 @@ chaos: ## Gateways and Nautilus killed at random moments, 100 rounds of 2,000 cr
 .PHONY: bench
 bench: ## Benchmarks; raw results under the target directory.
 	cargo bench --package k3s-daas-benches --bench contract
+	cargo bench --package k3s-daas-benches --bench ledger
 
 .PHONY: bench-kubernetes
 bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes API, beside kubectl proxy and no proxy; needs Go.

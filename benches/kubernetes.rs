@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
+use k3s_daas_benches::{machine, save, target_directory};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -50,9 +51,7 @@ async fn run() -> Result<()> {
         "resident": endurance,
     });
     println!("\nresident after {}: {endurance}", endurance["requests"]);
-    let file = target_directory()?.join("kubernetes-bench.json");
-    fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
-    println!("raw results: {}", file.display());
+    println!("raw results: {}", save("kubernetes-bench.json", &report)?);
     Ok(())
 }
 
@@ -554,15 +553,6 @@ fn binaries() -> Result<PathBuf> {
     Ok(target_directory()?.join("release"))
 }
 
-fn target_directory() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let directory = own
-        .ancestors()
-        .nth(3)
-        .context("not in a target directory")?;
-    Ok(directory.to_owned())
-}
-
 /// User and system time of processes, in seconds.
 fn cpu_seconds(processes: &[u32]) -> Result<f64> {
     let mut ticks = 0_u32;
@@ -586,16 +576,6 @@ fn resident_bytes(processes: &[u32]) -> Result<Vec<u64>> {
         Ok(kib.parse::<u64>()? * 1_024)
     };
     processes.iter().map(of).collect()
-}
-
-fn machine() -> Value {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let model = model.map(|model| model.trim_start_matches([' ', '\t', ':']));
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    json!({"cpu": model, "cores": cores})
 }
 
 fn requests(connections: usize) -> usize {

@@ -1,5 +1,9 @@
 //! What the benchmarks share.
 
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use k3s_daas::contract::{Call, Context, NoAttestation, State};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::types::{
@@ -7,6 +11,7 @@ use k3s_daas::types::{
     Payload, Role, Scope, TokenId,
 };
 use k3s_daas::wire::{Event, RequestMessage};
+use serde_json::{Value, json};
 
 /// A cluster with one executor and one staked token that may do what `edit` may.
 #[derive(Debug)]
@@ -121,30 +126,73 @@ impl World {
     /// Never: the request is of its form.
     #[must_use]
     pub fn typical_request(&self) -> Call {
-        let request = K8sApiRequest::builder(
-            Method::Patch,
-            "/apis/apps/v1/namespaces/production/deployments/web-frontend",
-        )
-        .with_query("fieldManager=kubectl-client-side-apply&fieldValidation=Strict")
-        .with_header("accept", "application/json")
-        .with_header("content-type", "application/strategic-merge-patch+json")
-        .with_header(
-            "user-agent",
-            "kubectl/v1.35.2 (linux/amd64) kubernetes/fdc9d74",
-        )
-        .with_payload(Payload::Hashed {
-            hash: [7; 32],
-            length: 2_048,
-        })
-        .with_deadline_ms(NOW_MS + 65_000)
-        .build()
-        .expect("the request is of its form");
         Call::ExecuteKubectlCommandWithId {
             cluster: self.cluster,
             token: self.token,
-            request: RequestMessage::from(&request),
+            request: request(NOW_MS + 65_000),
         }
     }
+}
+
+/// A typical `kubectl apply` with an ID of its own: a path of about 60 bytes, a payload by hash.
+///
+/// # Panics
+/// Never: the request is of its form.
+#[must_use]
+pub fn request(deadline_ms: u64) -> RequestMessage {
+    let request = K8sApiRequest::builder(
+        Method::Patch,
+        "/apis/apps/v1/namespaces/production/deployments/web-frontend",
+    )
+    .with_query("fieldManager=kubectl-client-side-apply&fieldValidation=Strict")
+    .with_header("accept", "application/json")
+    .with_header("content-type", "application/strategic-merge-patch+json")
+    .with_header(
+        "user-agent",
+        "kubectl/v1.35.2 (linux/amd64) kubernetes/fdc9d74",
+    )
+    .with_payload(Payload::Hashed {
+        hash: [7; 32],
+        length: 2_048,
+    })
+    .with_deadline_ms(deadline_ms)
+    .build();
+    RequestMessage::from(&request.expect("the request is of its form"))
+}
+
+/// What it runs on.
+#[must_use]
+pub fn machine() -> Value {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map(|model| model.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    json!({"cpu": model, "cores": cores})
+}
+
+/// Writes raw results into the target directory; where they are then.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn save(name: &str, report: &Value) -> anyhow::Result<String> {
+    let file = target_directory()?.join(name);
+    fs::write(&file, serde_json::to_vec_pretty(report)?)?;
+    Ok(file.display().to_string())
+}
+
+/// Where what runs was built.
+///
+/// # Errors
+/// If it was moved away from there.
+pub fn target_directory() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let directory = own
+        .ancestors()
+        .nth(3)
+        .context("not in a target directory")?;
+    Ok(directory.to_owned())
 }
 
 impl Default for World {
