@@ -254,6 +254,8 @@ pub struct Separate {
     dir: PathBuf,
     cluster_listen: String,
     gateway_listen: String,
+    /// Kubeconfig of another cluster than that of the directory.
+    kubeconfig: Option<PathBuf>,
     pub cluster: Option<Process>,
     pub nautilus: Option<Process>,
     pub gateway: Option<Process>,
@@ -283,10 +285,16 @@ impl Separate {
             dir: dir.to_owned(),
             cluster_listen: free_address(),
             gateway_listen: free_address(),
+            kubeconfig: None,
             cluster: None,
             nautilus: None,
             gateway: None,
         }
+    }
+
+    /// Nautilus is to execute on this cluster when it is started next.
+    pub fn use_cluster(&mut self, kubeconfig: &Path) {
+        self.kubeconfig = Some(kubeconfig.to_owned());
     }
 
     #[track_caller]
@@ -322,6 +330,9 @@ impl Separate {
     fn nautilus_command(&self) -> (Command, PathBuf) {
         let mut command = self.command(NAUTILUS);
         command.arg("--dir").arg(&self.dir);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
         (command, self.dir.with_extension("nautilus.log"))
     }
 
