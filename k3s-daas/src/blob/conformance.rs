@@ -46,6 +46,7 @@ pub async fn run<S: BlobStore>(mut make: impl AsyncFnMut(Limits) -> S) {
     limits_shares(&make(Limits::new(1 << 20, 16, 1000).with_answer_percent(0)).await).await;
     tells_a_refusal_when_a_share_is_full(&make(Limits::new(1 << 30, 80, 1 << 20)).await).await;
     holds_answers_longer_while_there_is_room(&make(Limits::new(1 << 20, 40, 1000)).await).await;
+    retains_answers_while_there_is_room(&make(Limits::new(1 << 20, 40, 1000)).await).await;
     let store = Arc::new(make(ROOMY).await);
     shared(Arc::clone(&store), store).await;
 }
@@ -437,6 +438,49 @@ async fn holds_answers_longer_while_there_is_room(store: &impl BlobStore) {
     }
     for hash in short {
         assert_not_found(store, &hash).await;
+    }
+}
+
+/// Of 40, a share has 10, of which answers may use 9, and half of that while it is roomy.
+async fn retains_answers_while_there_is_room(store: &impl BlobStore) {
+    let put_answer = async |seed: u8| {
+        let (blob, name) = (blob(seed, 10), holder(&format!("a-{seed}")));
+        let keep = answer_keep(SHORT, SHORT);
+        (
+            store.put_answer(&blob, &name, keep).await.expect("room"),
+            name,
+        )
+    };
+    let mut answers = Vec::new();
+    for seed in 0..8 {
+        answers.push(put_answer(seed).await);
+    }
+    let retain = async |index: usize, least, wanted| {
+        let (hash, holder) = &answers[index];
+        store.retain_answer(hash, holder, least, wanted).await
+    };
+    // It is not: what nobody needs goes at once, and what somebody may need stays for as long as that.
+    for (index, (hash, _)) in answers.iter().enumerate().take(3) {
+        retain(index, Duration::ZERO, LONG).await.expect("there");
+        assert_not_found(store, hash).await;
+    }
+    retain(3, LONG, Duration::ZERO).await.expect("there");
+    for index in [4, 7] {
+        let (hash, holder) = &answers[index];
+        store.release(hash, holder).await.expect("released");
+    }
+    // Now it is.
+    retain(5, Duration::ZERO, LONG).await.expect("there");
+    retain(6, Duration::ZERO, Duration::ZERO)
+        .await
+        .expect("there");
+    assert_not_found(store, &answers[6].0).await;
+    let gone = retain(0, Duration::ZERO, LONG).await;
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    tokio::time::sleep(SHORT * 2).await;
+    store.sweep().await.expect("sweep");
+    for index in [3, 5] {
+        store.fetch(&answers[index].0).await.expect("still held");
     }
 }
 

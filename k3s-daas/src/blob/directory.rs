@@ -1,40 +1,43 @@
 //! Blobs in a directory, encrypted at rest, shared by the processes of one machine.
 //!
 //! ```text
-//! DIR/format                      version, and which key the blobs are sealed with
-//! DIR/lock                        file lock of every change; holds the counts of bytes and blobs
-//! DIR/blobs/<hash>/body           the sealed blob
-//! DIR/blobs/<hash>/share-<number> empty: which share it counts to
-//! DIR/blobs/<hash>/<holder>~<ms>  empty: a hold, and when it ends (Unix milliseconds)
-//! DIR/tmp/<random>                on the way in or out
+//! DIR/format         version, and which key the blobs are sealed with
+//! DIR/lock           file lock of every change; holds the counts of bytes and blobs
+//! DIR/sealed/<hash>  a blob: its share, its holds, the sealed body (`file.rs`)
+//! DIR/tmp/<random>   on the way in
 //! ```
 //!
-//! A blob enters as one rename of a directory that has its body and its first hold in it, and
-//! leaves as one rename, both under the lock. So a process that dies, whenever it dies, leaves a
-//! complete blob with a hold or something in `tmp` that the next sweep removes. Reading takes no
-//! lock: a body, once in place, never changes.
+//! A blob is one file, which enters by one rename with its first hold in it and leaves by one removal,
+//! both under the lock. So a process that dies, whenever it dies, leaves a complete blob with a hold or
+//! something in `tmp` that a later sweep removes. A machine that dies may leave a file without its bytes in
+//! the place of a blob that nobody was told of: it is held by nobody, and the next sweep removes it.
+//! Reading takes no lock: a body, once in place, never changes.
 
+mod file;
 mod lock;
 mod seal;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use self::file::{BlobFile, Found, Head, Hold};
 use self::lock::{Lock, Locked, Share};
 use self::seal::{Sealer, key_id, load_or_create_key};
+use self::upgrade::{remove_old, upgrade};
 use super::{
     AnswerKeep, BlobStore, Durability, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose,
     Result, Swept, Usage,
 };
 use crate::crypto::{
-    Blob, BlobHash, create_new_private, create_private, random_array, sync_directory,
+    Blob, BlobHash, create_new_private, create_private, random_array, sync_directory, write_private,
 };
 
 /// A store in a directory of a local file system.
@@ -139,11 +142,11 @@ impl DirectoryBlobStoreBuilder {
         let fresh = !exists(&format)?;
         let key = load_or_create_key(&root, &self.key_file, fresh)?;
         if fresh {
-            let text = format!("{FORMAT_LINE}\nkey {}\n", key_id(&key));
+            let text = format_text(&key_id(&key));
             create_private(&format, text.as_bytes()).map_err(unavailable)?;
         }
-        check_format(&root, &self.key_file, &key_id(&key))?;
-        make_directory(&root.join(BLOBS))?;
+        let is_old = check_format(&root, &self.key_file, &key_id(&key))?;
+        make_directory(&root.join(SEALED))?;
         make_directory(&root.join(TEMPORARY))?;
         let inner = Inner {
             lock: Lock::open(&root.join(LOCK_FILE), LOCK_PATIENCE).map_err(unavailable)?,
@@ -154,7 +157,14 @@ impl DirectoryBlobStoreBuilder {
             swept_when_full: Mutex::new(None),
         };
         // Not trusted across a power failure, and this is the moment to look.
-        let mut locked = inner.lock()?;
+        let mut locked = inner.lock.lock().map_err(unavailable)?;
+        // Another process may have done it by now.
+        if is_old && check_format(&inner.root, &self.key_file, &key_id(&key))? {
+            upgrade(&inner.root)?;
+            let text = format_text(&key_id(&key));
+            write_private(&format, text.as_bytes()).map_err(unavailable)?;
+        }
+        remove_old(&inner.root);
         inner.recount(&mut locked)?;
         drop(locked);
         Ok(DirectoryBlobStore {
@@ -166,7 +176,7 @@ impl DirectoryBlobStoreBuilder {
 #[async_trait]
 impl BlobStore for DirectoryBlobStore {
     async fn put(&self, blob: &Blob, holder: &Holder, keep: Duration) -> Result<BlobHash> {
-        let (blob, holder) = (blob.clone(), holder.clone());
+        let (blob, holder) = (hashed(blob), holder.clone());
         let durability = Durability::Synced;
         self.blocking(move |inner| {
             inner.put(&blob, &holder, Purpose::Payload, durability, |_| keep)
@@ -175,11 +185,11 @@ impl BlobStore for DirectoryBlobStore {
     }
 
     async fn put_answer(&self, blob: &Blob, holder: &Holder, keep: AnswerKeep) -> Result<BlobHash> {
-        let (blob, holder) = (blob.clone(), holder.clone());
+        let (blob, holder) = (hashed(blob), holder.clone());
         self.blocking(move |inner| {
             let purpose = Purpose::answer(&blob);
             inner.put(&blob, &holder, purpose, keep.durability, |now| {
-                inner.limits.answer_keep(now, keep)
+                inner.limits.answer_time(now, keep.least, keep.wanted)
             })
         })
         .await
@@ -194,11 +204,14 @@ impl BlobStore for DirectoryBlobStore {
         let (hash, holder) = (*hash, holder.clone());
         self.blocking(move |inner| {
             let locked = inner.lock()?;
-            let holds = read_holds(&inner.blob_directory(&hash))?.unwrap_or_default();
+            let holds = match inner.find(&hash, false)? {
+                Found::File(mut file) => file.holds().map_err(unavailable)?,
+                Found::Nothing | Found::Damaged(_) => Vec::new(),
+            };
             drop(locked);
             let now = now_ms();
-            let is_held = |hold: &&Hold| hold.holder == holder.as_str() && hold.end_ms > now;
-            if !holds.iter().any(|hold| is_held(&hold)) {
+            let is_held = |hold: &Hold| *hold.holder == *holder.as_str() && hold.end_ms > now;
+            if !holds.iter().any(is_held) {
                 return Err(inner.not_found(&hash));
             }
             inner.fetch(&hash)
@@ -207,23 +220,25 @@ impl BlobStore for DirectoryBlobStore {
     }
 
     async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
-        let (hash, holder, end) = (*hash, holder.clone(), end_ms(keep));
+        let (hash, holder) = (*hash, holder.clone());
+        self.blocking(move |inner| inner.retain(&hash, &holder, keep))
+            .await
+    }
+
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> Result<()> {
+        let (hash, holder) = (*hash, holder.clone());
         self.blocking(move |inner| {
-            let locked = inner.lock()?;
-            let mut is_longer = false;
-            let held = inner.hold(&locked, &hash, &holder, |old| {
-                is_longer = end > old;
-                end
-            })?;
-            drop(locked);
-            if !held {
-                return Err(inner.not_found(&hash));
+            let now = inner.occupied(&mut inner.lock()?, Share::of(&holder))?;
+            match inner.limits.answer_time(&now, least, wanted) {
+                Duration::ZERO => inner.release(&hash, &holder),
+                keep => inner.retain(&hash, &holder, keep),
             }
-            // An earlier end that the machine takes with it keeps the blob longer, and nothing is lost.
-            if is_longer {
-                inner.sync(&inner.blob_directory(&hash), Durability::Synced)?;
-            }
-            Ok(())
         })
         .await
     }
@@ -280,51 +295,69 @@ impl Inner {
         }
 
         // The slow part, outside the lock.
-        let incoming = self.temporary();
-        create_directory(&incoming.path).map_err(write_error)?;
-        let body = incoming.path.join(BODY);
-        let names = [Some(hold_name(holder, end)), share.map(Share::file_name)];
-        for name in names.into_iter().flatten() {
-            create_new_private(&incoming.path.join(name)).map_err(write_error)?;
-        }
-        // Last, since syncing it brings the names along on most file systems.
-        self.write_body(&body, &hash, blob, durability)
-            .map_err(write_error)?;
-        if durability == Durability::Synced {
-            sync_directory(&incoming.path).map_err(write_error)?;
-        }
-
+        let incoming = self.incoming(blob, share, holder, end)?;
         let mut locked = self.lock()?;
-        let place = self.blob_directory(&hash);
-        if self.hold(&locked, &hash, holder, |old| old.max(end))? {
-            // Somebody else was faster, or what is there is corrupt and ours takes its place.
-            let there = place.join(BODY);
-            let old_len = fs::metadata(&there).map_or(0, |metadata| metadata.len());
-            let share = read_share(&place)?;
-            let now = self.occupied(&mut locked, share)?;
-            let replaced = |mut usage: Usage| {
-                usage.bytes = usage.bytes.saturating_sub(old_len) + sealed_len;
-                usage
-            };
-            let counted = share.zip(now.share.map(replaced));
-            locked
-                .change(replaced(now.all), counted, || fs::rename(&body, &there))
-                .map_err(write_error)?;
-            drop(locked);
-            self.sync(&place, durability)?;
-        } else {
-            let now = self.occupied(&mut locked, share)?;
-            self.limits.check_room(purpose, &now, sealed_len)?;
-            let counted = share.zip(now.share.map(|used| used.plus(sealed_len)));
-            locked
-                .change(now.all.plus(sealed_len), counted, || {
-                    fs::rename(&incoming.path, &place)
-                })
-                .map_err(write_error)?;
-            drop(locked);
-            self.sync(&self.root.join(BLOBS), durability)?;
+        let place = self.place(&hash);
+        let now = self.occupied(&mut locked, share)?;
+        match BlobFile::open(&place, false).map_err(unavailable)? {
+            Found::Nothing => {
+                self.limits.check_room(purpose, &now, sealed_len)?;
+                let counted = share.zip(now.share.map(|used| used.plus(sealed_len)));
+                locked
+                    .change(now.all.plus(sealed_len), counted, || {
+                        fs::rename(&incoming.path, &place)
+                    })
+                    .map_err(write_error)?;
+            }
+            // Somebody else was faster, or what is there is corrupt: ours takes its place, and its holders.
+            Found::File(mut there) => {
+                let holds = there.holds().map_err(unavailable)?;
+                incoming.inherit(&holds, holder).map_err(write_error)?;
+                fs::rename(&incoming.path, &place).map_err(write_error)?;
+                if there.head() != incoming.head {
+                    self.recount(&mut locked)?;
+                }
+            }
+            Found::Damaged(_) => {
+                self.set_aside(&place)?;
+                fs::rename(&incoming.path, &place).map_err(write_error)?;
+                self.recount(&mut locked)?;
+            }
+        }
+        drop(locked);
+        // Now that it has its name: one commit of the file system holds the bytes and the name. Nobody was
+        // told of it yet.
+        if durability == Durability::Synced {
+            let synced = incoming.file.sync_all().map_err(write_error);
+            if let Err(error) = synced.and_then(|()| self.sync_names()) {
+                // As if it had never been there.
+                let _ = self.release(&hash, holder);
+                return Err(error);
+            }
         }
         Ok(hash)
+    }
+
+    /// A blob in a file of its own, with its first hold.
+    fn incoming(
+        &self,
+        blob: &Blob,
+        share: Option<Share>,
+        holder: &Holder,
+        end: u64,
+    ) -> Result<Incoming> {
+        let sealed_len = Sealer::sealed_len(blob.as_bytes().len() as u64);
+        let head = Head { sealed_len, share };
+        let len = usize::try_from(sealed_len).unwrap_or(0) + Head::LEN;
+        let mut bytes = Vec::with_capacity(len);
+        bytes.extend_from_slice(&head.bytes(holder.as_str(), end));
+        self.sealer.seal(&blob.hash(), blob.as_bytes(), &mut bytes);
+        let name = hex::encode(random_array::<16>());
+        let path = self.root.join(TEMPORARY).join(name);
+        let file = create_new_private(&path).map_err(write_error)?;
+        let mut incoming = Incoming { path, file, head };
+        incoming.file.write_all(&bytes).map_err(write_error)?;
+        Ok(incoming)
     }
 
     /// What is used, as it counts for a share.
@@ -356,17 +389,13 @@ impl Inner {
         let locked = self.lock()?;
         let held = self.hold(&locked, hash, holder, |old| old.max(end))?;
         drop(locked);
-        if held {
-            let directory = self.blob_directory(hash);
-            // It may have been put before as what survives less.
-            if durability == Durability::Synced
-                && let Ok(body) = File::open(directory.join(BODY))
-            {
-                body.sync_all().map_err(write_error)?;
-            }
-            self.sync(&directory, durability)?;
+        let Some(file) = held else { return Ok(false) };
+        // It may have been put before as what survives less.
+        if durability == Durability::Synced {
+            file.sync().map_err(write_error)?;
+            self.sync_names()?;
         }
-        Ok(held)
+        Ok(true)
     }
 
     /// What is used, if `len` more bytes fit. Sweeps if they do not, but not again and again.
@@ -395,40 +424,35 @@ impl Inner {
     }
 
     fn fetch(&self, hash: &BlobHash) -> Result<Blob> {
-        let mut file = match File::open(self.blob_directory(hash).join(BODY)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.not_found(hash));
-            }
-            Err(error) => return Err(unavailable(error)),
-        };
         let corrupt = |reason| Error::Corrupt {
             hash: *hash,
             reason,
         };
-        let metadata = file.metadata().map_err(unavailable)?;
-        if !metadata.is_file() {
-            return Err(corrupt("it is not a file"));
-        }
+        let mut file = match self.find(hash, false)? {
+            Found::File(file) => file,
+            Found::Damaged(reason) => return Err(corrupt(reason)),
+            Found::Nothing => return Err(self.not_found(hash)),
+        };
         let limit = self.limits.max_blob_bytes;
-        let Some(len) = Sealer::opened_len(metadata.len()) else {
-            return Err(corrupt("its file is cut short"));
+        let Some(len) = Sealer::opened_len(file.head().sealed_len) else {
+            return Err(corrupt("its body is cut short"));
         };
         if len > limit {
             return Err(Error::TooLarge { len, limit });
         }
-        let mut sealed = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        // A file that grows while it is read is not read for ever.
-        (&mut file)
-            .take(metadata.len())
-            .read_to_end(&mut sealed)
-            .map_err(unavailable)?;
-        let bytes = self.sealer.open(hash, sealed).map_err(corrupt)?;
+        let mut header = [0; seal::HEADER];
+        let sealed = file.body(&mut header).map_err(unavailable)?;
+        let bytes = self.sealer.open(hash, &header, sealed).map_err(corrupt)?;
         let blob = Blob::from_bytes(bytes).map_err(|_| corrupt("it has no salt"))?;
         if blob.hash() != *hash {
             return Err(corrupt("its hash is another"));
         }
         Ok(blob)
+    }
+
+    /// What is in the place of a blob.
+    fn find(&self, hash: &BlobHash, to_change: bool) -> Result<Found> {
+        BlobFile::open(&self.place(hash), to_change).map_err(unavailable)
     }
 
     /// “Not there” only if the store itself is: an unmounted disk has no blobs either.
@@ -440,91 +464,124 @@ impl Inner {
     }
 
     /// Sets the hold of `holder` to the end that `end` makes of the present one (0 if none);
-    /// whether the blob is there.
+    /// the blob's file, if it is there.
     fn hold(
         &self,
         _locked: &Locked<'_>,
         hash: &BlobHash,
         holder: &Holder,
         end: impl FnOnce(u64) -> u64,
-    ) -> Result<bool> {
-        let directory = self.blob_directory(hash);
-        let Some(holds) = read_holds(&directory)? else {
-            return Ok(false);
+    ) -> Result<Option<BlobFile>> {
+        let Found::File(mut file) = self.find(hash, true)? else {
+            return Ok(None);
         };
-        let now = now_ms();
-        let old = holds.iter().find(|hold| hold.holder == holder.as_str());
+        let holds = file.holds().map_err(unavailable)?;
+        let old = holds.iter().find(|hold| *hold.holder == *holder.as_str());
         let end = end(old.map_or(0, |old| old.end_ms));
-        let new = directory.join(hold_name(holder, end));
         match old {
             Some(old) if old.end_ms == end => {}
-            Some(old) => fs::rename(old.path(&directory), new).map_err(unavailable)?,
+            Some(old) => file.set_end(old, end).map_err(write_error)?,
             None => {
+                let now = now_ms();
                 let live = holds.iter().filter(|hold| hold.end_ms > now).count();
                 if live >= MAX_HOLDERS {
                     return Err(Error::TooManyHolders { hash: *hash });
                 }
-                create_new_private(&new).map_err(write_error)?;
+                // There is no place for more than that, and who is gone has one.
+                if holds.len() >= MAX_HOLDERS
+                    && let Some(ended) = holds.iter().find(|hold| hold.end_ms <= now)
+                {
+                    file.set_end(ended, 0).map_err(write_error)?;
+                }
+                file.add(holder.as_str(), end).map_err(write_error)?;
             }
         }
-        Ok(true)
+        Ok(Some(file))
+    }
+
+    fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
+        let end = end_ms(keep);
+        let locked = self.lock()?;
+        let mut is_longer = false;
+        let held = self.hold(&locked, hash, holder, |old| {
+            is_longer = end > old;
+            end
+        })?;
+        drop(locked);
+        let file = held.ok_or_else(|| self.not_found(hash))?;
+        // An earlier end that the machine takes with it keeps the blob longer, and nothing is lost.
+        if is_longer && self.durability == Durability::Synced {
+            file.sync().map_err(unavailable)?;
+        }
+        Ok(())
     }
 
     fn release(&self, hash: &BlobHash, holder: &Holder) -> Result<()> {
         let mut locked = self.lock()?;
-        let directory = self.blob_directory(hash);
-        let Some(holds) = read_holds(&directory)? else {
+        let Found::File(mut file) = self.find(hash, true)? else {
             return match self.not_found(hash) {
                 Error::NotFound { .. } => Ok(()),
                 other => Err(other),
             };
         };
+        let holds = file.holds().map_err(unavailable)?;
+        let is_released = |hold: &&Hold| *hold.holder == *holder.as_str();
+        let Some(released) = holds.iter().find(is_released) else {
+            return Ok(());
+        };
         let now = now_ms();
-        let (released, others): (Vec<_>, Vec<_>) = holds
-            .iter()
-            .partition(|hold| hold.holder == holder.as_str());
-        if released.is_empty() {
-            return Ok(());
+        let is_other = |hold: &Hold| hold != released && hold.end_ms > now;
+        if holds.iter().any(is_other) {
+            return file.set_end(released, 0).map_err(unavailable);
         }
-        if others.iter().any(|hold| hold.end_ms > now) {
-            for hold in released {
-                fs::remove_file(hold.path(&directory)).map_err(unavailable)?;
-            }
-            return Ok(());
-        }
-        // The last one: the directory goes as a whole, or not at all.
-        let removed = self.take_out(&mut locked, &directory)?;
+        self.remove(&mut locked, hash, file.head())?;
         drop(locked);
-        drop(removed);
+        // Its blocks are freed here, when nobody waits for the lock.
+        drop(file);
         Ok(())
     }
 
     fn sweep(&self) -> Result<Swept> {
         let mut swept = Swept::default();
         let now = now_ms();
-        for directory in self.blob_directories()? {
-            let directory = directory?;
-            let over =
-                |holds: &[Hold]| holds.is_empty() || holds.iter().any(|hold| hold.end_ms <= now);
+        let is_over =
+            |holds: &[Hold]| holds.is_empty() || holds.iter().any(|hold| hold.end_ms <= now);
+        for hash in self.hashes()? {
+            let hash = hash?;
             // Looked at without the lock first, so that a sweep with nothing to do disturbs nobody.
-            match read_holds(&directory)? {
-                Some(holds) if over(&holds) => {}
-                _ => continue,
+            match self.find(&hash, false)? {
+                Found::File(mut file) => {
+                    if !is_over(&file.holds().map_err(unavailable)?) {
+                        continue;
+                    }
+                }
+                Found::Nothing => continue,
+                Found::Damaged(_) => {}
             }
             let mut locked = self.lock()?;
-            let Some(holds) = read_holds(&directory)? else {
-                continue;
+            let mut file = match self.find(&hash, true)? {
+                Found::File(file) => file,
+                Found::Nothing => continue,
+                // Nobody can hold it or read it; what it counted for is not known.
+                Found::Damaged(_) => {
+                    self.set_aside(&self.place(&hash))?;
+                    self.recount(&mut locked)?;
+                    swept.blobs += 1;
+                    continue;
+                }
             };
-            let (ended, live): (Vec<_>, Vec<_>) = holds.iter().partition(|hold| hold.end_ms <= now);
+            let holds = file.holds().map_err(unavailable)?;
+            let (ended, live): (Vec<_>, Vec<_>) =
+                holds.into_iter().partition(|hold| hold.end_ms <= now);
             swept.holds += ended.len() as u64;
             if live.is_empty() {
-                let removed = self.take_out(&mut locked, &directory)?;
+                self.remove(&mut locked, &hash, file.head())?;
                 drop(locked);
-                drop(removed);
+                drop(file);
                 swept.blobs += 1;
             } else {
                 for hold in ended {
-                    fs::remove_file(hold.path(&directory)).map_err(unavailable)?;
+                    file.set_end(&hold, 0).map_err(unavailable)?;
                 }
             }
         }
@@ -545,26 +602,29 @@ impl Inner {
             };
             let age = SystemTime::now().duration_since(modified);
             if age.is_ok_and(|age| age >= ORPHANED_AFTER) {
-                drop(Temporary { path: entry.path() });
+                remove(&entry.path());
                 orphans += 1;
             }
         }
         Ok(orphans)
     }
 
-    /// Moves a blob out of the store. What is returned deletes it, which needs no lock.
-    fn take_out(&self, locked: &mut Locked<'_>, directory: &Path) -> Result<Temporary> {
-        let outgoing = self.temporary();
-        let len = fs::metadata(directory.join(BODY)).map_or(0, |metadata| metadata.len());
-        let share = read_share(directory)?;
-        let now = self.occupied(locked, share)?;
-        let counted = share.zip(now.share.map(|used| used.minus(len)));
+    /// Takes a blob out of the store; who has its file open may still read it.
+    fn remove(&self, locked: &mut Locked<'_>, hash: &BlobHash, head: Head) -> Result<()> {
+        let now = self.occupied(locked, head.share)?;
+        let less = |used: Usage| used.minus(head.sealed_len);
+        let counted = head.share.zip(now.share.map(less));
         locked
-            .change(now.all.minus(len), counted, || {
-                fs::rename(directory, &outgoing.path)
-            })
-            .map_err(unavailable)?;
-        Ok(outgoing)
+            .change(less(now.all), counted, || fs::remove_file(self.place(hash)))
+            .map_err(unavailable)
+    }
+
+    /// Takes away what should not be in a blob's place.
+    fn set_aside(&self, place: &Path) -> Result<()> {
+        let aside = self.temporary();
+        fs::rename(place, &aside).map_err(unavailable)?;
+        remove(&aside);
+        Ok(())
     }
 
     fn lock(&self) -> Result<Locked<'_>> {
@@ -578,151 +638,101 @@ impl Inner {
     fn recount(&self, locked: &mut Locked<'_>) -> Result<()> {
         let mut usage = Usage::default();
         let mut shares = HashMap::<Share, Usage>::new();
-        for directory in self.blob_directories()? {
-            let directory = directory?;
-            let len = fs::metadata(directory.join(BODY)).map_or(0, |metadata| metadata.len());
-            usage = usage.plus(len);
-            if let Some(share) = read_share(&directory)? {
+        for hash in self.hashes()? {
+            let Found::File(file) = self.find(&hash?, false)? else {
+                continue;
+            };
+            let head = file.head();
+            usage = usage.plus(head.sealed_len);
+            if let Some(share) = head.share {
                 let used = shares.entry(share).or_default();
-                *used = used.plus(len);
+                *used = used.plus(head.sealed_len);
             }
         }
         locked.set(usage, &shares).map_err(unavailable)
     }
 
-    fn write_body(
-        &self,
-        path: &Path,
-        hash: &BlobHash,
-        blob: &Blob,
-        durability: Durability,
-    ) -> io::Result<()> {
-        let (header, sealed) = self.sealer.seal(hash, blob.as_bytes());
-        let mut file = create_new_private(path)?;
-        file.write_all(&header)?;
-        file.write_all(&sealed)?;
-        if durability == Durability::Synced {
-            file.sync_all()?;
-        }
-        Ok(())
-    }
-
-    fn sync(&self, directory: &Path, durability: Durability) -> Result<()> {
-        if durability.min(self.durability) == Durability::Cached {
-            return Ok(());
-        }
-        match sync_directory(directory) {
-            // Removed meanwhile by somebody who may.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done.map_err(unavailable),
-        }
-    }
-
-    fn temporary(&self) -> Temporary {
-        let name = hex::encode(random_array::<16>());
-        Temporary {
-            path: self.root.join(TEMPORARY).join(name),
-        }
+    /// Makes sure that the names of all blobs survive the machine.
+    fn sync_names(&self) -> Result<()> {
+        sync_directory(&self.root.join(SEALED)).map_err(write_error)
     }
 
     /// Those of all blobs; other things that somebody put there are passed over.
-    fn blob_directories(&self) -> Result<impl Iterator<Item = Result<PathBuf>>> {
-        let entries = fs::read_dir(self.root.join(BLOBS)).map_err(unavailable)?;
+    fn hashes(&self) -> Result<impl Iterator<Item = Result<BlobHash>>> {
+        let entries = fs::read_dir(self.root.join(SEALED)).map_err(unavailable)?;
         Ok(entries.filter_map(|entry| match entry {
-            Ok(entry) => {
-                let name = entry.file_name();
-                let is_hash = name
-                    .to_str()
-                    .is_some_and(|name| name.parse::<BlobHash>().is_ok());
-                is_hash.then(|| Ok(entry.path()))
-            }
+            Ok(entry) => entry.file_name().to_str()?.parse().ok().map(Ok),
             Err(error) => Some(Err(unavailable(error))),
         }))
     }
 
-    fn blob_directory(&self, hash: &BlobHash) -> PathBuf {
-        self.root.join(BLOBS).join(hash.to_string())
+    fn place(&self, hash: &BlobHash) -> PathBuf {
+        self.root.join(SEALED).join(hash.to_string())
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let name = hex::encode(random_array::<16>());
+        self.root.join(TEMPORARY).join(name)
     }
 }
 
-/// A path in `tmp`, removed with all that is in it when dropped.
-struct Temporary {
+/// A file in `tmp`. Dropping it removes what is still there.
+struct Incoming {
     path: PathBuf,
+    file: File,
+    head: Head,
 }
 
-impl Drop for Temporary {
+impl Incoming {
+    /// Takes over the holds in the file that it takes the place of.
+    fn inherit(&self, holds: &[Hold], own: &Holder) -> io::Result<()> {
+        let Found::File(mut file) = BlobFile::open(&self.path, true)? else {
+            return Err(io::Error::other("what was written is not there"));
+        };
+        let first = file.holds()?;
+        for hold in holds {
+            if *hold.holder != *own.as_str() {
+                file.add(&hold.holder, hold.end_ms)?;
+            } else if let Some(first) = first.first()
+                && hold.end_ms > first.end_ms
+            {
+                file.set_end(first, hold.end_ms)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
     fn drop(&mut self) {
-        // What cannot be removed now is an orphan for a later sweep.
-        let _ = fs::remove_dir_all(&self.path).or_else(|_| fs::remove_file(&self.path));
+        // Not there any more once it has its place in the store.
+        remove(&self.path);
     }
 }
 
-/// A hold as its file name says it.
-struct Hold {
-    holder: String,
-    end_ms: u64,
+/// Removes a file or a directory. What cannot be removed now is an orphan for a later sweep.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
 }
 
-impl Hold {
-    fn path(&self, directory: &Path) -> PathBuf {
-        directory.join(format!("{}~{}", self.holder, self.end_ms))
-    }
-}
-
-fn hold_name(holder: &Holder, end_ms: u64) -> String {
-    format!("{holder}~{end_ms}")
-}
-
-/// The holds in a blob's directory; none if there is no such directory.
-fn read_holds(directory: &Path) -> Result<Option<Vec<Hold>>> {
-    read_names(directory, |name| {
-        let (holder, end_ms) = name.split_once('~')?;
-        Some(Hold {
-            holder: holder.to_owned(),
-            end_ms: end_ms.parse().ok()?,
-        })
-    })
-}
-
-/// The share that a blob counts to.
-fn read_share(directory: &Path) -> Result<Option<Share>> {
-    let shares = read_names(directory, Share::from_file_name)?;
-    Ok(shares.and_then(|shares| shares.first().copied()))
-}
-
-/// What the names in a blob's directory say; none if there is no such directory.
-fn read_names<T>(directory: &Path, say: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unavailable(error)),
-    };
-    let mut said = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(unavailable)?.file_name();
-        said.extend(name.to_str().and_then(&say));
-    }
-    Ok(Some(said))
+/// The same blob, which knows its hash: it is asked for here and there.
+fn hashed(blob: &Blob) -> Blob {
+    let _ = blob.hash();
+    blob.clone()
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    match create_directory(path) {
+    let make = |recursive| {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(recursive).create(path)
+    };
+    match make(false) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut builder = fs::DirBuilder::new();
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.recursive(true).create(path).map_err(unavailable)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(true).map_err(unavailable),
         done => done.map_err(unavailable),
     }
-}
-
-fn create_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// Refuses a directory that others can use, or that has other things in it.
@@ -747,7 +757,7 @@ fn check_directory(root: &Path) -> Result<()> {
     for entry in fs::read_dir(root).map_err(unavailable)? {
         let name = entry.map_err(unavailable)?.file_name();
         // What another process that starts at this moment makes.
-        let known = [BLOBS, TEMPORARY, LOCK_FILE, FORMAT_FILE]
+        let known = [SEALED, TEMPORARY, LOCK_FILE, FORMAT_FILE]
             .iter()
             .any(|known| name == *known)
             || name.to_string_lossy().starts_with(".format.");
@@ -759,12 +769,14 @@ fn check_directory(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<()> {
+/// Whether the directory is of the format before this one.
+fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<bool> {
     let path = root.join(FORMAT_FILE);
     let text = fs::read(&path).map_err(unavailable)?;
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines();
-    if lines.next() != Some(FORMAT_LINE) {
+    let format = lines.next();
+    if format != Some(FORMAT_LINE) && format != Some(OLD_FORMAT_LINE) {
         return unusable(format!(
             "{} is not of a format this version knows",
             path.display()
@@ -777,7 +789,11 @@ fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<()> {
             key_file.display()
         ));
     }
-    Ok(())
+    Ok(format == Some(OLD_FORMAT_LINE))
+}
+
+fn format_text(key_id: &str) -> String {
+    format!("{FORMAT_LINE}\nkey {key_id}\n")
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -818,12 +834,12 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-const FORMAT_LINE: &str = "k3s-daas blobs 1";
+const FORMAT_LINE: &str = "k3s-daas blobs 2";
+const OLD_FORMAT_LINE: &str = "k3s-daas blobs 1";
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
-const BLOBS: &str = "blobs";
+const SEALED: &str = "sealed";
 const TEMPORARY: &str = "tmp";
-const BODY: &str = "body";
 
 /// The lock is held for microseconds; a recount of a full store takes a second at the very most.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);

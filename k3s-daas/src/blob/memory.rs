@@ -108,7 +108,7 @@ impl BlobStore for MemoryBlobStore {
 
     async fn put_answer(&self, blob: &Blob, holder: &Holder, keep: AnswerKeep) -> Result<BlobHash> {
         self.store(blob, holder, Purpose::answer(blob), |now| {
-            self.limits.answer_keep(now, keep)
+            self.limits.answer_time(now, keep.least, keep.wanted)
         })
     }
 
@@ -137,6 +137,20 @@ impl BlobStore for MemoryBlobStore {
         match self.state().entries.get_mut(hash) {
             Some(entry) => entry.hold(hash, holder, End::after(keep)),
             None => Err(Error::NotFound { hash: *hash }),
+        }
+    }
+
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> Result<()> {
+        let now = self.state().occupied(holder);
+        match self.limits.answer_time(&now, least, wanted) {
+            Duration::ZERO => self.release(hash, holder).await,
+            keep => self.retain(hash, holder, keep).await,
         }
     }
 

@@ -79,6 +79,20 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
     /// [`Error::NotFound`], [`Error::TooManyHolders`], [`Error::DiskFull`], [`Error::Unavailable`].
     async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()>;
 
+    /// The same for an answer that nobody waits for any more: until `wanted` from now while half of what
+    /// answers may use is free, in the store and in the share, and until `least` from now if not, which
+    /// [releases](BlobStore::release) it if that is no time.
+    ///
+    /// # Errors
+    /// As [`BlobStore::retain`].
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> Result<()>;
+
     /// Ends the hold of `holder`; removes the blob if nobody else holds it.
     ///
     /// Nothing happens if there is no such hold or no such blob.
@@ -264,17 +278,13 @@ impl Limits {
     }
 
     /// How long an answer is held.
-    fn answer_keep(&self, now: &Occupied, keep: AnswerKeep) -> Duration {
+    fn answer_time(&self, now: &Occupied, least: Duration, wanted: Duration) -> Duration {
         let half = self.percent(Purpose::Answer) / 2;
         let is_roomy = self.whole().part(half).fits(now.all, 0)
             && now
                 .share
                 .is_none_or(|share| self.share().part(half).fits(share, 0));
-        if is_roomy {
-            keep.least.max(keep.wanted)
-        } else {
-            keep.least
-        }
+        if is_roomy { least.max(wanted) } else { least }
     }
 
     /// How much may be used for something, in percent of the whole.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use blake2::Digest as _;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -172,8 +173,12 @@ impl<'de> Deserialize<'de> for Salt {
 /// A body with its salt in front, as it travels and is stored: `salt (32 bytes) ‖ body`.
 ///
 /// Cloning shares the bytes. `Debug` shows the length only: bodies are secrets.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Blob(Bytes);
+#[derive(Clone)]
+pub struct Blob {
+    bytes: Bytes,
+    /// Of large bodies it costs milliseconds, and several ask for it.
+    hash: OnceLock<BlobHash>,
+}
 
 impl Blob {
     /// Joins a salt and a body. Copies the body once.
@@ -183,7 +188,7 @@ impl Blob {
         let mut joined = BytesMut::with_capacity(Salt::LEN + body.len());
         joined.put_slice(&salt.0);
         joined.put_slice(body);
-        Self(joined.freeze())
+        Self::of(joined.freeze())
     }
 
     /// Joins a body and a fresh random salt.
@@ -201,47 +206,62 @@ impl Blob {
         if bytes.len() < Salt::LEN {
             return Err(Error::BlobTooShort { len: bytes.len() });
         }
-        Ok(Self(bytes))
+        Ok(Self::of(bytes))
     }
 
-    /// The hash that stands on the ledger. Computed on every call.
+    fn of(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            hash: OnceLock::new(),
+        }
+    }
+
+    /// The hash that stands on the ledger. Computed from the bytes, on the first call.
     #[must_use]
     pub fn hash(&self) -> BlobHash {
-        BlobHash(sha256(&[&self.0]))
+        *self.hash.get_or_init(|| BlobHash(sha256(&[&self.bytes])))
     }
 
     /// The salt.
     #[must_use]
     pub fn salt(&self) -> Salt {
         let mut salt = [0; Salt::LEN];
-        salt.copy_from_slice(&self.0[..Salt::LEN]);
+        salt.copy_from_slice(&self.bytes[..Salt::LEN]);
         Salt(salt)
     }
 
     /// The body without its salt. Shares the bytes.
     #[must_use]
     pub fn body(&self) -> Bytes {
-        self.0.slice(Salt::LEN..)
+        self.bytes.slice(Salt::LEN..)
     }
 
     /// Length of the body in bytes, without the salt.
     #[must_use]
     pub fn body_len(&self) -> usize {
-        self.0.len() - Salt::LEN
+        self.bytes.len() - Salt::LEN
     }
 
     /// `salt ‖ body`.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
     /// `salt ‖ body`.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.bytes
     }
 }
+
+impl PartialEq for Blob {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Blob {}
 
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

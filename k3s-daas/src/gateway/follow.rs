@@ -95,7 +95,7 @@ impl Follower {
         }
         match &event.event {
             Event::K8sRequestProcessed(processed) => {
-                self.pending.answer(processed);
+                let is_awaited = self.pending.answer(processed);
                 self.executors.heard(processed);
                 let Ok(id) = RequestId::from_bytes(&processed.request_id) else {
                     return;
@@ -104,10 +104,12 @@ impl Follower {
                 if unanswered.changes.remove(&key) {
                     self.discovery.invalidate();
                 }
+                // Whoever waits shortens it once it is fetched.
                 if unanswered.reads.remove(&key)
+                    && !is_awaited
                     && let Ok(hash) = processed.envelope_hash[..].try_into()
                 {
-                    self.holds.shorten(processed.token, id, BlobHash(hash));
+                    self.holds.abandon(processed.token, id, BlobHash(hash));
                 }
             }
             Event::K8sApiRequest(request) => {

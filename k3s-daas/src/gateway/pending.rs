@@ -58,14 +58,17 @@ impl Pending {
         }
     }
 
-    /// Tells those who wait.
-    pub(super) fn answer(&self, event: &K8sRequestProcessed) {
+    /// Tells those who wait; whether anybody does.
+    pub(super) fn answer(&self, event: &K8sRequestProcessed) -> bool {
         let Ok(id) = RequestId::from_bytes(&event.request_id) else {
-            return;
+            return false;
         };
-        if let Some(slot) = self.slots().get(&(event.token, id)) {
+        let slots = self.slots();
+        let slot = slots.get(&(event.token, id));
+        if let Some(slot) = slot {
             slot.answer.send_replace(Answered::from_event(event));
         }
+        slot.is_some()
     }
 
     /// How many requests are waited for.

@@ -52,6 +52,8 @@ pub(super) enum Refusal {
     NobodyAnswers(String),
     /// There is an answer, but no room for it.
     NoRoom { id: RequestId, is_read: bool },
+    /// The executor had no room for the answer, nor for saying so.
+    AnswerLost { id: RequestId, is_read: bool },
     /// A watch of which no JSON is accepted.
     WatchEncoding,
     /// A watch from the beginning by a token that may not list.
@@ -199,6 +201,20 @@ impl Refusal {
                      `daas request show {id}` says what became of it"
                 ),
             ),
+            Self::AnswerLost { id, is_read: true } => told(
+                StatusCode::INSUFFICIENT_STORAGE,
+                format!(
+                    "the cluster answered request {id}, but the blob store has no room for the answer; ask \
+                     again in a minute or two"
+                ),
+            ),
+            Self::AnswerLost { id, .. } => told(
+                StatusCode::INSUFFICIENT_STORAGE,
+                format!(
+                    "request {id} was executed, but the blob store had no room for the answer, which is lost; \
+                     look at the object before you repeat it"
+                ),
+            ),
             Self::WatchEncoding => told(
                 StatusCode::NOT_ACCEPTABLE,
                 "watches are served as JSON only: accept application/json",
@@ -329,6 +345,7 @@ impl Refusal {
             Self::ExpiredId(_) => "expired_id",
             Self::NobodyAnswers(_) => "nobody_answers",
             Self::NoRoom { .. } => "no_room",
+            Self::AnswerLost { .. } => "answer_lost",
             Self::Unanswered { .. } => "unanswered",
             Self::LedgerBusy => "ledger_busy",
             Self::LedgerFull => "ledger_full",
@@ -617,6 +634,7 @@ fn reason(status: StatusCode) -> &'static str {
         501 => "NotImplemented",
         502 => "BadGateway",
         503 => "ServiceUnavailable",
+        507 => "InsufficientStorage",
         _ => "InternalError",
     }
 }
@@ -827,6 +845,8 @@ mod tests {
         for (refusal, status, retries) in [
             (Refusal::NoRoom { id, is_read: true }, 429, true),
             (Refusal::NoRoom { id, is_read: false }, 503, false),
+            (Refusal::AnswerLost { id, is_read: true }, 507, false),
+            (Refusal::AnswerLost { id, is_read: false }, 507, false),
             (Refusal::NobodyAnswers("why".into()), 503, false),
             (Refusal::ExpiredId(id), 410, false),
         ] {

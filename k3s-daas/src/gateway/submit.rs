@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use http::StatusCode;
 
 use super::Inner;
 use super::extract::Asked;
@@ -470,6 +471,8 @@ impl Inner {
             Refusal::WrongBytes { id, what }
         };
         let length = usize::try_from(answered.length).unwrap_or(usize::MAX);
+        // Also when the client goes while it waits here.
+        let _delivery = is_read.then(|| self.holds.deliver(token, id, answered.hash));
         let room = self
             .answers
             .take(token, length, self.config.answer_patience)
@@ -479,6 +482,12 @@ impl Inner {
             Ok(blob) => blob,
             Err(blob::Error::NotFound { .. }) if is_repetition => {
                 return Err(Refusal::BodyGone(id));
+            }
+            // The executor's own word, for which there was no room either.
+            Err(blob::Error::NotFound { .. })
+                if answered.status == StatusCode::INSUFFICIENT_STORAGE.as_u16() =>
+            {
+                return Err(Refusal::AnswerLost { id, is_read });
             }
             Err(blob::Error::NotFound { .. }) => return Err(wrong("its bytes are missing")),
             Err(blob::Error::Corrupt { .. }) => {
@@ -495,10 +504,6 @@ impl Inner {
         }
         let envelope = bcs::from_bytes::<ResponseEnvelope>(&blob.body());
         let envelope = envelope.map_err(|_| wrong("its bytes are no response"))?;
-        if is_read && is_repetition {
-            // It may be repeated once more.
-            self.holds.shorten(token, id, answered.hash);
-        }
         self.metrics.answered.add(1);
         let answer = Answer {
             status: answered.status,

@@ -192,14 +192,12 @@ impl Share {
         Some(Self(u16::from_le_bytes([bytes[0], bytes[1]])))
     }
 
-    /// Name of the file in a blob's directory that says what the blob counts to.
-    pub(super) fn file_name(self) -> String {
-        format!("{SHARE_PREFIX}{:04x}", self.0)
+    pub(super) fn new(number: u16) -> Self {
+        Self(number)
     }
 
-    pub(super) fn from_file_name(name: &str) -> Option<Self> {
-        let number = name.strip_prefix(SHARE_PREFIX)?;
-        u16::from_str_radix(number, 16).ok().map(Self)
+    pub(super) fn number(self) -> u16 {
+        self.0
     }
 
     fn offset(self) -> u64 {
@@ -222,7 +220,6 @@ impl Drop for Locked<'_> {
 
 const RECORD: usize = 24;
 const SHARE_RECORD: usize = 16;
-const SHARE_PREFIX: &str = "share-";
 const SETTLED: u64 = 1;
 const UNDER_WAY: u64 = 2;
 
@@ -307,11 +304,6 @@ mod tests {
         assert_eq!(locked.share(Share(7)).unwrap(), used(9));
         assert_eq!(locked.share(Share(0)).unwrap(), Usage::default());
         assert_eq!(locked.share(Share(0xffff)).unwrap(), Usage::default());
-        // What is in a blob's directory reads back, and a hold is no share.
-        let holder = Holder::new("share-00ff").unwrap();
-        let share = Share::of(&holder).unwrap();
-        assert_eq!(Share::from_file_name(&share.file_name()), Some(share));
-        assert_eq!(Share::from_file_name("share-00ff~17"), None);
     }
 
     fn locked_bytes(lock: &Lock, bytes: &[u8]) {

@@ -26,46 +26,47 @@ impl Sealer {
         Self { cipher }
     }
 
-    /// Length of the file of a blob of `len` bytes, its salt included.
+    /// Length of the sealed body of a blob of `len` bytes, its salt included.
     pub(super) fn sealed_len(len: u64) -> u64 {
         len + (HEADER + TAG) as u64
     }
 
-    /// Counterpart of [`Sealer::sealed_len`]; none for a file too short to be one.
+    /// Counterpart of [`Sealer::sealed_len`]; none for what is too short to be one.
     pub(super) fn opened_len(len: u64) -> Option<u64> {
         len.checked_sub((HEADER + TAG) as u64)
     }
 
-    /// Header and ciphertext, to be written one after the other.
-    pub(super) fn seal(&self, hash: &BlobHash, plain: &[u8]) -> ([u8; HEADER], Vec<u8>) {
+    /// Appends the sealed body to `file`.
+    pub(super) fn seal(&self, hash: &BlobHash, plain: &[u8], file: &mut Vec<u8>) {
         // 24 random bytes never repeat; the same blob sealed twice gives unrelated files.
         let nonce: [u8; 24] = random_array();
-        let mut sealed = Vec::with_capacity(plain.len() + TAG);
-        sealed.extend_from_slice(plain);
-        self.cipher
-            .encrypt_in_place(&XNonce::from(nonce), &associated_data(hash), &mut sealed)
-            .expect("a vector grows, and no blob is as long as the cipher's limit of 256 GiB");
-        let mut header = [0; HEADER];
-        header[..MAGIC.len()].copy_from_slice(MAGIC);
-        header[MAGIC.len()..].copy_from_slice(&nonce);
-        (header, sealed)
+        file.extend_from_slice(MAGIC);
+        file.extend_from_slice(&nonce);
+        let begin = file.len();
+        file.extend_from_slice(plain);
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(
+                &XNonce::from(nonce),
+                &associated_data(hash),
+                (&mut file[begin..]).into(),
+            )
+            .expect("no blob is as long as the cipher's limit of 256 GiB");
+        file.extend_from_slice(&tag);
     }
 
-    /// What was sealed for `hash`, or what is wrong with it.
+    /// What was sealed for `hash`, of a body's header and what follows it, or what is wrong with it.
     pub(super) fn open(
         &self,
         hash: &BlobHash,
+        header: &[u8; HEADER],
         mut sealed: Vec<u8>,
     ) -> Result<Vec<u8>, &'static str> {
-        if sealed.len() < HEADER + TAG {
-            return Err("its file is cut short");
+        let (magic, nonce) = header.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err("its body does not begin as a sealed one does");
         }
-        let mut nonce = [0; 24];
-        nonce.copy_from_slice(&sealed[MAGIC.len()..HEADER]);
-        if sealed[..MAGIC.len()] != *MAGIC {
-            return Err("its file does not begin as a sealed blob does");
-        }
-        sealed.drain(..HEADER);
+        let nonce: [u8; 24] = nonce.try_into().map_err(|_| "its nonce is cut short")?;
         self.cipher
             .decrypt_in_place(&XNonce::from(nonce), &associated_data(hash), &mut sealed)
             .map_err(|_| "its file was altered, or sealed as another blob or with another key")?;
@@ -154,6 +155,7 @@ fn associated_data(hash: &BlobHash) -> [u8; MAGIC.len() + 32] {
 }
 
 const MAGIC: &[u8; 8] = b"daasblb1";
-const HEADER: usize = MAGIC.len() + 24;
+/// Length of what stands before the ciphertext.
+pub(super) const HEADER: usize = MAGIC.len() + 24;
 const TAG: usize = 16;
 const KEY_LINE: &[u8] = b"k3s-daas blob key 1\n";

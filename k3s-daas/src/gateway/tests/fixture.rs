@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 
-use crate::blob::{AnswerKeep, BlobStore, Holder, MemoryBlobStore};
+use crate::blob::{AnswerKeep, BlobStore, Holder, Limits, MemoryBlobStore};
 use crate::contract::Call;
 use crate::crypto::{Blob, BlobHash, Ed25519Signer};
 use crate::gateway::{Config, Gateway};
@@ -49,8 +49,8 @@ pub(super) enum Act {
     After(Duration, Box<Act>),
     /// The bytes in the store are other ones.
     OtherBytes,
-    /// There are no bytes in the store.
-    NoBytes,
+    /// There are no bytes in the store for an answer of this status.
+    Lost(u16),
     /// The length on the ledger is another one.
     OtherLength,
     /// The bytes are no envelope.
@@ -129,9 +129,25 @@ impl World {
         Self::with_store(change, |blobs| Arc::new(blobs)).await
     }
 
+    /// A world whose gateway sees another store than its executor.
     pub(super) async fn with_store(
         change: impl FnOnce(&mut Config),
         store: impl FnOnce(MemoryBlobStore) -> Arc<dyn BlobStore>,
+    ) -> Self {
+        let blobs = MemoryBlobStore::new();
+        Self::with_both(change, blobs.clone(), store(blobs)).await
+    }
+
+    /// A world whose store has other limits.
+    pub(super) async fn with_limits(limits: Limits) -> Self {
+        let blobs = MemoryBlobStore::new().with_limits(limits);
+        Self::with_both(|_| {}, blobs.clone(), Arc::new(blobs)).await
+    }
+
+    async fn with_both(
+        change: impl FnOnce(&mut Config),
+        blobs: MemoryBlobStore,
+        store: Arc<dyn BlobStore>,
     ) -> Self {
         let owner = Ed25519Signer::from_seed([1; 32]);
         let account = Ed25519Signer::from_seed([2; 32]).address();
@@ -159,15 +175,10 @@ impl World {
             Event::ExecutorRegistered(event) => event.executor,
             other => panic!("{other:?}"),
         };
-        let blobs = MemoryBlobStore::new();
         let mut config = Config::new(AUDIENCE);
         config.answer_grace = Duration::from_millis(200);
         change(&mut config);
-        let gateway = Gateway::builder(
-            Arc::new(ledger.as_account(account)),
-            store(blobs.clone()),
-            cluster,
-        );
+        let gateway = Gateway::builder(Arc::new(ledger.as_account(account)), store, cluster);
         let gateway = gateway.with_config(config).build().unwrap();
         let mut world = Self {
             ledger,
@@ -382,6 +393,7 @@ async fn respond(
             )
         }
         Act::NoEnvelope => (200, vec![0xff; 40]),
+        Act::Lost(status) => (*status, to_bcs(&ResponseEnvelope::default())),
         _ => (200, to_bcs(&ResponseEnvelope::default())),
     };
     let blob = Blob::seal(&envelope);
@@ -389,7 +401,7 @@ async fn respond(
     let mut hash = blob.hash();
     let id = RequestId::from_bytes(&request.request_id).unwrap();
     match act {
-        Act::NoBytes => {}
+        Act::Lost(_) => {}
         Act::OtherLength => {
             length += 1;
             put(blobs, &blob, request.seal_token_id, id).await;
@@ -483,6 +495,16 @@ impl BlobStore for LyingStore {
         keep: Duration,
     ) -> crate::blob::Result<()> {
         self.0.retain(hash, holder, keep).await
+    }
+
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<()> {
+        self.0.retain_answer(hash, holder, least, wanted).await
     }
 
     async fn release(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<()> {

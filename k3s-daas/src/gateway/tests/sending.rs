@@ -6,7 +6,7 @@ use http::Response;
 use http_body_util::{BodyExt as _, Empty, Full};
 
 use super::fixture::{Act, PODS, World, editor};
-use crate::blob::BlobStore as _;
+use crate::blob::{BlobStore as _, Limits};
 use crate::gateway::Body;
 
 const MIB: usize = 1 << 20;
@@ -189,4 +189,36 @@ async fn the_answers_to_others_are_not_the_gateways_to_drop() {
     assert_eq!(world.admitted().len(), 1);
     world.blobs.sweep().await.unwrap();
     assert_eq!(world.blobs.usage().await.unwrap().blobs, 1);
+}
+
+/// Each stays for a minute while there is room, and 200 come in less.
+#[tokio::test]
+async fn what_was_delivered_leaves_room_for_what_comes() {
+    // Of 40, a token has 10, and what the executor of this world puts may use 7 of them.
+    let world = World::with_limits(Limits::new(1 << 20, 40, 1000)).await;
+    world.answer_json(200, "{}");
+    for _ in 0..200 {
+        let got = world.get(PODS).await;
+        assert_eq!(got.status, 200, "{:?}", got.body);
+    }
+    let kept = world.blobs.usage().await.unwrap().blobs;
+    assert!((1..=5).contains(&kept), "{kept} while half of it is free");
+}
+
+#[tokio::test]
+async fn an_answer_for_which_the_executor_had_no_room_is_507() {
+    let world = World::new().await;
+    world.answer(|_| Act::Lost(507));
+    let got = world.get(PODS).await;
+    let message = got.refused(507, "InsufficientStorage");
+    assert!(
+        message.contains("no room for the answer; ask again"),
+        "{message}"
+    );
+    let got = world.post(PODS, "").await;
+    let message = got.refused(507, "InsufficientStorage");
+    assert!(message.contains("was executed"), "{message}");
+    // Of any other status there should be bytes.
+    world.answer(|_| Act::Lost(200));
+    world.get(PODS).await.refused(502, "BadGateway");
 }

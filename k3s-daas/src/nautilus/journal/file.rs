@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::{JournalError, signed};
@@ -181,6 +182,8 @@ fn prepare(
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
+    // Or a statement is planned anew whenever what is bound to it changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let update = "UPDATE journal SET is_open = 1, boot = ?1";
     connection.execute(update, [boot])?;
     // Into the file itself; the one beside it stays, and is not empty, until this process closes both.

@@ -92,9 +92,11 @@ pub(super) fn start(opened: Opened, queue: Arc<Queue>) -> std::io::Result<()> {
     } = opened;
     let work = move || {
         let _closed = CloseOnDrop(&queue);
+        // As the file was opened.
+        let mut synced = true;
         while let Some(batch) = queue.take() {
             // Looked at after the commit and before anybody acts on it.
-            let done = commit(&mut connection, batch)
+            let done = commit(&mut connection, &mut synced, batch)
                 .map_err(JournalError::from)
                 .and_then(|replies| file::check(&file).map(|()| replies));
             match done {
@@ -128,13 +130,19 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-fn commit(connection: &mut Connection, batch: Batch) -> rusqlite::Result<Vec<Reply>> {
+fn commit(
+    connection: &mut Connection,
+    synced: &mut bool,
+    batch: Batch,
+) -> rusqlite::Result<Vec<Reply>> {
     // What nobody waits for may be lost with the machine: it is followed, or settled, once more then.
-    let synchronous = match batch.urgency {
-        Urgency::Synced => "FULL",
-        Urgency::Written | Urgency::None => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    let to_sync = batch.urgency == Urgency::Synced;
+    // Only when it changes: each time, every statement is prepared anew.
+    if to_sync != *synced {
+        let synchronous = if to_sync { "FULL" } else { "NORMAL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        *synced = to_sync;
+    }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let replies = batch

@@ -239,6 +239,16 @@ impl BlobStore for Swapping {
         self.0.retain(hash, holder, keep).await
     }
 
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<()> {
+        self.0.retain_answer(hash, holder, least, wanted).await
+    }
+
     async fn release(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<()> {
         self.0.release(hash, holder).await
     }
@@ -313,6 +323,16 @@ impl BlobStore for Slow {
         keep: Duration,
     ) -> crate::blob::Result<()> {
         self.0.retain(hash, holder, keep).await
+    }
+
+    async fn retain_answer(
+        &self,
+        hash: &BlobHash,
+        holder: &Holder,
+        least: Duration,
+        wanted: Duration,
+    ) -> crate::blob::Result<()> {
+        self.0.retain_answer(hash, holder, least, wanted).await
     }
 
     async fn release(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<()> {

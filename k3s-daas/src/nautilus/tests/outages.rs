@@ -405,6 +405,16 @@ async fn answers_are_held_as_long_as_they_are_of_use() {
         ) -> crate::blob::Result<()> {
             self.0.retain(hash, holder, keep).await
         }
+
+        async fn retain_answer(
+            &self,
+            hash: &BlobHash,
+            holder: &Holder,
+            least: Duration,
+            wanted: Duration,
+        ) -> crate::blob::Result<()> {
+            self.0.retain_answer(hash, holder, least, wanted).await
+        }
         async fn release(&self, hash: &BlobHash, holder: &Holder) -> crate::blob::Result<()> {
             self.0.release(hash, holder).await
         }
