@@ -1,7 +1,6 @@
 //! Bodies beside the ledger that are missing, cut short, or in each other's place.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,11 +23,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             told: &[(503, "its payload is not in the blob store")],
             seen: &[Seen::Nautilus("BlobMissing")],
         },
-        |world, fault| {
-            payload(world, fault, |body| {
-                fs::remove_dir_all(body.parent().unwrap()).unwrap()
-            })
-        },
+        |world, fault| payload(world, fault, |body| fs::remove_file(body).unwrap()),
     ),
     (
         Fault {
@@ -42,9 +37,9 @@ pub const FAULTS: &[(Fault, Test)] = &[
     (
         Fault {
             name: "another body is in a request's place",
-            behaviour: "Not executed, neither the one nor the other.",
-            told: &[(502, "the payload in the blob store is not the one")],
-            seen: &[Seen::Nautilus("is corrupt")],
+            behaviour: "Not executed, neither the one nor the other: what is there is held by another request.",
+            told: &[(503, "its payload is not in the blob store")],
+            seen: &[Seen::Nautilus("BlobMissing")],
         },
         |world, fault| payload(world, fault, replace),
     ),
@@ -55,11 +50,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             told: &[(410, "the bytes to repeat its answer from are gone")],
             seen: &[],
         },
-        |world, fault| {
-            envelope(world, fault, |body| {
-                fs::remove_dir_all(body.parent().unwrap()).unwrap()
-            })
-        },
+        |world, fault| envelope(world, fault, |body| fs::remove_file(body).unwrap()),
     ),
     (
         Fault {
@@ -150,9 +141,8 @@ fn envelope(world: &mut World, fault: &Fault, damage: fn(&Path)) {
         .filter(|body| !before.contains(body))
         .collect();
     assert_eq!(new.len(), 2);
-    let answer = new
-        .iter()
-        .max_by_key(|body| fs::metadata(body).unwrap().modified().unwrap());
+    let longer = |body: &&PathBuf| fs::metadata(body).unwrap().len();
+    let answer = new.iter().max_by_key(longer);
     damage(answer.unwrap());
     let told: Answer = world.write_as(id, path);
     fault.is_told(0, &told);
@@ -162,25 +152,23 @@ fn envelope(world: &mut World, fault: &Fault, damage: fn(&Path)) {
 
 /// Every sealed body in the store.
 fn bodies(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir.join("blobs/blobs")).unwrap();
-    let bodies = entries.map(|entry| entry.unwrap().path().join("body"));
-    bodies.filter(|body| body.exists()).collect()
+    let entries = fs::read_dir(dir.join("blobs/sealed")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 fn cut(body: &Path) {
     let file = fs::File::options().write(true).open(body).unwrap();
     let length = file.metadata().unwrap().len();
-    file.set_len(length - 1).unwrap();
+    file.set_len(length / 2).unwrap();
 }
 
 /// A body that is whole, sealed with the right key, and another's.
 fn replace(body: &Path) {
-    let store = body.ancestors().nth(2).unwrap();
-    let others = fs::read_dir(store).unwrap();
-    let mut others = others.map(|entry| entry.unwrap().path().join("body"));
-    let other = others
-        .find(|other| other != body && other.exists())
-        .unwrap();
-    fs::copy(other, body).unwrap();
-    fs::set_permissions(body, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut others = fs::read_dir(body.parent().unwrap()).unwrap();
+    let other = others.find_map(|other| {
+        let other = other.unwrap().path();
+        (other != body).then_some(other)
+    });
+    let other = fs::read(other.unwrap()).unwrap();
+    fs::write(body, other).unwrap();
 }

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod bodies;
+mod clock;
 mod cluster;
+mod descriptors;
+mod disk;
+mod ledger;
+mod machine;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;

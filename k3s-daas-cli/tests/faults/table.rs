@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::world::{Answer, World};
-use crate::{bodies, cluster};
+use crate::{bodies, clock, cluster, descriptors, disk, ledger};
 
 /// A fault and what comes of it.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,22 @@ impl Fault {
         }
     }
 
+    /// A program must have ended as the table has it.
+    #[track_caller]
+    pub fn ends(&self, program: &str, code: Option<i32>, said: &str) {
+        let mut ends = self.seen.iter().filter_map(|seen| match seen {
+            Seen::Exit(known, code, words) if *known == program => Some((*code, *words)),
+            _ => None,
+        });
+        let (expected, words) = ends.next().unwrap();
+        assert_eq!(code, Some(expected), "{}: {said}", self.name);
+        assert!(
+            said.contains(words),
+            "{}: no {words:?} in {said}",
+            self.name
+        );
+    }
+
     /// Every trace must be there.
     #[track_caller]
     pub fn is_seen(&self, world: &World) {
@@ -87,7 +103,15 @@ fn table() -> String {
     let mut table = "| fault | what happens | what the client is told | how it shows | test |\n\
                      |---|---|---|---|---|\n"
         .to_owned();
-    for (file, faults) in [("cluster", cluster::FAULTS), ("bodies", bodies::FAULTS)] {
+    for (file, faults) in [
+        ("cluster", cluster::FAULTS),
+        ("bodies", bodies::FAULTS),
+        ("ledger", ledger::FAULTS),
+        ("ledger", ledger::DAMAGES),
+        ("disk", disk::FAULTS),
+        ("clock", clock::FAULTS),
+        ("descriptors", descriptors::FAULTS),
+    ] {
         for (fault, _) in faults {
             let told: Vec<String> = fault.told.iter().map(told).collect();
             let seen: Vec<String> = fault.seen.iter().map(seen).collect();

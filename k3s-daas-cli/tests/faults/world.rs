@@ -10,14 +10,17 @@ use k3s_daas::types::RequestId;
 use k3s_daas_cli::client::Client;
 use serde_json::Value;
 
-use crate::support::{Process, Separate, certificate, daas};
-use crate::table::Seen;
+use crate::machine::{Machine, Order};
+use crate::support::{DAAS, GATEWAY, NAUTILUS, Process, Run, Separate, certificate, command, daas};
+use crate::table::{Fault, Seen};
 use crate::upstream::{Mode, Upstream};
 
 pub struct World {
     scratch: tempfile::TempDir,
     pub upstream: Upstream,
     pub running: Separate,
+    pub gateway_machine: Machine,
+    pub nautilus_machine: Machine,
     asker: Asker,
     /// How long the logs of gateway and Nautilus were when the present fault began.
     logged: [usize; 2],
@@ -38,7 +41,6 @@ pub struct Answer {
     /// What a `Status` says, or the beginning of another body.
     pub message: String,
     pub body: Bytes,
-    pub retry_after: Option<String>,
     pub took: Duration,
 }
 
@@ -58,25 +60,106 @@ impl World {
             &upstream.address,
         );
         running.use_cluster(&kubeconfig);
+        let machine = |name| Machine::new(scratch.path().join(name), &dir.join(""));
+        let (gateway_machine, nautilus_machine) =
+            (machine("gateway.orders"), machine("nautilus.orders"));
+        running.set_environment(GATEWAY, &gateway_machine.environment());
+        running.set_environment(NAUTILUS, &nautilus_machine.environment());
         running.start_nautilus();
         running.start_gateway();
         let server = running.server();
-        let audience = server.strip_prefix("https://").unwrap();
-        let bearer = daas(&dir, &["credential", "--bearer", "--audience", audience]).ok();
         let asker = Asker {
             authority: std::fs::read(dir.join("gateway/ca.crt")).unwrap(),
-            bearer: bearer.trim().to_owned(),
+            bearer: String::new(),
             server,
         };
-        let world = Self {
+        let mut world = Self {
             scratch,
             upstream,
             running,
+            gateway_machine,
+            nautilus_machine,
             asker,
             logged: [0; 2],
         };
+        world.renew_credential();
         world.is_whole("the beginning");
         world
+    }
+
+    /// A credential of this moment, by the clock of the machine that the gateway is on.
+    #[track_caller]
+    pub fn renew_credential(&mut self) {
+        let audience = self.asker.server.strip_prefix("https://").unwrap();
+        let mut credential = command(DAAS);
+        credential
+            .args(["credential", "--bearer", "--audience", audience, "--dir"])
+            .arg(self.dir())
+            .env("HOME", self.dir())
+            .envs(self.gateway_machine.environment());
+        self.asker.bearer = Run::of(&mut credential).ok().trim().to_owned();
+    }
+
+    /// Starts both again, on machines that have the disk of their logs and no other.
+    #[track_caller]
+    pub fn restart_on_disk_of_the_log(&mut self) {
+        self.restart_on(self.scratch.path().join("daas."));
+    }
+
+    /// And back.
+    #[track_caller]
+    pub fn restart_on_disk_of_the_directory(&mut self) {
+        self.restart_on(self.dir().join(""));
+    }
+
+    #[track_caller]
+    fn restart_on(&mut self, disk: PathBuf) {
+        for program in [GATEWAY, NAUTILUS] {
+            let variable = (Machine::DISK, disk.clone());
+            self.running.set_environment(program, &[variable]);
+        }
+        self.running.gateway.take().unwrap().kill();
+        self.running.nautilus.take().unwrap().kill();
+        self.running.start_nautilus();
+        self.running.start_gateway();
+    }
+
+    /// Something goes wrong on the machines of both.
+    pub fn on_machines(&self, order: Order, value: i64) {
+        self.gateway_machine.set(order, value);
+        self.nautilus_machine.set(order, value);
+    }
+
+    /// Waits until Nautilus has ended as the fault says.
+    #[track_caller]
+    pub fn nautilus_ends(&mut self, fault: &Fault) {
+        let mut nautilus = self.running.nautilus.take().unwrap();
+        let ended = nautilus.ends_within(PATIENCE).expect("an end");
+        fault.ends("daas-nautilus", ended.code(), &nautilus.said());
+    }
+
+    /// What a supervisor does about Nautilus, which may have ended, and only as the fault says.
+    #[track_caller]
+    pub fn start_again_if_ended(&mut self, fault: &Fault) {
+        let nautilus = self.running.nautilus.as_mut().unwrap();
+        // What happened before may just be on its way there.
+        if nautilus.ends_within(Duration::from_millis(300)).is_some() {
+            self.nautilus_ends(fault);
+            self.running.start_nautilus();
+        }
+    }
+
+    /// Asks again until these words are in the answer.
+    #[track_caller]
+    pub fn asks_until(&self, ask: impl Fn(&Self) -> Answer, words: &str) -> Answer {
+        let begun = Instant::now();
+        loop {
+            let answer = ask(self);
+            if answer.message.contains(words) {
+                return answer;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{answer:?}");
+        }
     }
 
     pub fn dir(&self) -> PathBuf {
@@ -100,25 +183,25 @@ impl World {
     /// Creates a ConfigMap.
     #[track_caller]
     pub fn write(&self) -> Answer {
-        self.asker.write(RequestId::new(), "")
+        self.asker.write(None, "")
     }
 
     /// The same under an ID, with a query that begins with `?`.
     #[track_caller]
     pub fn write_as(&self, id: RequestId, query: &str) -> Answer {
-        self.asker.write(id, query)
+        self.asker.write(Some(id), query)
     }
 
     /// The same meanwhile.
     pub fn write_beside(&self, id: RequestId, query: &'static str) -> JoinHandle<Answer> {
         let asker = self.asker.clone();
-        std::thread::spawn(move || asker.write(id, query))
+        std::thread::spawn(move || asker.write(Some(id), query))
     }
 
     /// Any request without a body.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
-        self.asker.ask(Method::GET, path, RequestId::new(), "")
+        self.asker.ask(Method::GET, path, None, "")
     }
 
     /// Nothing is broken any more: a write is done once, and the ledger is as it should be.
@@ -133,7 +216,8 @@ impl World {
                 assert_eq!(self.upstream.arrived(), arrived + 1, "after {after}");
                 break;
             }
-            assert!(begun.elapsed() < PATIENCE, "after {after}: {answer:?}");
+            let is_patient = begun.elapsed() < PATIENCE;
+            assert!(is_patient, "after {after}: {answer:?}\n{:#?}", self.logs());
             std::thread::sleep(Duration::from_millis(100));
         }
         let verified = daas(&self.dir(), &["audit", "verify", "-o", "json"]).ok();
@@ -192,11 +276,11 @@ impl Asker {
     #[track_caller]
     fn read(&self) -> Answer {
         let path = format!("{CONFIGMAPS}?timeout=2s");
-        self.ask(Method::GET, &path, RequestId::new(), "")
+        self.ask(Method::GET, &path, None, "")
     }
 
     #[track_caller]
-    fn write(&self, id: RequestId, query: &str) -> Answer {
+    fn write(&self, id: Option<RequestId>, query: &str) -> Answer {
         let path = match query {
             "" => format!("{CONFIGMAPS}?timeout=2s"),
             query => format!("{CONFIGMAPS}{query}"),
@@ -205,13 +289,14 @@ impl Asker {
     }
 
     #[track_caller]
-    fn ask(&self, method: Method, path: &str, id: RequestId, body: &str) -> Answer {
+    fn ask(&self, method: Method, path: &str, id: Option<RequestId>, body: &str) -> Answer {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let id = id.to_string();
-        let mut headers = vec![("accept", "application/json"), ("daas-request-id", &id)];
+        let id = id.map(|id| id.to_string());
+        let mut headers = vec![("accept", "application/json")];
+        headers.extend(id.as_deref().map(|id| ("daas-request-id", id)));
         if !body.is_empty() {
             headers.push(("content-type", "application/json"));
         }
@@ -226,7 +311,6 @@ impl Asker {
         Answer {
             status: reply.status.as_u16(),
             message: reply.message(),
-            retry_after: reply.header("retry-after").map(str::to_owned),
             body: reply.body,
             took: begun.elapsed(),
         }
