@@ -29,6 +29,12 @@ use args::{Cli, Command};
 use exit::Exit;
 use printer::{Format, Printer};
 
+/// Gives back what large answers took, which glibc's allocator keeps for as long as the process lives.
+/// How is in `.cargo/config.toml`.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs `daas`.
 #[must_use]
 pub fn daas() -> ExitCode {

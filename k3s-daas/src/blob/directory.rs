@@ -45,7 +45,7 @@ use crate::crypto::{
 /// Several processes may use the directory at once, each with its own `DirectoryBlobStore` and
 /// the same key file. Cloning shares the store. Blocking work runs on Tokio's blocking threads.
 ///
-/// Blobs are sealed with XChaCha20-Poly1305, their hash as associated data: a file that was
+/// Blobs are sealed with AES-256-GCM, their hash as associated data: a file that was
 /// altered, cut or put in another's place is [`Error::Corrupt`]. File names show hashes, holders
 /// (hashes of token and request ID) and ends, sizes show lengths; the ledger shows all of these too.
 ///

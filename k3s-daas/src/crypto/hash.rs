@@ -197,6 +197,16 @@ impl Blob {
         Self::new(Salt::random(), body)
     }
 
+    /// Joins the BCS of `value` and a fresh random salt, without a copy in between.
+    pub(crate) fn seal_bcs<T: Serialize>(value: &T) -> Self {
+        let no_error = "types of the wire have no floats and bounded depth";
+        let len = bcs::serialized_size(value).expect(no_error);
+        let mut joined = Vec::with_capacity(Salt::LEN + len);
+        joined.extend_from_slice(&Salt::random().0);
+        bcs::serialize_into(&mut joined, value).expect(no_error);
+        Self::of(joined.into())
+    }
+
     /// Takes bytes that already are `salt ‖ body`. The hash is the caller's to compare.
     ///
     /// # Errors

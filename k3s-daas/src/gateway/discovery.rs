@@ -242,8 +242,8 @@ impl Inner {
         let fetched = Fetched {
             id: request.id,
             status: answer.status,
-            headers: answer.envelope.headers.into(),
-            body: answer.envelope.body.0.into(),
+            headers: answer.headers.into(),
+            body: answer.body,
             at: Instant::now(),
             generation,
         };

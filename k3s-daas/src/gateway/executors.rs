@@ -351,7 +351,7 @@ fn unreachable_said(answer: &Answer) -> Option<String> {
     if !matches!(answer.status, 503 | 504) {
         return None;
     }
-    let status: Value = serde_json::from_slice(&answer.envelope.body).ok()?;
+    let status: Value = serde_json::from_slice(&answer.body).ok()?;
     let causes = status["details"]["causes"].as_array()?;
     let cause = |reason| causes.iter().find(|cause| cause["reason"] == reason);
     let message = match cause(UNREACHABLE) {

@@ -60,7 +60,7 @@ impl Inner {
         asked.set_header("accept", "application/json".to_owned());
         let answer = self.execute(caller, &asked, timing).await?;
         if answer.status == 201
-            && let Some(explained) = explained(caller.token, &answer.envelope.body)
+            && let Some(explained) = explained(caller.token, &answer.body)
         {
             return Ok(json_response(StatusCode::CREATED, &explained));
         }
@@ -149,7 +149,7 @@ impl Inner {
         let mut asked = asked.clone();
         asked.set_header("accept", "application/json".to_owned());
         let answer = self.execute(caller, &asked, timing).await?;
-        let parsed = serde_json::from_slice::<Value>(&answer.envelope.body).ok();
+        let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
         let status = parsed
             .as_ref()
             .and_then(|answer| RulesStatus::deserialize(&answer["status"]).ok());

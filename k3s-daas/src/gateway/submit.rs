@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::StatusCode;
 
@@ -18,7 +19,8 @@ use crate::crypto::{Blob, BlobHash};
 use crate::ledger::{self, LedgerExt as _, Snapshot};
 use crate::token::Verified;
 use crate::types::{
-    Address, ClusterId, Digest, K8sApiRequest, Payload, RequestId, Target, TokenId, nearest_rule,
+    Address, ByteString, ClusterId, Digest, K8sApiRequest, Payload, RequestId, Target, TokenId,
+    nearest_rule,
 };
 use crate::wire::{self, Content, Event, RequestMessage, ResponseEnvelope};
 
@@ -34,7 +36,9 @@ pub(super) struct Caller {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) envelope: ResponseEnvelope,
+    /// Of an envelope, with the body.
+    pub(super) headers: Vec<(ByteString, ByteString)>,
+    pub(super) body: Bytes,
     /// What it takes of the room for answers, for as long as it is there.
     pub(super) room: Option<Taken>,
 }
@@ -502,12 +506,13 @@ impl Inner {
         if blob.hash() != answered.hash || blob.body_len() as u64 != answered.length {
             return Err(wrong("its bytes are not those that were recorded"));
         }
-        let envelope = bcs::from_bytes::<ResponseEnvelope>(&blob.body());
-        let envelope = envelope.map_err(|_| wrong("its bytes are no response"))?;
+        let (headers, body) = ResponseEnvelope::split(&blob.body())
+            .map_err(|_| wrong("its bytes are no response"))?;
         self.metrics.answered.add(1);
         let answer = Answer {
             status: answered.status,
-            envelope,
+            headers,
+            body,
             room: Some(room),
         };
         self.notice_unreachable(&answer);

@@ -70,7 +70,7 @@ impl Inner {
             return reply::answer(answer).ok_or(Refusal::WrongBytes { id, what });
         }
         // Headers are those of the first short watch; its length is not the whole one's.
-        let response = reply::recorded(200, &answer.envelope.headers, Bytes::new(), None);
+        let response = reply::recorded(200, &answer.headers, Bytes::new(), None);
         let mut response = response.ok_or(Refusal::LedgerFault)?;
         if list.is_none() {
             chain.take(answer);
@@ -247,7 +247,7 @@ impl Chain {
 
     /// Takes a list: what is there as events, and where to go on. `None` if it is no list.
     fn take_list(&mut self, answer: Answer) -> Option<()> {
-        let listed = Listed::new(answer.envelope.body.0.into(), answer.room)?;
+        let listed = Listed::new(answer.body, answer.room)?;
         self.resource_version = Some(listed.resource_version().to_owned());
         self.listed = Some(listed);
         Some(())
@@ -289,7 +289,7 @@ impl Chain {
     /// Takes the frames of a short watch's answer.
     fn take(&mut self, answer: Answer) {
         self.room = answer.room;
-        let body = &answer.envelope.body[..];
+        let body = &answer.body[..];
         let mut frames = serde_json::Deserializer::from_slice(body).into_iter::<Frame<'_>>();
         let mut begin = 0;
         while let Some(frame) = frames.next() {
@@ -366,7 +366,7 @@ impl Chain {
 
     /// Ends with what Kubernetes said instead of a stream.
     fn end_with(&mut self, answer: &Answer) {
-        let status = serde_json::from_slice::<Value>(&answer.envelope.body)
+        let status = serde_json::from_slice::<Value>(&answer.body)
             .ok()
             .filter(|object| object["kind"] == "Status");
         match status {
@@ -505,7 +505,6 @@ fn is_true(value: &str) -> bool {
 
 fn is_json(answer: &Answer) -> bool {
     let content_type = answer
-        .envelope
         .headers
         .iter()
         .find(|(name, _)| name[..] == *b"content-type");

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::crypto::Blob;
 use crate::token::NotAuthorized;
 use crate::types::{RequestId, Target};
-use crate::wire::{ResponseEnvelope, to_bcs};
+use crate::wire::ResponseEnvelope;
 
 /// A status, headers and a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,13 +81,10 @@ impl Reply {
         self.status == 403 && self.body.len() < 4_096 && says(b"cannot impersonate resource")
     }
 
-    /// The envelope that is hashed and stored. No more than two copies of the body are there at a time.
+    /// The envelope that is hashed and stored. The body is copied once.
     pub(super) fn seal(self) -> Blob {
         let headers = self.headers.iter().map(|(name, value)| (name, value));
-        let envelope = ResponseEnvelope::new(headers, self.body.into());
-        let bytes = to_bcs(&envelope);
-        drop(envelope);
-        Blob::seal(bytes)
+        Blob::seal_bcs(&ResponseEnvelope::new(headers, self.body.into()))
     }
 }
 

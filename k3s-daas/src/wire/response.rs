@@ -1,5 +1,6 @@
 //! What executors sign, and the envelope of a response.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Signature, sha256};
@@ -160,6 +161,23 @@ impl ResponseEnvelope {
         "x-kubernetes-pf-flowschema-uid",
         "x-kubernetes-pf-prioritylevel-uid",
     ];
+
+    /// Reads an envelope's bytes, of which the body stays where it is: headers and body.
+    ///
+    /// # Errors
+    /// If they are no envelope, or something follows it.
+    pub fn split(bytes: &Bytes) -> Result<(Vec<(ByteString, ByteString)>, Bytes), bcs::Error> {
+        /// The same fields.
+        #[derive(Deserialize)]
+        struct Borrowed<'a> {
+            headers: Vec<(ByteString, ByteString)>,
+            #[serde(borrow)]
+            body: &'a [u8],
+        }
+
+        let Borrowed { headers, body } = bcs::from_bytes(bytes)?;
+        Ok((headers, bytes.slice_ref(body)))
+    }
 
     /// Keeps the headers that matter, lower-cased and sorted; a repeated one (`Warning`) stays repeated
     /// in the order it came.
