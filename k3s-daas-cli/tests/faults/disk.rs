@@ -40,6 +40,32 @@ pub const FAULTS: &[(Fault, Test)] = &[
     ),
     (
         Fault {
+            name: "the disk has less left than `ledger.reserve_bytes`",
+            behaviour: "Nothing is begun, but what was begun is answered, and the answer recorded.",
+            told: &[
+                (201, ""),
+                (
+                    503,
+                    "the ledger is below its reserve of disk and takes no new work; nothing was begun",
+                ),
+            ],
+            seen: &[Seen::Ready("cluster")],
+        },
+        |world, fault| {
+            world.set_and_restart("[ledger]\nreserve_bytes = 4611686018427387904\n", false);
+            // The gateway has not heard of it, and Nautilus has.
+            fault.is_told(0, &world.write());
+            world.set_and_restart("", true);
+            let arrived = world.upstream.arrived();
+            fault.is_told(1, &world.write());
+            fault.is_told(1, &world.read());
+            fault.is_seen(world);
+            assert_eq!(world.upstream.arrived(), arrived);
+            world.unset_and_restart();
+        },
+    ),
+    (
+        Fault {
             name: "the disk is read-only",
             behaviour: "Nothing is begun; what has no body is tried again until its deadline. Nautilus as above.",
             told: &[

@@ -100,6 +100,35 @@ impl World {
         self.asker.bearer = Run::of(&mut credential).ok().trim().to_owned();
     }
 
+    /// Adds lines to the settings, and starts Nautilus again with them, or the gateway.
+    #[track_caller]
+    pub fn set_and_restart(&mut self, lines: &str, is_gateway: bool) {
+        let file = self.dir().join("daas.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, format!("{text}\n{lines}")).unwrap();
+        match is_gateway {
+            true => {
+                self.running.gateway.take().unwrap().kill();
+                self.running.start_gateway();
+            }
+            false => {
+                self.running.nautilus.take().unwrap().kill();
+                self.running.start_nautilus();
+            }
+        }
+    }
+
+    /// Takes the table of the ledger out of the settings, and starts both again.
+    #[track_caller]
+    pub fn unset_and_restart(&mut self) {
+        let file = self.dir().join("daas.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (before, _) = text.split_once("[ledger]").unwrap();
+        std::fs::write(file, before).unwrap();
+        self.set_and_restart("", false);
+        self.set_and_restart("", true);
+    }
+
     /// Starts both again, on machines that have the disk of their logs and no other.
     #[track_caller]
     pub fn restart_on_disk_of_the_log(&mut self) {
