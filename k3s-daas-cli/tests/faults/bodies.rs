@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use k3s_daas::types::RequestId;
 
 use crate::table::{Fault, Seen, Test, each};
+use crate::upstream::Mode;
 use crate::world::{Answer, World};
 
 #[test]
@@ -42,6 +43,32 @@ pub const FAULTS: &[(Fault, Test)] = &[
             seen: &[Seen::Nautilus("BlobMissing")],
         },
         |world, fault| payload(world, fault, replace),
+    ),
+    (
+        Fault {
+            name: "an answer's body is missing before it is told",
+            behaviour: "What was done is not done again, and the ledger says that it was.",
+            told: &[(502, "the answer is recorded, but its bytes are missing")],
+            seen: &[
+                Seen::Counter("wrong_bytes"),
+                Seen::Gateway("an answer's bytes are no good"),
+            ],
+        },
+        |world, fault| {
+            let arrived = world.upstream.arrived();
+            world.upstream.set(Mode::Hangs);
+            let asked = world.write_beside(RequestId::new(), "?timeout=20s");
+            world.upstream.wait_for(arrived + 1);
+            let before = bodies(&world.dir());
+            let gateway = world.running.gateway.as_ref().unwrap();
+            gateway.signal("STOP");
+            world.upstream.set(Mode::Answers);
+            fs::remove_file(new_body(world, &before)).unwrap();
+            gateway.signal("CONT");
+            fault.is_told(0, &asked.join().unwrap());
+            fault.is_seen(world);
+            assert_eq!(world.upstream.arrived(), arrived + 1);
+        },
     ),
     (
         Fault {
@@ -107,15 +134,7 @@ fn payload(world: &mut World, fault: &Fault, damage: fn(&Path)) {
     let arrived = world.upstream.arrived();
     let id = RequestId::new();
     let asked = world.write_beside(id, "?timeout=20s");
-    let begun = Instant::now();
-    let body = loop {
-        let now = bodies(&world.dir());
-        if let Some(new) = now.into_iter().find(|body| !before.contains(body)) {
-            break new;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "no body");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let body = new_body(world, &before);
     damage(&body);
     nautilus.signal("CONT");
     let answer = asked.join().unwrap();
@@ -148,6 +167,20 @@ fn envelope(world: &mut World, fault: &Fault, damage: fn(&Path)) {
     fault.is_told(0, &told);
     fault.is_seen(world);
     assert_eq!(world.upstream.arrived(), arrived + 1, "it is done once");
+}
+
+/// The body that is there besides these, as soon as one is.
+#[track_caller]
+fn new_body(world: &World, before: &[PathBuf]) -> PathBuf {
+    let begun = Instant::now();
+    loop {
+        let now = bodies(&world.dir());
+        if let Some(new) = now.into_iter().find(|body| !before.contains(body)) {
+            return new;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "no body");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Every sealed body in the store.

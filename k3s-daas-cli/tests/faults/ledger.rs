@@ -114,6 +114,45 @@ pub const DAMAGES: &[(Fault, Test)] = &[
     ),
     (
         Fault {
+            name: "the database's write-ahead log is cut short",
+            behaviour: "Nothing is begun any more. What was in it is gone: `daas audit verify --head` shows that.",
+            told: &[(
+                500,
+                "the ledger refused the gateway's call; nothing was begun",
+            )],
+            seen: &[
+                Seen::Ready("ledger"),
+                Seen::Gateway("the ledger is damaged"),
+            ],
+        },
+        |world, fault| {
+            let log = database(&world.dir()).with_extension("db-wal");
+            let log = File::options().write(true).open(log).unwrap();
+            log.set_len(log.metadata().unwrap().len() / 2).unwrap();
+            refuses(world, fault);
+        },
+    ),
+    (
+        Fault {
+            name: "the database is removed",
+            behaviour: "Nothing is begun any more, and no program starts without it.",
+            told: &[(
+                500,
+                "the ledger refused the gateway's call; nothing was begun",
+            )],
+            seen: &[
+                Seen::Ready("ledger"),
+                Seen::Gateway("the ledger is damaged"),
+                Seen::Exit("daas-gateway", 6, "the ledger is damaged"),
+            ],
+        },
+        |world, fault| {
+            std::fs::remove_file(database(&world.dir())).unwrap();
+            damaged(world, fault);
+        },
+    ),
+    (
+        Fault {
             name: "a row is edited: where the ledger ends",
             behaviour: "Nothing is begun any more, and no program starts over it.",
             told: &[(
@@ -155,14 +194,20 @@ pub const DAMAGES: &[(Fault, Test)] = &[
     ),
 ];
 
-/// A write that is told so and goes nowhere, and a gateway that does not start any more.
+/// A write that is told so and goes nowhere.
 #[track_caller]
-fn damaged(world: &mut World, fault: &Fault) {
+fn refuses(world: &mut World, fault: &Fault) {
     let arrived = world.upstream.arrived();
     let answer = world.write();
     fault.is_told(0, &answer);
     assert_eq!(world.upstream.arrived(), arrived, "{}", fault.name);
     fault.is_seen(world);
+}
+
+/// The same, and a gateway that does not start any more.
+#[track_caller]
+fn damaged(world: &mut World, fault: &Fault) {
+    refuses(world, fault);
     starts_no_more(&mut world.running, fault);
 }
 

@@ -637,13 +637,12 @@ impl Engine {
                 let why = "its file was removed or replaced while it was open";
                 return Err(BrokenLink::database(why).into());
             }
-        }
-        // The log is cut by SQLite itself; what is in the database never leaves it.
-        let [database, _log] = &self.files;
-        let is_cut = database.is_cut();
-        if is_cut.map_err(Failure::io("look at the database"))? {
-            let why = "its file was cut short while it was open";
-            return Err(BrokenLink::database(why).into());
+            // Nothing ever leaves the database, and the log is written from its beginning again, never cut.
+            let is_cut = file.is_cut();
+            if is_cut.map_err(Failure::io("look at the database"))? {
+                let why = "its file was cut short while it was open";
+                return Err(BrokenLink::database(why).into());
+            }
         }
         Ok(())
     }
