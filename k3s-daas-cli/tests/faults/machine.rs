@@ -69,13 +69,16 @@ impl Machine {
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let name = format!("machine-{}.so", std::process::id());
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let made = target.join(format!("machine-{}.so", std::process::id()));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/machine.c");
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
-        let status = cc.arg(&library).arg(source).arg("-ldl").status();
+        let status = cc.arg(&made).arg(source).arg("-ldl").status();
         assert!(status.expect("a C compiler").success());
+        // Who runs with that of another run keeps it.
+        let library = target.join("machine.so");
+        std::fs::rename(made, &library).unwrap();
         library
     })
 }

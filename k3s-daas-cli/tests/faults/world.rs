@@ -222,9 +222,13 @@ impl World {
     }
 
     /// The same meanwhile.
-    pub fn write_beside(&self, id: RequestId, query: &'static str) -> JoinHandle<Answer> {
-        let asker = self.asker.clone();
-        std::thread::spawn(move || asker.write(Some(id), query))
+    pub fn write_beside(
+        &self,
+        id: impl Into<Option<RequestId>>,
+        query: &'static str,
+    ) -> JoinHandle<Answer> {
+        let (asker, id) = (self.asker.clone(), id.into());
+        std::thread::spawn(move || asker.write(id, query))
     }
 
     /// Any request without a body.
