@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
 use k3s_daas::crypto::{Ed25519Signer, check_parent_of_private};
-use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::local::{LocalLedger, Options};
 use k3s_daas::ledger::{self, Ledger as _};
 use k3s_daas::types::{Address, ChainId};
 use zeroize::Zeroizing;
@@ -158,7 +158,12 @@ impl App {
 
     async fn open(&self, signer: Arc<Ed25519Signer>) -> anyhow::Result<LocalLedger> {
         let dir = self.layout().ledger();
-        let ledger = LocalLedger::open(dir, signer).map_err(|error| self.no_ledger(error))?;
+        let mut options = Options::default();
+        if let Some(bytes) = self.settings.value(Key::LedgerReserveBytes) {
+            options.reserve_bytes = bytes;
+        }
+        let ledger = LocalLedger::open_with(dir, signer, options);
+        let ledger = ledger.map_err(|error| self.no_ledger(error))?;
         self.expect_chain(ledger.deployment().chain)?;
         ledger.sync().await?;
         Ok(ledger)

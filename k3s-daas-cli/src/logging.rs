@@ -38,6 +38,8 @@ pub fn start(filter: &str, json: bool) -> anyhow::Result<()> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would say so where it could not write either, and panic if that fails too.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // Only the first subscriber of a process counts; tests in one process may start several.
     let _ = if json {

@@ -71,6 +71,8 @@ settings! {
     Token = "token", env::TOKEN, Id, None;
     /// Executor that Nautilus answers as.
     Executor = "executor", env::EXECUTOR, Id, None;
+    /// Bytes that must stay free on the ledger's disk; below, only answers and revocations are taken.
+    LedgerReserveBytes = "ledger.reserve_bytes", "", Bytes, Some(Fallback::Text("67108864"));
     /// Key file of the cluster's administrator.
     AdminKey = "keys.admin", env::ADMIN_KEY, Path, Some(Fallback::InDir("keys/admin.key"));
     /// Key file of the token's owner.
@@ -235,6 +237,7 @@ enum Kind {
     Path,
     Text,
     Bool,
+    Bytes,
     Id,
     Socket,
     Url,
@@ -427,6 +430,10 @@ impl Settings {
             Kind::Path | Kind::Text => Ok(()),
             Kind::Bool if value == "true" || value == "false" => Ok(()),
             Kind::Bool => Err(wrong("is neither true nor false")),
+            Kind::Bytes => match value.parse::<u64>() {
+                Ok(_) => Ok(()),
+                Err(_) => Err(wrong("is no number of bytes")),
+            },
             Kind::Id => match value.parse::<k3s_daas::types::Address>() {
                 Ok(_) => Ok(()),
                 Err(_) => Err(wrong("is not 0x and up to 64 hexadecimal digits")),

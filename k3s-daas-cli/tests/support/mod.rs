@@ -254,6 +254,10 @@ pub struct Separate {
     dir: PathBuf,
     cluster_listen: String,
     gateway_listen: String,
+    /// Kubeconfig of another cluster than that of the directory.
+    kubeconfig: Option<PathBuf>,
+    /// Variables of the programs, by program.
+    environment: Vec<(&'static str, &'static str, PathBuf)>,
     pub cluster: Option<Process>,
     pub nautilus: Option<Process>,
     pub gateway: Option<Process>,
@@ -283,10 +287,28 @@ impl Separate {
             dir: dir.to_owned(),
             cluster_listen: free_address(),
             gateway_listen: free_address(),
+            kubeconfig: None,
+            environment: Vec::new(),
             cluster: None,
             nautilus: None,
             gateway: None,
         }
+    }
+
+    /// Nautilus is to execute on this cluster when it is started next.
+    pub fn use_cluster(&mut self, kubeconfig: &Path) {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+    }
+
+    /// One of the programs is to have these variables when it is started next.
+    pub fn set_environment(
+        &mut self,
+        program: &'static str,
+        variables: &[(&'static str, PathBuf)],
+    ) {
+        let variables = variables.iter().cloned();
+        self.environment
+            .extend(variables.map(|(name, value)| (program, name, value)));
     }
 
     #[track_caller]
@@ -322,6 +344,9 @@ impl Separate {
     fn nautilus_command(&self) -> (Command, PathBuf) {
         let mut command = self.command(NAUTILUS);
         command.arg("--dir").arg(&self.dir);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
         (command, self.dir.with_extension("nautilus.log"))
     }
 
@@ -362,6 +387,10 @@ impl Separate {
     fn command(&self, program: &str) -> Command {
         let mut command = command(program);
         command.env("HOME", &self.dir);
+        let environment = self.environment.iter();
+        for (_, name, value) in environment.filter(|(known, ..)| *known == program) {
+            command.env(name, value);
+        }
         command
     }
 }

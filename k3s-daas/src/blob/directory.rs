@@ -206,7 +206,8 @@ impl BlobStore for DirectoryBlobStore {
             let locked = inner.lock()?;
             let holds = match inner.find(&hash, false)? {
                 Found::File(mut file) => file.holds().map_err(unavailable)?,
-                Found::Nothing | Found::Damaged(_) => Vec::new(),
+                Found::Nothing => Vec::new(),
+                Found::Damaged(reason) => return Err(Error::Corrupt { hash, reason }),
             };
             drop(locked);
             let now = now_ms();

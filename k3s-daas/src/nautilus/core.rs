@@ -168,6 +168,8 @@ impl Core {
         let followed = tokio::select! {
             () = self.shutdown.cancelled() => Ok(()),
             followed = follow::run(&self, cursor) => followed,
+            // Whoever runs it must know, even if there is nothing to do.
+            () = self.journal.stopped() => Err(JournalError::Stopped.into()),
         };
         self.status.set_following(false);
         self.shutdown.cancel();

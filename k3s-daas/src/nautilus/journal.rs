@@ -334,6 +334,11 @@ impl Journal {
         .await
     }
 
+    /// Waits until nothing is written any more, because writing failed.
+    pub(super) async fn stopped(&self) {
+        self.writer.0.aborted().await;
+    }
+
     async fn ask<T>(
         &self,
         order: impl FnOnce(oneshot::Sender<T>) -> thread::Order,

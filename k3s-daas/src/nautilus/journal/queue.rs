@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::thread::Order;
 
@@ -16,6 +17,7 @@ pub(super) struct Queue {
     wake: Condvar,
     /// Closed when nothing is taken any more.
     room: Semaphore,
+    aborted: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,7 @@ impl Queue {
             waiting: Mutex::default(),
             wake: Condvar::new(),
             room: Semaphore::new(ROOM),
+            aborted: CancellationToken::new(),
         }
     }
 
@@ -125,8 +128,14 @@ impl Queue {
     /// Takes nothing any more; whoever waits hears of it.
     pub(super) fn abort(&self) {
         self.room.close();
+        self.aborted.cancel();
         let waiting = std::mem::take(&mut *self.waiting());
         drop(waiting);
+    }
+
+    /// Waits until nothing is taken any more.
+    pub(super) async fn aborted(&self) {
+        self.aborted.cancelled().await;
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
