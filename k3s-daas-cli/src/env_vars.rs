@@ -44,6 +44,10 @@ pub const GATEWAY_CERTIFICATE: &str = "DAAS_GATEWAY_CERTIFICATE";
 pub const GATEWAY_PRIVATE_KEY: &str = "DAAS_GATEWAY_PRIVATE_KEY";
 /// The gateway's own token for discovery.
 pub const GATEWAY_TOKEN: &str = "DAAS_GATEWAY_TOKEN";
+/// Address that the gateway's metrics are served on.
+pub const GATEWAY_METRICS: &str = "DAAS_GATEWAY_METRICS_LISTEN";
+/// Address that Nautilus's metrics are served on.
+pub const NAUTILUS_METRICS: &str = "DAAS_NAUTILUS_METRICS_LISTEN";
 /// Kubeconfig of the cluster that Nautilus executes on.
 pub const NAUTILUS_KUBECONFIG: &str = "DAAS_NAUTILUS_KUBECONFIG";
 /// Context of that kubeconfig.

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod keys;
 pub mod layout;
 pub mod logging;
+pub mod measures;
 pub mod names;
 pub mod printer;
 pub mod provision;

@@ -26,6 +26,7 @@ use crate::env_vars as env;
 use crate::exit::{self, Advise as _, Exit, Failure};
 use crate::journal;
 use crate::layout::{Layout, create_private_dir};
+use crate::measures::Measures;
 
 /// Services that run in this process, in the order in which they were begun.
 #[derive(Debug, Default)]
@@ -256,6 +257,8 @@ pub struct NautilusParts {
     pub kube: KubeExecutor,
     /// How it behaves.
     pub config: nautilus::Config,
+    /// Where its metrics are served.
+    pub measures: Option<Measures>,
 }
 
 impl NautilusParts {
@@ -277,6 +280,10 @@ impl NautilusParts {
         .with_config(self.config)
         .build()
         .map_err(journal::explained)?;
+        if let Some(measures) = self.measures {
+            // Begun before it, so that it still answers while Nautilus ends.
+            measures.begin_nautilus(services, service.status(), heads.clone(), self.executor);
+        }
         services.begin("nautilus", |shutdown| async move {
             let signing = tokio::spawn(heads.clone().keep_signing_heads(HEAD_INTERVAL));
             let result = service.run(shutdown).await;

@@ -89,6 +89,8 @@ settings! {
     PassphraseFile = "passphrase_file", env::PASSPHRASE_FILE, Path, None;
     /// Address that the gateway listens on.
     GatewayListen = "gateway.listen", env::GATEWAY_LISTEN, Socket, Some(Fallback::Text("127.0.0.1:7443"));
+    /// Address that the gateway serves /metrics on, over plain HTTP; nowhere unless set.
+    GatewayMetricsListen = "gateway.metrics_listen", env::GATEWAY_METRICS, Socket, None;
     /// URL under which clients reach the gateway.
     GatewayServer = "gateway.server", env::GATEWAY_SERVER, Url, None;
     /// What credentials for the gateway name as their audience.
@@ -195,6 +197,8 @@ settings! {
     NautilusKubeconfig = "nautilus.kubeconfig", env::NAUTILUS_KUBECONFIG, Path, None;
     /// Context of that kubeconfig; its current one if none is given.
     NautilusContext = "nautilus.context", env::NAUTILUS_CONTEXT, Text, None;
+    /// Address that Nautilus serves /metrics, /livez and /readyz on, over plain HTTP; nowhere unless set.
+    NautilusMetricsListen = "nautilus.metrics_listen", env::NAUTILUS_METRICS, Socket, None;
     /// How many requests are at the cluster at a time, watches not counted.
     NautilusConcurrency = "nautilus.concurrency", "", Nautilus, Some(Fallback::Text("64"));
     /// How many watches are at the cluster at a time.

@@ -4,7 +4,7 @@
 //! those before it.
 //!
 //! ```text
-//! types → crypto → wire → contract → token → blob → ledger | executor → audit → gateway | nautilus
+//! types → crypto → wire → contract → token → blob → ledger | executor → audit → metrics → gateway | nautilus
 //! ```
 
 /// Where a process dies if a test armed it; nothing at all without the feature `crash-points`.
@@ -45,6 +45,9 @@ pub mod memory_cluster;
 
 #[cfg(feature = "local")]
 pub mod audit;
+
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+pub mod metrics;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;

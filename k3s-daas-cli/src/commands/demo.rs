@@ -180,6 +180,7 @@ async fn begin(
                     executor: ground.executor,
                     kube: services::kube(Some(&kubeconfig), None).await?,
                     config: nautilus::Config::new(layout.journal()),
+                    measures: None,
                 };
                 parts.begin(services)?;
                 let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;

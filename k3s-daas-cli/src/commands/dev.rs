@@ -17,6 +17,7 @@ use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
+use crate::measures::Measures;
 use crate::provision::{self, Ground};
 use crate::running::Running;
 use crate::services::{self, GatewayParts, NautilusParts, Services};
@@ -177,6 +178,7 @@ async fn start(
         executor: ground.executor,
         kube,
         config: app.settings.nautilus(layout)?,
+        measures: Measures::listen(&app, Key::NautilusMetricsListen).await?,
     };
     nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
@@ -194,6 +196,9 @@ async fn start(
         tls,
     };
     let gateway = gateway.build()?;
+    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen).await? {
+        measures.begin_gateway(services, gateway.clone());
+    }
     services::begin_gateway(services, gateway.clone(), listener);
     services::wait_until_ready(&gateway).await?;
     let kubeconfig = kubeconfig::of_app(&app, kubeconfig::NAME, Some(ca.as_bytes()))?;

@@ -15,6 +15,7 @@ use super::kubeconfig;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{self, Exit, Failure};
+use crate::measures::Measures;
 use crate::services::{self, GatewayParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key};
@@ -49,6 +50,9 @@ pub struct Cli {
     /// Authority of that certificate, PEM, for kubeconfigs [env: DAAS_GATEWAY_CA] [default: those of the system].
     #[arg(long, value_name = "FILE", requires = "certificate")]
     certificate_authority: Option<PathBuf>,
+    /// Address to serve /metrics on, over plain HTTP [env: DAAS_GATEWAY_METRICS_LISTEN] [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
+    metrics_listen: Option<SocketAddr>,
     /// Write a kubeconfig for kubectl to this file when it is ready.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -61,6 +65,10 @@ impl Cli {
             (
                 Key::GatewayListen,
                 self.listen.map(|listen| listen.to_string()),
+            ),
+            (
+                Key::GatewayMetricsListen,
+                self.metrics_listen.map(|listen| listen.to_string()),
             ),
             (Key::GatewayServer, self.server.clone()),
             (Key::GatewayAudience, self.audience.clone()),
@@ -119,6 +127,9 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     };
     let gateway = gateway.build()?;
     let mut services = Services::default();
+    if let Some(measures) = Measures::listen(app, Key::GatewayMetricsListen).await? {
+        measures.begin_gateway(&mut services, gateway.clone());
+    }
     services::begin_gateway(&mut services, gateway.clone(), listener);
     if let Some(file) = &cli.kubeconfig {
         let ca = match gateway.ca_pem() {

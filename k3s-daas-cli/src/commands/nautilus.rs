@@ -1,5 +1,6 @@
 //! `daas-nautilus`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{self, Exit, Failure};
 use crate::layout::Layout;
+use crate::measures::Measures;
 use crate::services::{self, NautilusParts, Services};
 use crate::settings::{Flags, Key};
+use crate::units;
 
 /// The service that executes what the ledger admitted: follows it, executes, signs the answers.
 #[derive(Debug, Parser)]
@@ -30,6 +33,10 @@ pub struct Cli {
     /// Context of that kubeconfig [env: DAAS_NAUTILUS_CONTEXT] [default: its current one].
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+    /// Address to serve /metrics, /livez and /readyz on, over plain HTTP [env: DAAS_NAUTILUS_METRICS_LISTEN]
+    /// [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", value_parser = units::socket)]
+    metrics_listen: Option<SocketAddr>,
 }
 
 /// Runs Nautilus until it is told to stop.
@@ -48,6 +55,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             .clone()
             .map(|context| (Key::NautilusContext, context)),
     );
+    let metrics = cli.metrics_listen.map(|address| address.to_string());
+    flags.extend(metrics.map(|address| (Key::NautilusMetricsListen, address)));
     let app = App::new(&cli.global, Output::default(), flags)?;
     app.start_logging("info")?;
     app.block_on(serve(&app))
@@ -73,6 +82,7 @@ async fn serve(app: &App) -> anyhow::Result<()> {
         executor: app.settings.required(Key::Executor)?,
         kube,
         config: app.settings.nautilus(&layout)?,
+        measures: Measures::listen(app, Key::NautilusMetricsListen).await?,
     };
     let mut services = Services::default();
     parts.begin(&mut services)?;

@@ -37,15 +37,15 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trail;
 mod watch;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -60,13 +60,14 @@ pub use tls::{Tls, TlsError};
 use crate::blob::BlobStore;
 use crate::contract::Code;
 use crate::ledger::{Ledger, LedgerExt as _};
+use crate::metrics::Page;
 use crate::types::{ClusterId, RequestId, TokenId};
 use authenticate::Signatures;
 use body::Keeping;
 use bucket::{Buckets, Rate};
 use discovery::Discovery;
 use executors::Executors;
-use extract::{Asked, REQUEST_ID_HEADER};
+use extract::Asked;
 use follow::{Follower, Progress};
 use holds::Holds;
 use limits::Limit;
@@ -75,7 +76,8 @@ use pending::Pending;
 use record::Recorder;
 use reply::Refusal;
 use room::Room;
-use submit::{Caller, Timing};
+use submit::Caller;
+use trail::{Outcome, Quiet, Trail};
 
 /// The body of a response; never fails, but a watch's may end early.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -201,17 +203,18 @@ impl Gateway {
             }
         }
         self.inner.metrics.requests.add(1);
-        let mut trail = Trail::new();
-        let outcome = self.inner.serve(&parts, body, &mut trail).await;
-        let mut response = match outcome {
+        let mut trail = Trail::begin(&parts, &self.inner.metrics);
+        let served = self.inner.serve(&parts, body, &mut trail).await;
+        let mut response = match served {
             Ok(response) => response,
             Err(refusal) => {
-                trail.refusal = Some(refusal.name());
+                trail.refuse(&refusal);
                 self.inner.count(&refusal);
                 refusal.response()
             }
         };
-        self.inner.finish(&trail, &mut response);
+        let config = &self.inner.config;
+        trail.end(&mut response, config.server_timing, &self.inner.quiet);
         response
     }
 
@@ -225,6 +228,38 @@ impl Gateway {
             watches: inner.watches.len() as u64,
             ..inner.metrics.counts()
         }
+    }
+
+    /// Writes what is measured here, under names that begin with `daas_gateway_`; asks each dependency, as
+    /// `/readyz` does.
+    pub async fn write_metrics(&self, page: &mut Page) {
+        let checks = self.readiness().await;
+        let inner = &self.inner;
+        let (cursor, eligible) = inner.ledger.view(|snapshot| {
+            let cluster = snapshot.state.cluster(inner.cluster);
+            let eligible = cluster.map_or(0, |cluster| cluster.eligible().count());
+            (snapshot.cursor, eligible as u64)
+        });
+        let followed = inner.progress.followed().cursor;
+        inner.metrics.write(&self.counts(), page);
+        page.gauge(
+            "daas_gateway_ledger_behind_events",
+            "Events of the ledger that this process knows of and the gateway has not handled.",
+            cursor.major.saturating_sub(followed.major),
+        );
+        page.gauge(
+            "daas_gateway_eligible_executors",
+            "Executors of the cluster that may be assigned requests.",
+            eligible,
+        );
+        page.gauges(
+            "daas_gateway_ready",
+            "Whether a dependency is as it should be, 1 or 0, as /readyz has it.",
+            "check",
+            checks
+                .iter()
+                .map(|check| (check.name, u64::from(check.trouble.is_none()))),
+        );
     }
 
     /// Whether it could serve: each dependency, as `/readyz` has it.
@@ -377,33 +412,6 @@ pub enum Error {
     NoTls,
 }
 
-/// What is known of a request as it goes, for its log line.
-struct Trail {
-    begun: Instant,
-    id: Option<RequestId>,
-    token: Option<TokenId>,
-    verb: &'static str,
-    resource: String,
-    namespace: String,
-    timing: Timing,
-    refusal: Option<&'static str>,
-}
-
-impl Trail {
-    fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            id: None,
-            token: None,
-            verb: "",
-            resource: String::new(),
-            namespace: String::new(),
-            timing: Timing::default(),
-            refusal: None,
-        }
-    }
-}
-
 impl Inner {
     async fn serve<B>(
         self: &Arc<Self>,
@@ -441,25 +449,20 @@ impl Inner {
             Ok(asked) => asked,
             Err(unformed) => return Err(self.refuse_unformed(&caller, unformed)),
         };
-        trail.id = Some(asked.id);
-        trail.verb = asked.target.verb.as_str();
-        if asked.target.path.is_resource {
-            trail.resource = asked.target.path.full_resource();
-            trail.namespace.clone_from(&asked.target.path.namespace);
-        } else {
-            trail.resource.clone_from(&asked.path);
-        }
+        trail.asks(&asked);
         let _room = self.read_body(&caller, &mut asked, parts, body).await?;
-        trail.timing.authorize = trail.begun.elapsed();
+        trail.has_body(asked.body.len());
 
         let response = self.dispatch(&caller, &asked, trail).await?;
         if asked.is_watch() {
             // These are counted by themselves.
+            trail.outcome = Outcome::Watching;
             return Ok(response);
         }
         // What is left is its client's to do, who may never do it: that is nothing to keep others waiting for.
         held.leave_all();
-        Ok(response.map(|body| Keeping::new(body, held).boxed_unsync()))
+        let kept = (held, trail.delivery());
+        Ok(response.map(|body| Keeping::new(body, kept).boxed_unsync()))
     }
 
     /// Whether an ID is of a time further ahead than clocks may be apart.
@@ -540,84 +543,4 @@ impl Inner {
             self.metrics.refused.add(1);
         }
     }
-
-    /// The last that is done with a response: its ID, its timing, its log line.
-    fn finish(&self, trail: &Trail, response: &mut Response<Body>) {
-        let status = response.status().as_u16();
-        let headers = response.headers_mut();
-        if let Some(id) = trail.id
-            && let Ok(value) = HeaderValue::from_str(&id.to_string())
-        {
-            headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), value);
-        }
-        let Timing {
-            authorize,
-            submit,
-            execute,
-            fetch,
-        } = trail.timing;
-        // To the microsecond; more would be noise in the log.
-        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let total = trail.begun.elapsed();
-        if self.config.server_timing
-            && trail.token.is_some()
-            && let Ok(value) = HeaderValue::from_str(&format!(
-                "authorize;dur={:.3}, submit;dur={:.3}, execute;dur={:.3}, fetch;dur={:.3}, total;dur={:.3}",
-                ms(authorize),
-                ms(submit),
-                ms(execute),
-                ms(fetch),
-                ms(total)
-            ))
-        {
-            headers.insert(HeaderName::from_static("server-timing"), value);
-        }
-        let Some(token) = trail.token else {
-            // Nobody is known to have asked, so anybody can ask very often.
-            if let Some(more) = self.quiet.may_speak() {
-                tracing::info!(status, refusal = trail.refusal, more, "unauthenticated");
-            }
-            return;
-        };
-        tracing::info!(
-            id = trail.id.map(tracing::field::display),
-            %token,
-            verb = trail.verb,
-            resource = trail.resource,
-            namespace = trail.namespace,
-            status,
-            refusal = trail.refusal,
-            authorize_ms = ms(authorize),
-            submit_ms = ms(submit),
-            execute_ms = ms(execute),
-            fetch_ms = ms(fetch),
-            total_ms = ms(total),
-            "request"
-        );
-    }
 }
-
-/// Keeps a line that anybody can cause from filling the log.
-#[derive(Debug, Default)]
-struct Quiet(std::sync::Mutex<(Option<Instant>, u64)>);
-
-impl Quiet {
-    /// How many were silent since, if it is time to speak again.
-    fn may_speak(&self) -> Option<u64> {
-        let mut state = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_time = state.0.is_none_or(|last| last.elapsed() >= QUIET);
-        if is_time {
-            let silent = state.1;
-            *state = (Some(Instant::now()), 0);
-            Some(silent)
-        } else {
-            state.1 += 1;
-            None
-        }
-    }
-}
-
-const QUIET: Duration = Duration::from_secs(1);

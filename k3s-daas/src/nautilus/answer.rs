@@ -15,7 +15,7 @@ use crate::blob::{self, AnswerKeep, Durability};
 use crate::contract::{Call, Code};
 use crate::crypto::Blob;
 use crate::ledger;
-use crate::types::{ByteString, HexBytes, Target};
+use crate::types::{ByteString, HexBytes, Target, TraceId};
 use crate::wire::{AnswerMessage, IntentKind};
 
 /// Answers with what the cluster said, or with why it was not asked.
@@ -44,7 +44,7 @@ pub(super) async fn answer(
         Ok((status, sealed))
     });
     let (status, sealed) = match reply {
-        Ok((status, sealed)) => match put(core, key, held, &sealed).await {
+        Ok((status, sealed)) => match timed_put(core, key, held, &sealed).await {
             Put::Done => (status, sealed),
             Put::TooLarge(limit) => {
                 refuse(core, key, held, &too_large(held, status, limit), target).await
@@ -95,10 +95,12 @@ pub(super) async fn answer(
         call,
     };
     // Whichever answer was written down first is the only one that ever leaves.
+    let started = Instant::now();
     let unstored = core
         .journal
         .answer(unstored, request.is_read, request.prunable_at_ms)
         .await?;
+    core.status.stages.write.observe(started.elapsed());
     crash_point!(NautilusAnswerWritten);
     deliver(core, unstored).await
 }
@@ -111,11 +113,13 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
     let Unstored { key, epoch, call } = unstored;
     let (token, id) = key;
     let mut pause = Pause::default();
+    let started = Instant::now();
     let is_wanted = loop {
         match core.ledger.call(call.clone()).await {
             Ok(_) => {
                 crash_point!(NautilusStored);
                 core.status.stored.add(1);
+                core.status.stages.submit.observe(started.elapsed());
                 tracing::debug!(%token, request_id = %id, epoch, "answer stored");
                 break false;
             }
@@ -184,12 +188,19 @@ async fn refuse(
 ) -> (u16, Blob) {
     let (token, id) = key;
     let reply = refusal.reply(id, target);
-    if matches!(refusal, Refusal::Unknown(_)) {
+    let outcome = if matches!(refusal, Refusal::Unknown(_)) {
         core.status.unknown.add(1);
+        "unknown"
     } else {
         core.status.refused.add(1);
-    }
-    tracing::warn!(%token, request_id = %id, epoch = held.request.epoch, status = reply.status, ?refusal, "refused");
+        "refused"
+    };
+    let (resource, namespace) = target.map_or((String::new(), ""), |target| {
+        (target.path.full_resource(), target.path.namespace.as_str())
+    });
+    tracing::warn!(request_id = %id, trace_id = %TraceId::of_request(id), %token, epoch = held.request.epoch,
+        verb = target.map_or("", |target| target.verb.as_str()), resource, namespace, status = reply.status, outcome,
+        ?refusal, "request");
     let status = reply.status;
     let sealed = reply.seal();
     // A store that cannot take even this leaves the client with the status on the ledger.
@@ -197,6 +208,14 @@ async fn refuse(
         tracing::error!(%token, request_id = %id, "the refusal's text is lost: the blob store has no room");
     }
     (status, sealed)
+}
+
+/// The same, and how long it took.
+async fn timed_put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
+    let started = Instant::now();
+    let put = put(core, key, held, sealed).await;
+    core.status.stages.store.observe(started.elapsed());
+    put
 }
 
 enum Put {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::journal::{Journal, JournalError, Key, Lost, Progress, Recovered};
-use super::queue::FairQueue;
+use super::queue::{FairQueue, Waiting};
 use super::room::Room;
 use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
@@ -227,7 +227,7 @@ impl Core {
                 let slot = Arc::clone(slots).acquire_owned().await.ok()?;
                 Some((slot, queue.pop().await))
             };
-            let (slot, key) = tokio::select! {
+            let (slot, waiting) = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 next = next => match next {
@@ -235,6 +235,9 @@ impl Core {
                     None => break,
                 },
             };
+            let key = waiting.key;
+            self.note_queued(lane);
+            self.status.stages.queue.observe(waiting.since.elapsed());
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
                 let handled = core
@@ -243,7 +246,7 @@ impl Core {
                 core.done(key, handled.unwrap_or(Ok(())));
             });
         }
-        while let Some(key) = queue.try_pop() {
+        while let Some(Waiting { key, .. }) = queue.try_pop() {
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
                 let given_back = core.unless_abandoned(worker::give_back(&core, key)).await;
@@ -378,8 +381,14 @@ impl Core {
             .admitted(key)
             .is_some_and(|event| event.verb[..] == *b"watch");
         if self.hold(key) {
-            self.lanes[usize::from(is_watch)].queue.push(key);
+            let lane = usize::from(is_watch);
+            self.lanes[lane].queue.push(key);
+            self.note_queued(lane);
         }
+    }
+
+    fn note_queued(&self, lane: usize) {
+        self.status.queued[lane].set(self.lanes[lane].queue.len() as u64);
     }
 
     /// Whether the caller has the request to itself now.

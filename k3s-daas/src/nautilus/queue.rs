@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -20,15 +21,27 @@ pub(super) struct FairQueue {
 #[derive(Debug, Default)]
 struct Queues {
     turns: VecDeque<TokenId>,
-    by_token: HashMap<TokenId, VecDeque<Key>>,
+    by_token: HashMap<TokenId, VecDeque<Waiting>>,
+    count: usize,
+}
+
+/// A request in a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) key: Key,
+    pub(super) since: Instant,
 }
 
 impl FairQueue {
     pub(super) fn push(&self, key: Key) {
         let token = key.0;
         let mut queues = self.queues();
+        queues.count += 1;
         let queue = queues.by_token.entry(token).or_default();
-        queue.push_back(key);
+        queue.push_back(Waiting {
+            key,
+            since: Instant::now(),
+        });
         if queue.len() == 1 {
             queues.turns.push_back(token);
         }
@@ -37,28 +50,35 @@ impl FairQueue {
     }
 
     /// The next one; waits until there is one. Nothing is lost if the future is dropped.
-    pub(super) async fn pop(&self) -> Key {
+    pub(super) async fn pop(&self) -> Waiting {
         loop {
-            if let Some(key) = self.try_pop() {
-                return key;
+            if let Some(waiting) = self.try_pop() {
+                return waiting;
             }
             self.arrived.notified().await;
         }
     }
 
-    pub(super) fn try_pop(&self) -> Option<Key> {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queues().count
+    }
+
+    pub(super) fn try_pop(&self) -> Option<Waiting> {
         let mut queues = self.queues();
         let token = queues.turns.pop_front()?;
         let queue = queues.by_token.get_mut(&token)?;
-        let key = queue.pop_front();
-        if queue.is_empty() {
+        let waiting = queue.pop_front();
+        let is_last = queue.is_empty();
+        queues.count -= usize::from(waiting.is_some());
+        if is_last {
             queues.by_token.remove(&token);
         } else {
             queues.turns.push_back(token);
             // One notice wakes one; who comes second finds its own here.
             self.arrived.notify_one();
         }
-        key
+        waiting
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -81,13 +101,15 @@ mod tests {
             expected.entry(key.0).or_default().push(key.1);
             queue.push(key);
         }
+        assert_eq!(queue.len(), 7);
         let mut order = Vec::new();
         for _ in 0..7 {
-            let (token, id) = queue.pop().await;
+            let (token, id) = queue.pop().await.key;
             order.push(token.as_bytes()[0]);
             assert_eq!(expected.get_mut(&token).unwrap().remove(0), id);
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.try_pop().is_none());
+        assert_eq!(queue.len(), 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::blob::{self, Holder};
 use crate::crypto::{Blob, BlobHash};
 use crate::executor::{Error as Upstream, Response};
 use crate::token::{Authorized, NotAuthorized};
-use crate::types::{K8sApiRequest, Query, Target, Verb};
+use crate::types::{K8sApiRequest, Query, Target, TraceId, Verb};
 use crate::wire::{self, Content, IntentKind, RequestMessage};
 
 /// Does what is to be done about a request now: execute, answer, give back, or nothing.
@@ -353,7 +353,9 @@ async fn begin_and_execute(
     if !is_read {
         crash_point!(NautilusBeforeBegin);
         let keep_until_ms = request.prunable_at_ms;
+        let started = Instant::now();
         let begun = core.journal.begin(key, epoch, keep_until_ms).await?;
+        core.status.stages.begin.observe(started.elapsed());
         if begun == Begun::Before {
             return Ok(Executed::Refused(Refusal::Unknown(Doubt::Restart)));
         }
@@ -364,8 +366,9 @@ async fn begin_and_execute(
         return Ok(Executed::NotBegun);
     }
     let target = authorized.request().target();
-    tracing::debug!(%token, request_id = %id, epoch, verb = %target.verb,
-        resource = %target.path.full_resource(), "begins");
+    let (verb, resource) = (target.verb, target.path.full_resource());
+    let namespace = target.path.namespace.clone();
+    tracing::debug!(%token, request_id = %id, epoch, %verb, resource, "begins");
     let started = Instant::now();
     let deadline = started + core.until(request.deadline_ms);
     core.status.at_cluster.add(1);
@@ -381,6 +384,8 @@ async fn begin_and_execute(
     })
     .await;
     core.status.at_cluster.subtract(1);
+    let elapsed = started.elapsed();
+    core.status.stages.cluster.observe(elapsed);
     let executed = match executed {
         Ok(Ok(executed)) => executed,
         Ok(Err(Upstream::NotSent { reason })) => {
@@ -411,8 +416,11 @@ async fn begin_and_execute(
         crash_point!(NautilusClusterAnswered);
         core.status.executed.add(1);
         core.status.set_cluster(None);
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%token, request_id = %id, epoch, status = reply.status, elapsed_ms, "executed");
+        // To the microsecond; more would be noise in the log.
+        let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+        tracing::info!(request_id = %id, trace_id = %TraceId::of_request(id), %token, epoch, %verb, resource,
+            namespace, status = reply.status, outcome = "executed", bytes_out = reply.body.len(), elapsed_ms,
+            "request");
         if reply.is_refused_impersonation() {
             tracing::warn!(%token, request_id = %id,
                 "the cluster does not let this executor act as the token, so the refusal is not the token's: \

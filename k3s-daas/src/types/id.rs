@@ -175,6 +175,11 @@ impl RequestId {
         text.to_vec()
     }
 
+    /// The ID as a number, the time first.
+    pub(super) fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// Milliseconds since 1970 that the ID claims to be made at.
     #[must_use]
     pub fn timestamp_ms(&self) -> u64 {

@@ -15,6 +15,7 @@ mod response;
 mod role;
 #[cfg(any(feature = "local", feature = "memory-cluster"))]
 mod timestamp;
+mod trace;
 mod verb;
 
 pub use cluster::*;
@@ -36,4 +37,5 @@ pub use role::*;
 pub(crate) use timestamp::format_timestamp;
 #[cfg(any(feature = "local", feature = "memory-cluster"))]
 pub(crate) use timestamp::parse_timestamp_us;
+pub use trace::TraceId;
 pub use verb::*;

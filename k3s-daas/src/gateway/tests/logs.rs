@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -113,6 +114,134 @@ async fn no_secret_is_ever_logged() {
         format!("{:?}", world.gateway.counts()),
     ] {
         assert!(!shown.contains("hunter2") && !shown.contains(&bearer[5..60]));
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_one_line_with_what_became_of_it() {
+    let capture = Capture::default();
+    let _guard = tracing::subscriber::set_default(capture.clone());
+    let world = World::new().await;
+    world.answer(|request| match request.name.to_string().as_str() {
+        "silent" => Act::Silent,
+        "broken" => Act::OtherBytes,
+        _ => Act::json(200, "{\"answer\":1}"),
+    });
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let get = |target: &str, parents: &[&str]| {
+        let mut request = world.request("GET", target);
+        for parent in parents {
+            request = request.header("traceparent", *parent);
+        }
+        world.send(request, "")
+    };
+    let id =
+        |got: &super::fixture::Got| got.headers["daas-request-id"].to_str().unwrap().to_owned();
+    let one = id(&get(&format!("{PODS}/web?pretty=hunter2"), &[&parent]).await);
+    // What is malformed, or said twice, is replaced by the request's own.
+    let none = id(&get(PODS, &[]).await);
+    let bad = id(&get(PODS, &["hunter2"]).await);
+    let two = id(&get(PODS, &[&parent, &parent]).await);
+    let wrong = id(&get(&format!("{PODS}/broken"), &[]).await);
+    let silent = get(&format!("{PODS}/silent?timeout=1s"), &[]);
+    let (silent, denied) = tokio::join!(silent, get("/api/v1/secrets", &[]));
+    let (silent, denied) = (id(&silent), id(&denied));
+
+    let lines = capture.0.lock().unwrap().clone();
+    let line = |id: &str| {
+        let found = lines.iter().filter(|line| {
+            line.contains("message=request ") && line.contains(&format!("request_id={id} "))
+        });
+        let found: Vec<&String> = found.collect();
+        assert_eq!(found.len(), 1, "{id}: {found:?}");
+        found[0].clone()
+    };
+    let own = |id: &str| format!("trace_id={} ", id.replace('-', ""));
+    for (id, trace, what) in [
+        (&one, format!("trace_id={trace} "), "outcome=\"answered\""),
+        (&none, own(&none), "bytes_out=12 "),
+        (&bad, own(&bad), "bytes_in=0 "),
+        (&two, own(&two), "verb=\"list\""),
+        (&wrong, own(&wrong), "outcome=\"undelivered\""),
+        (&silent, own(&silent), "outcome=\"unanswered\""),
+        (
+            &denied,
+            own(&denied),
+            "outcome=\"refused\" refusal=\"ENoPermission\"",
+        ),
+    ] {
+        let line = line(id);
+        assert!(
+            line.contains(&trace) && line.contains(what),
+            "{trace} {what}: {line}"
+        );
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    assert!(line(&one).contains(&format!("path=\"{PODS}/web\"")));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_is_logged() {
+    let capture = Capture::default();
+    let _guard = tracing::subscriber::set_default(capture.clone());
+    let world = World::new().await;
+    world.answer(|_| Act::Silent);
+    let request = world.request("POST", PODS);
+    let request = request.header("content-type", "application/json");
+    let waiting = world.send(request, "{\"secret\":\"hunter2\"}");
+    let gone = tokio::time::timeout(Duration::from_millis(300), waiting).await;
+    assert!(gone.is_err());
+    let lines = capture.0.lock().unwrap().clone();
+    let line = lines
+        .iter()
+        .find(|line| line.contains("outcome=\"abandoned\""));
+    let line = line.unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(
+        line.contains("verb=\"create\"") && line.contains("bytes_in=20 "),
+        "{line}"
+    );
+    assert!(
+        !line.contains("status=") && !line.contains("hunter2"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_measured_is_what_happened() {
+    let world = World::new().await;
+    world.answer_json(200, "{}");
+    for _ in 0..3 {
+        world.get(PODS).await;
+    }
+    world.get("/api/v1/secrets").await.refused(403, "Forbidden");
+    let request = http::Request::builder().uri(PODS);
+    world.send(request, "").await.refused(401, "Unauthorized");
+    let mut page = crate::metrics::Page::default();
+    world.gateway.write_metrics(&mut page).await;
+    let text = page.to_string();
+    for line in [
+        "daas_gateway_requests_total 5",
+        "daas_gateway_unauthenticated_total 1",
+        "daas_gateway_outcomes_total{outcome=\"answered\"} 3",
+        "daas_gateway_outcomes_total{outcome=\"refused\"} 1",
+        "daas_gateway_outcomes_total{outcome=\"unknown\"} 0",
+        "daas_gateway_responses_total{class=\"2xx\"} 3",
+        "daas_gateway_responses_total{class=\"4xx\"} 2",
+        "daas_gateway_refusals_by_reason_total{reason=\"ENoPermission\"} 1",
+        "daas_gateway_refusals_by_reason_total{reason=\"no_credential\"} 1",
+        "daas_gateway_response_bytes_total ",
+        "daas_gateway_stage_seconds_count{stage=\"total\"} 4",
+        "daas_gateway_stage_seconds_count{stage=\"execute\"} 3",
+        "daas_gateway_stage_seconds_count{stage=\"deliver\"} 3",
+        "daas_gateway_in_flight 0",
+        "daas_gateway_eligible_executors 1",
+        "daas_gateway_ready{check=\"ledger\"} 1",
+    ] {
+        assert!(
+            text.lines().any(|found| found.starts_with(line)),
+            "{line}\n{text}"
+        );
     }
 }
 
