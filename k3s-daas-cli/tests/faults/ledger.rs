@@ -7,7 +7,7 @@ use std::time::Duration;
 use k3s_daas::types::RequestId;
 use rusqlite::Connection;
 
-use crate::support::{Process, Separate};
+use crate::support::{Process, Separate, daas};
 use crate::table::{Fault, Seen, Test, each};
 use crate::world::World;
 
@@ -134,10 +134,17 @@ pub const DAMAGES: &[(Fault, Test)] = &[
             ],
         },
         |world, fault| {
+            let head = daas(&world.dir(), &["audit", "verify", "-o", "json"]).ok();
+            let head: serde_json::Value = serde_json::from_str(&head).unwrap();
             let log = database(&world.dir()).with_extension("db-wal");
             let log = File::options().write(true).open(log).unwrap();
             log.set_len(log.metadata().unwrap().len() / 2).unwrap();
             refuses(world, fault);
+            world.running.gateway.take().unwrap().kill();
+            world.running.nautilus.take().unwrap().kill();
+            let head = head["head"].as_str().unwrap();
+            let verified = daas(&world.dir(), &["audit", "verify", "--head", head]);
+            assert_eq!(verified.code, 6, "{verified:?}");
         },
     ),
     (

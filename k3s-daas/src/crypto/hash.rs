@@ -198,6 +198,7 @@ impl Blob {
     }
 
     /// Joins the BCS of `value` and a fresh random salt, without a copy in between.
+    #[cfg(feature = "nautilus")]
     pub(crate) fn seal_bcs<T: Serialize>(value: &T) -> Self {
         let no_error = "types of the wire have no floats and bounded depth";
         let len = bcs::serialized_size(value).expect(no_error);

@@ -1,9 +1,8 @@
 //! Whether an open file is still the one that its path leads to.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that some process has open, by the path that others find it under.
 ///
@@ -13,8 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct OpenFile {
     path: PathBuf,
     identity: Identity,
-    /// Bytes that it had at most when it was looked at.
-    longest: AtomicU64,
 }
 
 impl OpenFile {
@@ -23,11 +20,9 @@ impl OpenFile {
     /// # Errors
     /// If it is not there, or cannot be asked.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(&metadata),
-            longest: AtomicU64::new(metadata.len()),
+            identity: identity(path)?,
         })
     }
 
@@ -36,20 +31,11 @@ impl OpenFile {
     /// # Errors
     /// If that cannot be told.
     pub(crate) fn is_there(&self) -> io::Result<bool> {
-        match fs::metadata(&self.path) {
-            Ok(metadata) => Ok(identity(&metadata) == self.identity),
+        match identity(&self.path) {
+            Ok(identity) => Ok(identity == self.identity),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether it is shorter than it was when this was asked before, or when it was opened.
-    ///
-    /// # Errors
-    /// If that cannot be told.
-    pub(crate) fn is_cut(&self) -> io::Result<bool> {
-        let length = fs::metadata(&self.path)?.len();
-        Ok(length < self.longest.fetch_max(length, Ordering::Relaxed))
     }
 }
 
@@ -57,9 +43,10 @@ impl OpenFile {
 type Identity = (u64, u64);
 
 #[cfg(unix)]
-fn identity(metadata: &Metadata) -> Identity {
+fn identity(path: &Path) -> io::Result<Identity> {
     use std::os::unix::fs::MetadataExt as _;
-    (metadata.dev(), metadata.ino())
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Elsewhere an open file can be neither removed nor replaced.
@@ -67,4 +54,6 @@ fn identity(metadata: &Metadata) -> Identity {
 type Identity = ();
 
 #[cfg(not(unix))]
-fn identity(_metadata: &Metadata) -> Identity {}
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(drop)
+}

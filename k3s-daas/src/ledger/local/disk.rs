@@ -44,6 +44,29 @@ impl Layout {
     }
 }
 
+/// A file that never gets shorter while it is in use, unless somebody else cuts it.
+#[derive(Debug)]
+pub(super) struct Growing {
+    path: PathBuf,
+    /// Bytes that it had at most when it was looked at.
+    longest: u64,
+}
+
+impl Growing {
+    /// The file under this path, as it is now.
+    pub(super) fn at(path: PathBuf) -> io::Result<Self> {
+        let longest = fs::metadata(&path)?.len();
+        Ok(Self { path, longest })
+    }
+
+    /// Whether it is shorter than it was once.
+    pub(super) fn is_cut(&mut self) -> io::Result<bool> {
+        let length = fs::metadata(&self.path)?.len();
+        self.longest = self.longest.max(length);
+        Ok(length < self.longest)
+    }
+}
+
 /// Creates a directory for its owner alone; one that is there already is left as it is.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::cold::{self, Row};
-use super::disk::{self, Layout};
+use super::disk::{self, Growing, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
 use super::load::load;
@@ -52,6 +52,8 @@ pub(super) struct Engine {
     journal: Journal,
     /// The database and its write-ahead log, as SQLite has them open.
     files: [OpenFile; 2],
+    /// The same two. Nothing ever leaves the database, and the log is written from its beginning again, never cut.
+    lengths: [Growing; 2],
     layout: Layout,
     lock: Arc<File>,
     options: Options,
@@ -100,6 +102,9 @@ impl Engine {
         // Reading has made the log, if it was not there.
         let files = [layout.database(), layout.log()].map(|path| OpenFile::at(&path));
         let [database, log] = files.map(|file| file.map_err(Failure::io("look at the database")));
+        let lengths = [layout.database(), layout.log()].map(Growing::at);
+        let [length, log_length] =
+            lengths.map(|file| file.map_err(Failure::io("look at the database")));
         disk::create_directory(&layout.followers())
             .map_err(Failure::io("make the directory of followers"))?;
         let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
@@ -122,6 +127,7 @@ impl Engine {
         let engine = Self {
             journal,
             files: [database?, log?],
+            lengths: [length?, log_length?],
             layout,
             lock: Arc::new(lock),
             options,
@@ -630,14 +636,15 @@ impl Engine {
     }
 
     /// Whether what is written here is what others read. Nothing may go on in a file that nobody finds.
-    fn check_files(&self) -> std::result::Result<(), Failure> {
+    fn check_files(&mut self) -> std::result::Result<(), Failure> {
         for file in &self.files {
             let is_there = file.is_there();
             if !is_there.map_err(Failure::io("look at the database"))? {
                 let why = "its file was removed or replaced while it was open";
                 return Err(BrokenLink::database(why).into());
             }
-            // Nothing ever leaves the database, and the log is written from its beginning again, never cut.
+        }
+        for file in &mut self.lengths {
             let is_cut = file.is_cut();
             if is_cut.map_err(Failure::io("look at the database"))? {
                 let why = "its file was cut short while it was open";
