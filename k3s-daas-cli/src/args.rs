@@ -124,6 +124,12 @@ pub enum Command {
     /// Verify what the ledger recorded.
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Look at everything that the services need, and say what to do about what is wrong.
+    Doctor(commands::doctor::Args),
+    /// Copy the ledger and what belongs to it, while services run.
+    Backup(commands::backup::Backup),
+    /// Make a directory of such a copy.
+    Restore(commands::backup::Restore),
     /// Print a kubeconfig for the gateway, or merge it into kubectl's.
     Kubeconfig(commands::kubeconfig::Args),
     /// Show the settings and where each is from.

@@ -119,7 +119,14 @@ fn binding_name(token: TokenId) -> String {
     format!("daas-seal-{token}")
 }
 
-async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Client> {
+/// A client of the cluster, with the rights of the kubeconfig.
+///
+/// # Errors
+/// If the kubeconfig cannot be used.
+pub(crate) async fn client(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> anyhow::Result<kube::Client> {
     let read = match kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
@@ -134,7 +141,11 @@ async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Res
     kube::Client::try_from(config).context("cannot make a client of the cluster")
 }
 
-async fn send(
+/// Status and JSON of what the cluster answers.
+///
+/// # Errors
+/// [`Exit::Unavailable`].
+pub(crate) async fn send(
     client: &kube::Client,
     method: Method,
     path: &str,

@@ -263,13 +263,6 @@ impl World {
         services.start_cluster();
         services.start_nautilus();
         services.start_gateway();
-        let server = services.server();
-        let listen = server.strip_prefix("https://").unwrap();
-        settings::update(
-            &dir.join("daas.toml"),
-            &[(Key::GatewayListen, listen.into())],
-        )
-        .unwrap();
         Self {
             services,
             gateway,

@@ -6,12 +6,14 @@ use std::path::Path;
 use crate::exit::{Exit, Failure};
 
 pub mod audit;
+pub mod backup;
 pub mod cluster;
 pub mod completion;
 pub mod config;
 pub mod credential;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod events;
 pub mod executor;
 pub mod gateway;

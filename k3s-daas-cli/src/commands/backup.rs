@@ -1,0 +1,392 @@
+//! `daas backup` and `daas restore`.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context as _;
+use k3s_daas::audit;
+use k3s_daas::crypto::{sha256, write_private};
+use k3s_daas::ledger::Ledger as _;
+use k3s_daas::ledger::local::Head;
+use k3s_daas::types::ChainId;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::exit::{Exit, Failure};
+use crate::layout::{Layout, create_private_dir};
+use crate::printer::Show;
+use crate::settings::{FILE_NAME, Flags};
+use crate::units::Moment;
+
+/// Where to.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Services may go on. In the copy: the ledger as of one moment, verified from its genesis on; settings, key files as \
+they are, the blob store's key and the gateway's own certificate authority. Not in it: bodies on their way, sessions, \
+and the executor's journal, which must never be older than the cluster. The copy has keys: keep it as you keep those. \
+The head that is printed, kept elsewhere, is what `daas restore --head` holds the copy against.
+
+Examples:
+  daas backup /mnt/backups/2026-11-22
+  daas backup /mnt/backups/2026-11-22 -o json")]
+pub struct Backup {
+    /// Directory to make the copy in; empty or not there.
+    #[arg(value_name = "DIR")]
+    to: PathBuf,
+    /// How to print.
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Where from.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Makes the directory (--dir), which must be empty or not there, of a copy that `daas backup` made. Nothing is there \
+unless all of it is whole and the ledger verifies up to the head that it was copied at.
+
+What came after the copy is lost, on the ledger and not on the cluster: compare with heads that were kept since. Then \
+`daas executor journal` makes a new journal, under which writes that waited are answered 504 and not executed, and the \
+services can be started. Two services over two copies of one ledger are two ledgers: stop those of the old one first.
+
+Examples:
+  daas --dir /srv/daas restore /mnt/backups/2026-11-22
+  daas --dir /srv/daas restore /mnt/backups/2026-11-22 --head 1204:9f2c…")]
+pub struct Restore {
+    /// The copy.
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    /// A head that was kept elsewhere: the ledger must go through it.
+    #[arg(long, value_name = "HEAD")]
+    head: Option<Head>,
+    /// How to print.
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Makes a copy.
+///
+/// # Errors
+/// [`Exit::Refused`] if something is there already, [`Exit::Unverified`] if the ledger does not hold.
+pub fn backup(args: &Backup, global: &Global) -> anyhow::Result<()> {
+    let app = App::new(global, args.output, Flags::new())?;
+    let to = std::path::absolute(&args.to)?;
+    expect_empty(&to)?;
+    create_private_dir(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    let layout = app.layout();
+    let chain = app.block_on(async {
+        let ledger = app.reader().await?;
+        app.printer.progress("copying the ledger…");
+        ledger.copy_to(to.join(LEDGER)).await?;
+        Ok(ledger.deployment().chain)
+    })?;
+    let mut files = Vec::new();
+    for (name, path) in small_files(&app, &layout)? {
+        let bytes = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let target = to.join(&name);
+        create_private_dir(target.parent().unwrap_or(&to))?;
+        write_private(&target, &bytes)?;
+        files.push(Copied::of(name, &bytes));
+    }
+    sync_ledger(&to.join(LEDGER))?;
+    app.printer.progress("verifying the copy…");
+    let head = verified(&to.join(LEDGER), None)?;
+    let manifest = Manifest {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        made_at_ms: Moment::now().0,
+        chain,
+        head,
+        files,
+    };
+    // Written last: without it a copy is none.
+    write_private(&to.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    for role in Role::ALL {
+        let key = app.settings.path(role.key());
+        if let Some(key) = key.filter(|key| key.exists() && !key.starts_with(layout.root())) {
+            app.printer.note(&format!(
+                "not in the copy, since it lies elsewhere: the {} key in {}",
+                role.name(),
+                key.display()
+            ));
+        }
+    }
+    app.printer.object(&Done::of(&to, manifest))?;
+    Ok(())
+}
+
+/// Makes a directory of a copy.
+///
+/// # Errors
+/// [`Exit::Refused`] if something is there already, [`Exit::NotFound`] if there is no copy, [`Exit::Unverified`] if it
+/// is not what was made.
+pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
+    let app = App::new(global, args.output, Flags::new())?;
+    let root = app.layout().root().to_owned();
+    let manifest = Manifest::read(&args.from)?;
+    expect_empty(&root)?;
+    let parent = root.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    // Beside it, so that one renaming makes all of it be there at once; removed if anything fails.
+    let staging = tempfile::Builder::new()
+        .prefix(".daas-restore-")
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot write in {}", parent.display()))?;
+    let at = staging.path();
+    for file in &manifest.files {
+        let bytes = read(&args.from.join(&file.path))
+            .map_err(|error| damaged(&file.path, &error.to_string()))?;
+        if Copied::of(file.path.clone(), &bytes) != *file {
+            return Err(damaged(&file.path, "it is not what was copied"));
+        }
+        let target = at.join(&file.path);
+        create_private_dir(target.parent().unwrap_or(at))?;
+        write_private(&target, &bytes)?;
+    }
+    app.printer.progress("copying the ledger…");
+    create_private_dir(&at.join(LEDGER))?;
+    let database = Path::new(LEDGER).join(DATABASE);
+    copy_private(&args.from.join(&database), &at.join(&database))
+        .map_err(|error| damaged(&database, &error.to_string()))?;
+    sync_ledger(&at.join(LEDGER))?;
+    app.printer.progress("verifying what was restored…");
+    let head = verified(&at.join(LEDGER), args.head)?;
+    if head != manifest.head {
+        return Err(damaged(
+            &database,
+            "it does not end at the head of the copy",
+        ));
+    }
+    // An empty directory may be there, and is what is replaced.
+    fs::rename(at, &root).with_context(|| format!("cannot make {}", root.display()))?;
+    File::open(parent)?.sync_all()?;
+    let _ = staging.keep();
+    let done = Done::of(&root, manifest);
+    app.printer.object(&done)?;
+    app.printer.note(
+        "next: `daas executor journal`, then start the services; writes that waited are answered 504 and not executed",
+    );
+    Ok(())
+}
+
+/// What a copy is made of; the ledger is held by its head.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    version: String,
+    made_at_ms: u64,
+    chain: ChainId,
+    head: String,
+    files: Vec<Copied>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Copied {
+    path: PathBuf,
+    bytes: usize,
+    sha256: String,
+}
+
+impl Copied {
+    fn of(path: PathBuf, bytes: &[u8]) -> Self {
+        Self {
+            path,
+            bytes: bytes.len(),
+            sha256: hex::encode(sha256(&[bytes])),
+        }
+    }
+
+    /// Whether it lies in the copy, wherever that is.
+    fn is_inside(&self) -> bool {
+        let mut parts = self.path.components();
+        let is_plain = parts.all(|part| matches!(part, Component::Normal(_)));
+        is_plain && !self.path.starts_with(LEDGER) && self.path.file_name().is_some()
+    }
+}
+
+impl Manifest {
+    fn read(from: &Path) -> anyhow::Result<Self> {
+        let path = from.join(MANIFEST);
+        let bytes = read(&path).map_err(|error| {
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            let message = match is_missing {
+                true => format!("{} is no whole copy: it has no {MANIFEST}", from.display()),
+                false => format!("cannot read {}: {error}", path.display()),
+            };
+            let exit = match is_missing {
+                true => Exit::NotFound,
+                false => Exit::Failure,
+            };
+            Failure::new(exit, message)
+                .with_next("name a directory that `daas backup` made to its end")
+        })?;
+        let manifest: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| damaged(Path::new(MANIFEST), &error.to_string()))?;
+        if manifest.format != FORMAT {
+            let message = format!(
+                "the copy is of format {}, and this program reads {FORMAT}",
+                manifest.format
+            );
+            return Err(Failure::new(Exit::Failure, message)
+                .with_next(format!("restore it with daas {}", manifest.version))
+                .into());
+        }
+        if let Some(outside) = manifest.files.iter().find(|file| !file.is_inside()) {
+            return Err(damaged(
+                &outside.path,
+                "it would lie outside of the directory",
+            ));
+        }
+        Ok(manifest)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    directory: PathBuf,
+    chain: ChainId,
+    head: String,
+    made_at_ms: u64,
+    files: usize,
+}
+
+impl Done {
+    fn of(directory: &Path, manifest: Manifest) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            chain: manifest.chain,
+            head: manifest.head,
+            made_at_ms: manifest.made_at_ms,
+            files: manifest.files.len(),
+        }
+    }
+}
+
+impl Show for Done {
+    const KIND: &'static str = "copy";
+    const COLUMNS: &'static [&'static str] = &["DIRECTORY", "CHAIN", "HEAD", "OF", "FILES"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.directory.display().to_string(),
+            self.chain.to_string(),
+            self.head.clone(),
+            Moment(self.made_at_ms).to_string(),
+            self.files.to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.head.clone()
+    }
+}
+
+/// Everything but the ledger, by its place in the copy: what has a place of its own in the directory.
+fn small_files(app: &App, layout: &Layout) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut found = Vec::new();
+    for directory in [layout.keys(), layout.gateway()] {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", directory.display()));
+            }
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.extend(Some(layout.blob_key()).filter(|path| path.exists()));
+    let mut files = Vec::new();
+    for path in found {
+        files.push((path.strip_prefix(layout.root())?.to_owned(), path));
+    }
+    let settings = app.settings.file();
+    if settings.exists() {
+        files.push((FILE_NAME.into(), settings.to_owned()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn expect_empty(directory: &Path) -> anyhow::Result<()> {
+    let is_empty = match fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", directory.display()));
+        }
+    };
+    if is_empty {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Refused,
+        format!(
+            "{} is not empty, and nothing in it is replaced",
+            directory.display()
+        ),
+    )
+    .with_next("name a directory that is empty or not there")
+    .into())
+}
+
+/// The head of a ledger that holds from its genesis on.
+fn verified(ledger: &Path, through: Option<Head>) -> anyhow::Result<String> {
+    let mut options = audit::Options::default();
+    options.head = through;
+    let report = audit::verify(ledger, &options)?;
+    match (report.broken, report.head) {
+        (None, Some(head)) => Ok(head),
+        (Some(broken), _) => Err(damaged(Path::new(LEDGER), &broken.to_string())),
+        (None, None) => Err(damaged(Path::new(LEDGER), "it has no head")),
+    }
+}
+
+fn damaged(path: &Path, why: &str) -> anyhow::Error {
+    let message = format!("{} of the copy does not hold: {why}", path.display());
+    Failure::new(Exit::Unverified, message)
+        .with_next("nothing was restored; use another copy, and keep this one as evidence")
+        .into()
+}
+
+/// A small file, which may be a key.
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_SMALL {
+        return Err(io::Error::other("it is longer than 16 MiB"));
+    }
+    // Room enough that the vector does not grow and leave copies behind.
+    let room = usize::try_from(length).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_SMALL).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    io::copy(&mut File::open(from)?, &mut options.open(to)?).map(drop)
+}
+
+/// SQLite writes copies without waiting for the disk.
+fn sync_ledger(ledger: &Path) -> io::Result<()> {
+    File::open(ledger.join(DATABASE))?.sync_all()?;
+    File::open(ledger)?.sync_all()
+}
+
+const FORMAT: u32 = 1;
+const MAX_SMALL: u64 = 16 << 20;
+const MANIFEST: &str = "backup.json";
+const LEDGER: &str = "ledger";
+const DATABASE: &str = "ledger.db";

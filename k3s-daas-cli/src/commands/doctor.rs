@@ -1,0 +1,549 @@
+//! `daas doctor`.
+
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use k3s_daas::ledger::LedgerExt as _;
+use k3s_daas::ledger::local::{self, LocalLedger};
+use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::{App, Role};
+use crate::args::{Global, Output};
+use crate::binding;
+use crate::exit::{self, Exit, Failure};
+use crate::printer::Show;
+use crate::settings::{Flags, Key};
+use crate::units::Moment;
+
+/// How to print.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Run it as the user and with the settings of the services; no key is unlocked and nothing is changed. A warning is \
+something to look after, or that the machine may do without; a failure keeps a service from working, and ends this with \
+exit code 1. What is wrong with the settings themselves ends every command, with exit code 7.
+
+Examples:
+  daas --dir /srv/daas doctor
+  daas doctor -o json")]
+pub struct Args {
+    /// How to print.
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// [`Exit::Failure`] if anything keeps a service from working.
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let app = App::new(global, args.output, Flags::new())?;
+    let findings = app.block_on(async { Ok(examine(&app).await) })?;
+    app.printer.list(&findings)?;
+    let failed = findings.iter().filter(|found| found.state == State::Failed);
+    match failed.count() {
+        0 => Ok(()),
+        1 => Err(Failure::new(Exit::Failure, "one check failed").into()),
+        count => Err(Failure::new(Exit::Failure, format!("{count} checks failed")).into()),
+    }
+}
+
+/// What was looked at, how it is, and what to do.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: String,
+    state: State,
+    finding: String,
+    #[serde(rename = "toDo")]
+    to_do: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl Finding {
+    fn ok(check: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self {
+            check: check.into(),
+            state: State::Ok,
+            finding: finding.into(),
+            to_do: None,
+        }
+    }
+
+    fn warning(
+        check: impl Into<String>,
+        finding: impl Into<String>,
+        to_do: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Warning,
+            to_do: Some(to_do.into()),
+            ..Self::ok(check, finding)
+        }
+    }
+
+    fn failed(
+        check: impl Into<String>,
+        finding: impl Into<String>,
+        to_do: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Failed,
+            ..Self::warning(check, finding, to_do)
+        }
+    }
+
+    fn of_error(check: impl Into<String>, error: &anyhow::Error, otherwise: &str) -> Self {
+        let to_do = exit::advice(error).unwrap_or_else(|| otherwise.to_owned());
+        Self::failed(check, format!("{error:#}"), to_do)
+    }
+}
+
+impl Show for Finding {
+    const KIND: &'static str = "check";
+    const COLUMNS: &'static [&'static str] = &["CHECK", "STATE", "FINDING"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = match self.state {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Failed => "FAILED",
+        };
+        let mut finding = self.finding.clone();
+        if let Some(to_do) = &self.to_do {
+            finding += &format!("\nto do: {to_do}");
+        }
+        vec![self.check.clone(), state.to_owned(), finding]
+    }
+
+    fn name(&self) -> String {
+        self.check.clone()
+    }
+}
+
+async fn examine(app: &App) -> Vec<Finding> {
+    let version = env!("CARGO_PKG_VERSION");
+    let settings = match app.settings.file().exists() {
+        true => format!(
+            "daas {version}, settings in {}",
+            app.settings.file().display()
+        ),
+        false => format!("daas {version}, no settings file, so all defaults"),
+    };
+    let mut findings = vec![Finding::ok("settings", settings)];
+    findings.extend(Role::ALL.map(|role| key(app, role)));
+    findings.extend(passphrase(app));
+    findings.extend(certificates(app));
+    findings.push(disk("ledger", &app.layout().ledger()));
+    findings.push(disk("blobs", &app.layout().blobs()));
+    let mut groups = Vec::new();
+    match app.reader().await {
+        Ok(ledger) => {
+            findings.extend(of_ledger(app, &ledger));
+            let tokens = ledger.view(|now| {
+                let tokens =
+                    [Key::Token, Key::GatewayToken].map(|key| app.settings.value::<TokenId>(key));
+                let tokens = tokens.into_iter().flatten();
+                let groups =
+                    tokens.filter_map(|token| Some(now.state.token(token)?.groups.clone()));
+                groups
+                    .flatten()
+                    .map(|group| group.to_string())
+                    .collect::<Vec<_>>()
+            });
+            groups = tokens;
+        }
+        Err(error) => findings.push(Finding::of_error(
+            "ledger",
+            &error,
+            "look at the directory and its modes; `daas audit verify` tells whether it is damaged",
+        )),
+    }
+    findings.extend(cluster(app, groups).await);
+    findings
+}
+
+/// Whether a role's key is there, private and whole; it stays locked.
+fn key(app: &App, role: Role) -> Finding {
+    let check = format!("key {}", role.name());
+    let Some(path) = app.settings.path(role.key()) else {
+        return Finding::failed(check, "no file is named", "set it in the settings file");
+    };
+    if !path.exists() {
+        let finding = format!("there is none in {}", path.display());
+        let to_do = match role {
+            Role::Admin | Role::Owner => "nothing, if whoever holds it keeps it elsewhere",
+            Role::Gateway => "nothing, if no gateway runs here; else restore it",
+            _ => "nothing, if no Nautilus runs here; else restore it",
+        };
+        return Finding::warning(check, finding, to_do);
+    }
+    match app.public_key_in(&path, role.name()) {
+        Ok(key) => Finding::ok(check, format!("{} in {}", key.address(), path.display())),
+        Err(error) => Finding::of_error(check, &error, "restore the file from a copy"),
+    }
+}
+
+fn passphrase(app: &App) -> Option<Finding> {
+    let path = app.settings.path(Key::PassphraseFile)?;
+    let check = "passphrase file";
+    Some(match k3s_daas::crypto::read_private(&path) {
+        Ok(_) => Finding::ok(check, path.display().to_string()),
+        Err(error) => Finding::failed(
+            check,
+            error.to_string(),
+            format!("chmod 600 {}, as the services' user", path.display()),
+        ),
+    })
+}
+
+/// When certificates end: that which is shown, and the authority that clients trust.
+fn certificates(app: &App) -> Vec<Finding> {
+    let given = app.settings.path(Key::GatewayCertificate);
+    let own = app
+        .settings
+        .path(Key::GatewayCa)
+        .filter(|_| given.is_none());
+    let all = [("certificate", given), ("authority", own)];
+    let all = all
+        .into_iter()
+        .filter_map(|(check, path)| Some((check, path?)));
+    all.map(|(check, path)| certificate(check, &path)).collect()
+}
+
+fn certificate(check: &str, path: &Path) -> Finding {
+    let renew = match check {
+        "certificate" => "have it renewed, and restart the gateway",
+        _ => "remove gateway/ and restart the gateway; every kubeconfig must be written anew",
+    };
+    if !path.exists() && check == "authority" {
+        return Finding::warning(
+            check,
+            format!("there is none in {}", path.display()),
+            "nothing, if no gateway has run here: it makes one",
+        );
+    }
+    let ends_ms = std::fs::read(path).map_err(|error| error.to_string());
+    let ends_ms = ends_ms.and_then(|pem| ends_ms_of(&pem));
+    let now_ms = Moment::now().0;
+    match ends_ms {
+        Err(why) => Finding::failed(
+            check,
+            format!("{} cannot be read: {why}", path.display()),
+            "put the certificate back, PEM",
+        ),
+        Ok(end) if end <= now_ms => {
+            Finding::failed(check, format!("it ended {}", Moment(end)), renew)
+        }
+        Ok(end) if end - now_ms < SOON_MS => {
+            Finding::warning(check, format!("it ends {}", Moment(end)), renew)
+        }
+        Ok(end) => Finding::ok(check, format!("until {}", Moment(end))),
+    }
+}
+
+/// When the first certificate of a chain to end ends, Unix milliseconds.
+fn ends_ms_of(pem: &[u8]) -> Result<u64, String> {
+    let mut first: Option<u64> = None;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(&certificate).map_err(|error| error.to_string())?;
+        let end = parsed.validity().not_after.timestamp();
+        let end = u64::try_from(end).unwrap_or_default().saturating_mul(1_000);
+        first = Some(first.map_or(end, |first| first.min(end)));
+    }
+    first.ok_or_else(|| "it has no certificate".to_owned())
+}
+
+fn disk(what: &str, directory: &Path) -> Finding {
+    let check = format!("disk {what}");
+    let mut at = directory.to_owned();
+    while !at.exists() && at.pop() {}
+    if !directory.exists() && what == "ledger" {
+        return Finding::failed(
+            check,
+            format!("there is no {}", directory.display()),
+            "name the directory with --dir, or make a ledger with `daas dev` or `daas cluster create`",
+        );
+    }
+    let stat = match rustix::fs::statvfs(&at) {
+        Ok(stat) => stat,
+        Err(error) => return Finding::failed(check, error.to_string(), "look at the disk"),
+    };
+    // It has no name, so nothing of it is left whatever happens.
+    if let Err(error) = tempfile::tempfile_in(&at) {
+        return Finding::failed(
+            check,
+            format!("{} cannot be written: {error}", at.display()),
+            "run this as the services' user; make the disk writable",
+        );
+    }
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let reserve = local::Options::default().reserve_bytes;
+    let finding = format!("{} MiB are free", free >> 20);
+    let to_do = format!(
+        "make room: below {} MiB nothing new is taken",
+        reserve >> 20
+    );
+    match free {
+        free if free < reserve => Finding::failed(check, finding, to_do),
+        free if free < 16 * reserve => Finding::warning(check, finding, to_do),
+        _ => Finding::ok(check, finding),
+    }
+}
+
+fn of_ledger(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("ledger", format!("at {}", ledger.head()))];
+    let behind_ms = ledger.clock_behind_ms();
+    findings.push(if behind_ms > MAX_CLOCK_MS {
+        Finding::failed(
+            "clock",
+            format!(
+                "this machine's clock is {} s behind the ledger's time",
+                behind_ms / 1_000
+            ),
+            "set the clock, with NTP; until it has caught up nothing is admitted",
+        )
+    } else {
+        Finding::ok("clock", "not behind the ledger's time")
+    });
+    findings.push(of_cluster(app, ledger));
+    findings.extend(of_executor(app, ledger));
+    findings.extend(of_gateway_token(app, ledger));
+    findings
+}
+
+fn of_cluster(app: &App, ledger: &LocalLedger) -> Finding {
+    let check = "cluster on the ledger";
+    let Some(cluster) = app.settings.value::<ClusterId>(Key::Cluster) else {
+        return Finding::failed(
+            check,
+            "`cluster` is not set",
+            "set it to what `daas cluster create` printed",
+        );
+    };
+    let eligible = ledger.view(|now| Some(now.state.cluster(cluster)?.eligible().count()));
+    match eligible {
+        None => Finding::failed(
+            check,
+            format!("the ledger has no cluster {cluster}"),
+            "correct `cluster`, or put the right ledger back",
+        ),
+        Some(0) => Finding::failed(
+            check,
+            "no executor is eligible, so nothing is admitted",
+            "`daas executor list` shows why",
+        ),
+        Some(count) => Finding::ok(check, format!("eligible executors: {count}")),
+    }
+}
+
+fn of_executor(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
+    let Some(executor) = app.settings.value::<ExecutorId>(Key::Executor) else {
+        return vec![Finding::warning(
+            "executor",
+            "`executor` is not set",
+            "nothing, if no Nautilus runs here; else `daas executor register`",
+        )];
+    };
+    let standing = ledger.view(|now| {
+        let cluster = now.state.cluster(now.state.executor(executor)?.cluster)?;
+        let entry = cluster
+            .executors
+            .iter()
+            .find(|entry| entry.id == executor)?;
+        let is_eligible = cluster.is_eligible(entry);
+        Some((
+            entry.stake,
+            cluster.policy.min_executor_stake,
+            entry.active,
+            entry.signing_key,
+            is_eligible,
+        ))
+    });
+    let Some((stake, needed, is_active, signing_key, is_eligible)) = standing else {
+        return vec![Finding::failed(
+            "executor",
+            format!("the ledger has no executor {executor}"),
+            "correct `executor`, or `daas executor register`",
+        )];
+    };
+    let finding = format!("{stake} MIST of stake, {needed} needed");
+    let mut findings = vec![if !is_active {
+        Finding::failed(
+            "executor",
+            "it is not active",
+            "`daas executor list`, and have it activated",
+        )
+    } else if !is_eligible {
+        Finding::failed(
+            "executor",
+            finding,
+            "add stake, or have it attested as the policy wants",
+        )
+    } else if stake < needed + needed / 2 {
+        Finding::warning(
+            "executor",
+            finding,
+            "add stake before a slashing takes it out",
+        )
+    } else {
+        Finding::ok("executor", finding)
+    }];
+    if let Some(path) = app
+        .settings
+        .path(Key::ExecutorKey)
+        .filter(|path| path.exists())
+        && let Ok(key) = app.public_key_in(&path, "executor")
+        && key != signing_key
+    {
+        findings.push(Finding::failed(
+            "executor's key",
+            "the ledger has another signing key for this executor",
+            "restore the right key file, or correct `executor`",
+        ));
+    }
+    let journal = app.layout().journal();
+    findings.push(match journal.exists() {
+        true => Finding::ok("journal", journal.display().to_string()),
+        false => Finding::failed(
+            "journal",
+            format!("there is none in {}", journal.display()),
+            "`daas executor journal` makes a new one, if no Nautilus of this executor runs anywhere",
+        ),
+    });
+    findings
+}
+
+fn of_gateway_token(app: &App, ledger: &LocalLedger) -> Option<Finding> {
+    let check = "gateway's token";
+    let Some(token) = app.settings.value::<TokenId>(Key::GatewayToken) else {
+        return Some(Finding::warning(
+            check,
+            "`gateway.token` is not set, so discovery is not served from memory and nobody is asked whether they answer",
+            "issue one and set it, as docs/production.md does",
+        ));
+    };
+    let found = ledger.view(|now| {
+        let found = now.state.token(token)?;
+        Some((found.revoked, found.expires_at_ms, now.now_ms))
+    });
+    let renew = "issue another one and set `gateway.token`, as docs/production.md does";
+    Some(match found {
+        None => Finding::failed(check, format!("the ledger has no token {token}"), renew),
+        Some((true, ..)) => Finding::failed(check, "it is revoked", renew),
+        Some((_, end, now)) if end <= now => {
+            Finding::failed(check, format!("it ended {}", Moment(end)), renew)
+        }
+        Some((_, end, now)) if end - now < SOON_MS / 4 => {
+            Finding::warning(check, format!("it ends {}", Moment(end)), renew)
+        }
+        Some((_, end, _)) => Finding::ok(check, format!("until {}", Moment(end))),
+    })
+}
+
+/// Whether Kubernetes answers, and lets Nautilus act as tokens.
+async fn cluster(app: &App, groups: Vec<String>) -> Vec<Finding> {
+    let memory = app.layout().cluster_kubeconfig();
+    let named = app.settings.path(Key::NautilusKubeconfig);
+    let file: Option<PathBuf> = named.or(Some(memory).filter(|path| path.exists()));
+    let Some(file) = file else {
+        return vec![Finding::warning(
+            "kubernetes",
+            "no kubeconfig is set, so it was not asked",
+            "set `nautilus.kubeconfig`, unless Nautilus runs elsewhere or in a pod",
+        )];
+    };
+    let context = app.settings.text(Key::NautilusContext);
+    let look = "look at the kubeconfig and at the API server, with `kubectl version`";
+    let client = match binding::client(Some(&file), context).await {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::of_error("kubernetes", &error, look)],
+    };
+    let mut findings = Vec::new();
+    match binding::send(&client, Method::GET, "/version", None).await {
+        Ok((status, answer)) if status.is_success() => {
+            let version = answer["gitVersion"]
+                .as_str()
+                .unwrap_or("of no version")
+                .to_owned();
+            findings.push(Finding::ok("kubernetes", version));
+        }
+        Ok((status, _)) => {
+            let finding = format!("it answers {status} to {}", file.display());
+            return vec![Finding::failed("kubernetes", finding, look)];
+        }
+        Err(error) => return vec![Finding::of_error("kubernetes", &error, look)],
+    }
+    let mut wanted = vec![
+        ("users".to_owned(), String::new(), None),
+        (
+            "userextras".to_owned(),
+            "authentication.k8s.io".to_owned(),
+            Some(k3s_daas::executor::kube::REQUEST_ID_KEY.to_owned()),
+        ),
+    ];
+    wanted.extend(
+        groups
+            .into_iter()
+            .map(|group| ("groups".to_owned(), String::new(), Some(group))),
+    );
+    for (resource, api_group, name) in wanted {
+        // The name of an extra is a subresource.
+        let (subresource, name) = match resource.as_str() {
+            "userextras" => (name, None),
+            _ => (None, name),
+        };
+        let what = [Some(resource.clone()), subresource.clone(), name.clone()];
+        let what = what.into_iter().flatten().collect::<Vec<_>>().join("/");
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "verb": "impersonate", "group": api_group, "resource": resource,
+                "subresource": subresource.unwrap_or_default(), "name": name.unwrap_or_default(),
+            }},
+        });
+        findings.push(
+            match binding::send(&client, Method::POST, REVIEWS, Some(&review)).await {
+                Ok((status, answer)) if status.is_success() => {
+                    let is_allowed = answer["status"]["allowed"] == Value::Bool(true);
+                    may_impersonate(&what, is_allowed)
+                }
+                Ok((status, _)) => Finding::warning(
+                    "impersonation",
+                    format!("whether {what} may be impersonated is not told: {status}"),
+                    "`kubectl auth can-i impersonate` with that kubeconfig",
+                ),
+                Err(error) => Finding::of_error("impersonation", &error, look),
+            },
+        );
+    }
+    findings
+}
+
+fn may_impersonate(what: &str, is_allowed: bool) -> Finding {
+    if is_allowed {
+        return Finding::ok("impersonation", format!("of {what} is allowed"));
+    }
+    Finding::failed(
+        "impersonation",
+        format!("of {what} is not allowed, so the cluster refuses what tokens ask"),
+        "give Nautilus's account that right: deploy/kubernetes/rights.yaml has all of them",
+    )
+}
+
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+/// A month: certificates are renewed by people.
+const SOON_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// As `/readyz` has it.
+const MAX_CLOCK_MS: u64 = 5_000;
