@@ -118,7 +118,10 @@ fn a_directory_that_was_moved_goes_on_where_it_is() {
     new.start_nautilus();
     new.start_gateway();
     let said = new.nautilus.as_ref().unwrap().said();
-    assert!(said.contains("the machine went down with the journal open"), "{said}");
+    assert!(
+        said.contains("the machine went down with the journal open"),
+        "{said}"
+    );
     create(new.dir(), second).ok();
     // What was answered there is known here, and not done twice.
     create(new.dir(), first).ok();
