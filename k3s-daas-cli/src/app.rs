@@ -158,15 +158,21 @@ impl App {
 
     async fn open(&self, signer: Arc<Ed25519Signer>) -> anyhow::Result<LocalLedger> {
         let dir = self.layout().ledger();
-        let mut options = Options::default();
-        if let Some(bytes) = self.settings.value(Key::LedgerReserveBytes) {
-            options.reserve_bytes = bytes;
-        }
-        let ledger = LocalLedger::open_with(dir, signer, options);
+        let ledger = LocalLedger::open_with(dir, signer, self.ledger_options());
         let ledger = ledger.map_err(|error| self.no_ledger(error))?;
         self.expect_chain(ledger.deployment().chain)?;
         ledger.sync().await?;
         Ok(ledger)
+    }
+
+    /// How the ledger of the directory is used.
+    #[must_use]
+    pub fn ledger_options(&self) -> Options {
+        let mut options = Options::default();
+        if let Some(bytes) = self.settings.value(Key::LedgerReserveBytes) {
+            options.reserve_bytes = bytes;
+        }
+        options
     }
 
     /// Holds a ledger's chain against that of the settings, if they have one: a ledger that was put in the

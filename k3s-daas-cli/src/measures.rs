@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use k3s_daas::gateway::Gateway;
-use k3s_daas::ledger::local::{self, LocalLedger};
+use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::metrics::Page;
 use k3s_daas::nautilus::Status;
 use k3s_daas::types::ExecutorId;
@@ -33,6 +33,8 @@ use crate::settings::Key;
 pub struct Measures {
     listener: TcpListener,
     layout: Layout,
+    /// `ledger.reserve_bytes`.
+    reserve_bytes: u64,
 }
 
 impl Measures {
@@ -50,12 +52,13 @@ impl Measures {
         Ok(Some(Self {
             listener,
             layout: app.layout(),
+            reserve_bytes: app.ledger_options().reserve_bytes,
         }))
     }
 
     /// Serves those of a gateway, whose `/livez` and `/readyz` are on its own port.
     pub fn begin_gateway(self, services: &mut Services, gateway: Gateway) {
-        let layout = self.layout;
+        let (layout, reserve_bytes) = (self.layout, self.reserve_bytes);
         let source = move |path: String| -> BoxFuture<'static, Option<Reply>> {
             let (gateway, layout) = (gateway.clone(), layout.clone());
             Box::pin(async move {
@@ -64,7 +67,7 @@ impl Measures {
                 }
                 let mut page = Page::default();
                 gateway.write_metrics(&mut page).await;
-                write_process(&layout, "daas-gateway", &mut page);
+                write_process(&layout, "daas-gateway", reserve_bytes, &mut page);
                 Some(Reply::page(&page))
             })
         };
@@ -79,7 +82,7 @@ impl Measures {
         ledger: LocalLedger,
         executor: ExecutorId,
     ) {
-        let layout = self.layout;
+        let (layout, reserve_bytes) = (self.layout, self.reserve_bytes);
         let source = move |path: String| -> BoxFuture<'static, Option<Reply>> {
             let reply = match path.as_str() {
                 "/livez" => Some(Reply::ready(Vec::new())),
@@ -87,7 +90,7 @@ impl Measures {
                 "/metrics" => {
                     let mut page = Page::default();
                     status.write_metrics(&ledger, executor, &mut page);
-                    write_process(&layout, "daas-nautilus", &mut page);
+                    write_process(&layout, "daas-nautilus", reserve_bytes, &mut page);
                     Some(Reply::page(&page))
                 }
                 _ => None,
@@ -202,7 +205,7 @@ async fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<B
 }
 
 /// What a process measures of itself and of the directory; what the system does not say is 0.
-fn write_process(layout: &Layout, program: &str, page: &mut Page) {
+fn write_process(layout: &Layout, program: &str, reserve_bytes: u64, page: &mut Page) {
     page.info(
         "daas_build_info",
         "Which program of which version this is.",
@@ -243,7 +246,7 @@ fn write_process(layout: &Layout, program: &str, page: &mut Page) {
     page.gauge(
         "daas_disk_reserve_bytes",
         "Bytes free on the ledger's disk below which only answers and revocations are taken.",
-        local::Options::default().reserve_bytes,
+        reserve_bytes,
     );
     let size = |name| file_bytes(&layout.ledger().join(name));
     page.gauges(

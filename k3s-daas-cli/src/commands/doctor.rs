@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use http::Method;
 use k3s_daas::ledger::LedgerExt as _;
-use k3s_daas::ledger::local::{self, LocalLedger};
+use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -143,8 +143,9 @@ async fn examine(app: &App) -> Vec<Finding> {
     findings.extend(Role::ALL.map(|role| key(app, role)));
     findings.extend(passphrase(app));
     findings.extend(certificates(app));
-    findings.push(disk("ledger", &app.layout().ledger()));
-    findings.push(disk("blobs", &app.layout().blobs()));
+    let reserve = app.ledger_options().reserve_bytes;
+    findings.push(disk("ledger", &app.layout().ledger(), reserve));
+    findings.push(disk("blobs", &app.layout().blobs(), reserve));
     let mut groups = Vec::new();
     match app.reader().await {
         Ok(ledger) => {
@@ -265,7 +266,7 @@ fn ends_ms_of(pem: &[u8]) -> Result<u64, String> {
     first.ok_or_else(|| "it has no certificate".to_owned())
 }
 
-fn disk(what: &str, directory: &Path) -> Finding {
+fn disk(what: &str, directory: &Path, reserve: u64) -> Finding {
     let check = format!("disk {what}");
     let mut at = directory.to_owned();
     while !at.exists() && at.pop() {}
@@ -289,7 +290,6 @@ fn disk(what: &str, directory: &Path) -> Finding {
         );
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let reserve = local::Options::default().reserve_bytes;
     let finding = format!("{} MiB are free", free >> 20);
     let to_do = format!(
         "make room: below {} MiB nothing new is taken",
@@ -297,7 +297,7 @@ fn disk(what: &str, directory: &Path) -> Finding {
     );
     match free {
         free if free < reserve => Finding::failed(check, finding, to_do),
-        free if free < 16 * reserve => Finding::warning(check, finding, to_do),
+        free if free < reserve.saturating_mul(16) => Finding::warning(check, finding, to_do),
         _ => Finding::ok(check, finding),
     }
 }

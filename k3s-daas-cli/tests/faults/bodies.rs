@@ -22,7 +22,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "a request's body is missing",
             behaviour: "Asked for again for `nautilus.blob_patience`, then not executed.",
             told: &[(503, "its payload is not in the blob store")],
-            seen: &[Seen::Nautilus("BlobMissing")],
+            seen: &[
+                Seen::Metric("daas_nautilus_refused_total"),
+                Seen::Nautilus("BlobMissing"),
+            ],
         },
         |world, fault| payload(world, fault, |body| fs::remove_file(body).unwrap()),
     ),
@@ -31,7 +34,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "a request's body is cut short",
             behaviour: "Not executed.",
             told: &[(502, "the payload in the blob store is not the one")],
-            seen: &[Seen::Nautilus("is corrupt")],
+            seen: &[
+                Seen::Metric("daas_nautilus_refused_total"),
+                Seen::Nautilus("is corrupt"),
+            ],
         },
         |world, fault| payload(world, fault, cut),
     ),
@@ -40,7 +46,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "another body is in a request's place",
             behaviour: "Not executed, neither the one nor the other: what is there is held by another request.",
             told: &[(503, "its payload is not in the blob store")],
-            seen: &[Seen::Nautilus("BlobMissing")],
+            seen: &[
+                Seen::Metric("daas_nautilus_refused_total"),
+                Seen::Nautilus("BlobMissing"),
+            ],
         },
         |world, fault| payload(world, fault, replace),
     ),
@@ -50,7 +59,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             behaviour: "What was done is not done again, and the ledger says that it was.",
             told: &[(502, "the answer is recorded, but its bytes are missing")],
             seen: &[
-                Seen::Counter("wrong_bytes"),
+                Seen::Metric("daas_gateway_wrong_bytes_total"),
                 Seen::Gateway("an answer's bytes are no good"),
             ],
         },
@@ -75,7 +84,9 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "an answer's body is missing",
             behaviour: "The answer stands on the ledger, and is not made again.",
             told: &[(410, "the bytes to repeat its answer from are gone")],
-            seen: &[],
+            seen: &[Seen::Metric(
+                "daas_gateway_refusals_by_reason_total{reason=\"body_gone\"}",
+            )],
         },
         |world, fault| envelope(world, fault, |body| fs::remove_file(body).unwrap()),
     ),
@@ -85,7 +96,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             behaviour: "The answer stands on the ledger, and is not made again.",
             told: &[(502, "its bytes are not those that were recorded")],
             seen: &[
-                Seen::Counter("wrong_bytes"),
+                Seen::Metric("daas_gateway_wrong_bytes_total"),
                 Seen::Gateway("an answer's bytes are no good"),
             ],
         },
@@ -97,7 +108,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             behaviour: "The answer stands on the ledger, and is not made again.",
             told: &[(502, "its bytes are not those that were recorded")],
             seen: &[
-                Seen::Counter("wrong_bytes"),
+                Seen::Metric("daas_gateway_wrong_bytes_total"),
                 Seen::Gateway("an answer's bytes are no good"),
             ],
         },
@@ -109,6 +120,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             behaviour: "Nothing is begun, and nothing is taken for missing.",
             told: &[(503, "the blob store cannot be reached")],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"blobs_down\"}"),
                 Seen::Ready("blobs"),
                 Seen::Gateway("a request's body could not be stored"),
             ],

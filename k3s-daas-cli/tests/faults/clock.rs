@@ -19,7 +19,9 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "the clock is set forward by 15 minutes",
             behaviour: "Time on the ledger goes with it: credentials from before are over, and new ones are good.",
             told: &[(401, "`daas credential` makes a new one"), (201, "")],
-            seen: &[],
+            seen: &[Seen::Metric(
+                "daas_gateway_refusals_by_reason_total{reason=\"bad_credential\"}",
+            )],
         },
         |world, fault| {
             world.on_machines(Order::Clock, FIFTEEN_MINUTES_MS);
@@ -27,6 +29,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             fault.is_told(0, &world.write());
             world.renew_credential();
             fault.is_told(1, &world.write());
+            fault.is_seen(world);
         },
     ),
     (

@@ -23,8 +23,8 @@ pub const FAULTS: &[(Fault, Test)] = &[
                     (`k3s-daas-cli/tests/abuse/`).",
             told: &[(503, "the blob store cannot be reached")],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"blobs_down\"}"),
                 Seen::Gateway("a request's body could not be stored"),
-                Seen::Counter("accepts_failed"),
             ],
         },
         |world, fault| {
@@ -46,7 +46,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
                 (504, "outcome unknown"),
                 (503, "the blob store that has its payload does not answer"),
             ],
-            seen: &[Seen::Nautilus("not fetched")],
+            seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
+                Seen::Nautilus("not fetched"),
+            ],
         },
         |world, fault| {
             let arrived = world.upstream.arrived();

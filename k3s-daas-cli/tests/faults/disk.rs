@@ -32,6 +32,8 @@ pub const FAULTS: &[(Fault, Test)] = &[
                 ),
             ],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"blobs_full\"}"),
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_full\"}"),
                 Seen::Gateway("a request's body could not be stored"),
                 JOURNAL,
             ],
@@ -49,7 +51,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
                     "the ledger is below its reserve of disk and takes no new work; nothing was begun",
                 ),
             ],
-            seen: &[Seen::Ready("cluster")],
+            seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_full\"}"),
+                Seen::Ready("cluster"),
+            ],
         },
         |world, fault| {
             world.set_and_restart("[ledger]\nreserve_bytes = 4611686018427387904\n", false);
@@ -73,6 +78,8 @@ pub const FAULTS: &[(Fault, Test)] = &[
                 (504, "the ledger did not say whether it has the request"),
             ],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"blobs_down\"}"),
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
                 Seen::Gateway("a request's body could not be stored"),
                 Seen::Gateway("the ledger did not answer a submission"),
                 JOURNAL,
@@ -90,6 +97,8 @@ pub const FAULTS: &[(Fault, Test)] = &[
                 (504, "the ledger did not say whether it has the request"),
             ],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"blobs_down\"}"),
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
                 Seen::Gateway("the ledger did not answer a submission"),
                 JOURNAL,
             ],
@@ -136,7 +145,9 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "the disk is too slow for a deadline",
             behaviour: "What is not admitted by then never is.",
             told: &[(504, "it was not executed and never will be")],
-            seen: &[],
+            seen: &[Seen::Metric(
+                "daas_gateway_refusals_by_reason_total{reason=\"EDeadlinePassed\"}",
+            )],
         },
         |world, fault| {
             let arrived = world.upstream.arrived();
@@ -144,6 +155,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             let answer = world.write();
             fault.is_told(0, &answer);
             assert!(answer.took < Duration::from_secs(8), "{answer:?}");
+            fault.is_seen(world);
             world.on_machines(Order::SyncTakes, 0);
             assert_eq!(world.upstream.arrived(), arrived);
         },
@@ -156,7 +168,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
                 (504, "outcome unknown"),
                 (504, "the executor was restarted"),
             ],
-            seen: &[JOURNAL],
+            seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
+                JOURNAL,
+            ],
         },
         |world, fault| {
             let arrived = world.upstream.arrived();
@@ -173,6 +188,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
             // At first there may be no answer yet.
             let answer = world.asks_until(|world| world.write_as(id, "?timeout=2s"), "restarted");
             fault.is_told(1, &answer);
+            fault.is_seen(world);
             assert_eq!(world.upstream.arrived(), arrived + 1);
         },
     ),

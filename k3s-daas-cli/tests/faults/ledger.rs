@@ -39,7 +39,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "the database is locked past a deadline, by another program",
             behaviour: "Tried again until then. What was not admitted by then never is.",
             told: &[(504, "the ledger did not say whether it has the request")],
-            seen: &[Seen::Gateway("the ledger did not answer a submission")],
+            seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
+                Seen::Gateway("the ledger did not answer a submission"),
+            ],
         },
         |world, fault| {
             let arrived = world.upstream.arrived();
@@ -56,7 +59,10 @@ pub const FAULTS: &[(Fault, Test)] = &[
             name: "the writers' lock is held past a deadline",
             behaviour: "Tried again until then. What was not admitted by then never is.",
             told: &[(504, "the ledger did not say whether it has the request")],
-            seen: &[Seen::Gateway("the ledger did not answer a submission")],
+            seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"unanswered\"}"),
+                Seen::Gateway("the ledger did not answer a submission"),
+            ],
         },
         |world, fault| {
             let arrived = world.upstream.arrived();
@@ -99,6 +105,7 @@ pub const DAMAGES: &[(Fault, Test)] = &[
                 "the ledger refused the gateway's call; nothing was begun",
             )],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_fault\"}"),
                 Seen::Ready("ledger"),
                 Seen::Gateway("the ledger is damaged"),
                 Seen::Exit("daas-gateway", 6, "the ledger is damaged"),
@@ -121,6 +128,7 @@ pub const DAMAGES: &[(Fault, Test)] = &[
                 "the ledger refused the gateway's call; nothing was begun",
             )],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_fault\"}"),
                 Seen::Ready("ledger"),
                 Seen::Gateway("the ledger is damaged"),
             ],
@@ -148,6 +156,7 @@ pub const DAMAGES: &[(Fault, Test)] = &[
                 "the ledger refused the gateway's call; nothing was begun",
             )],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_fault\"}"),
                 Seen::Ready("ledger"),
                 Seen::Gateway("the ledger is damaged"),
                 Seen::Exit("daas-gateway", 6, "the ledger is damaged"),
@@ -167,6 +176,7 @@ pub const DAMAGES: &[(Fault, Test)] = &[
                 "the ledger refused the gateway's call; nothing was begun",
             )],
             seen: &[
+                Seen::Metric("daas_gateway_refusals_by_reason_total{reason=\"ledger_fault\"}"),
                 Seen::Ready("ledger"),
                 Seen::Gateway("the ledger is damaged"),
                 Seen::Exit("daas-gateway", 6, "meta tip"),

@@ -26,8 +26,8 @@ pub enum Seen {
     Nautilus(&'static str),
     /// A check of `/readyz` that fails.
     Ready(&'static str),
-    /// A counter of the gateway that goes up.
-    Counter(&'static str),
+    /// A counter of `/metrics` that goes up.
+    Metric(&'static str),
     /// A program that ends with this exit code, and says this.
     Exit(&'static str, i32, &'static str),
 }
@@ -139,7 +139,7 @@ fn seen(seen: &Seen) -> String {
         Seen::Gateway(words) => format!("the gateway logs “{words}”"),
         Seen::Nautilus(words) => format!("Nautilus logs “{words}”"),
         Seen::Ready(check) => format!("`/readyz`: {check}"),
-        Seen::Counter(name) => format!("`{name}` of the gateway"),
+        Seen::Metric(series) => format!("`{series}`"),
         Seen::Exit(program, code, words) => format!("`{program}` ends with {code}, “{words}”"),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::machine::{Machine, Order};
 use crate::support::{DAAS, GATEWAY, NAUTILUS, Process, Run, Separate, certificate, command, daas};
+use crate::support::{free_address, http};
 use crate::table::{Fault, Seen};
 use crate::upstream::{Mode, Upstream};
 
@@ -24,6 +25,9 @@ pub struct World {
     asker: Asker,
     /// How long the logs of gateway and Nautilus were when the present fault began.
     logged: [usize; 2],
+    /// What they measured then.
+    measured: [String; 2],
+    metrics_at: [String; 2],
 }
 
 /// Who asks the gateway.
@@ -65,6 +69,13 @@ impl World {
             (machine("gateway.orders"), machine("nautilus.orders"));
         running.set_environment(GATEWAY, &gateway_machine.environment());
         running.set_environment(NAUTILUS, &nautilus_machine.environment());
+        let metrics_at = [free_address(), free_address()];
+        for (program, variable, address) in [
+            (GATEWAY, "DAAS_GATEWAY_METRICS_LISTEN", &metrics_at[0]),
+            (NAUTILUS, "DAAS_NAUTILUS_METRICS_LISTEN", &metrics_at[1]),
+        ] {
+            running.set_environment(program, &[(variable, address.into())]);
+        }
         running.start_nautilus();
         running.start_gateway();
         let server = running.server();
@@ -81,6 +92,8 @@ impl World {
             nautilus_machine,
             asker,
             logged: [0; 2],
+            measured: Default::default(),
+            metrics_at,
         };
         world.renew_credential();
         world.is_whole("the beginning");
@@ -261,6 +274,14 @@ impl World {
     pub fn begin_fault(&mut self) {
         self.logged = [0; 2];
         self.logged = self.logs().map(|log| log.len());
+        self.measured = self.metrics();
+    }
+
+    /// What gateway and Nautilus measure; nothing of one that does not run.
+    fn metrics(&self) -> [String; 2] {
+        self.metrics_at
+            .each_ref()
+            .map(|address| http(address, "/metrics"))
     }
 
     /// What gateway and Nautilus have logged since the fault began.
@@ -288,9 +309,15 @@ impl World {
                     let text = String::from_utf8_lossy(&answer.body).into_owned();
                     contains(text, &format!("[-]{check} failed"))
                 }
-                Seen::Counter(name) => {
-                    let known = k3s_daas::gateway::Counts::default().named();
-                    contains(format!("{known:?}"), &format!("{name:?}"))
+                Seen::Metric(series) => {
+                    let before = self.measured.iter().find_map(|page| value(page, series));
+                    let now = self.metrics();
+                    let now_value = now.iter().find_map(|page| value(page, series));
+                    // One that was started again counts from nothing.
+                    match (before.unwrap_or(0.0), now_value.unwrap_or(0.0)) {
+                        (before, now) if now > before || (now > 0.0 && now < before) => Ok(()),
+                        _ => Err(now.concat()),
+                    }
                 }
                 // Whoever saw it end looked at it.
                 Seen::Exit(..) => Ok(()),
@@ -373,6 +400,18 @@ fn kubeconfig(path: &Path, address: &str) -> PathBuf {
     let _ = std::fs::remove_file(path);
     certificate::write(path.to_owned(), &text);
     path.to_owned()
+}
+
+/// The value of a series on a page of metrics.
+fn value(page: &str, series: &str) -> Option<f64> {
+    let mut lines = page.lines();
+    lines.find_map(|line| {
+        line.strip_prefix(series)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 fn contains(text: String, words: &str) -> Result<(), String> {

@@ -16,7 +16,9 @@ use k3s_daas::crypto::Ed25519Signer;
 
 use crate::search::Search;
 use crate::support::https::Https;
-use crate::support::{DAAS, GATEWAY, NAUTILUS, Run, Separate, command, kubectls};
+use crate::support::{
+    DAAS, GATEWAY, NAUTILUS, Run, Separate, command, free_address, http, kubectls,
+};
 
 #[test]
 fn no_secret_is_anywhere_but_where_it_must_be() {
@@ -30,6 +32,13 @@ fn no_secret_is_anywhere_but_where_it_must_be() {
     for program in [DAAS, GATEWAY, NAUTILUS] {
         running.set_environment(program, &[("DAAS_LOG", "trace".into())]);
     }
+    let metrics = [free_address(), free_address()];
+    for (program, variable, address) in [
+        (GATEWAY, "DAAS_GATEWAY_METRICS_LISTEN", &metrics[0]),
+        (NAUTILUS, "DAAS_NAUTILUS_METRICS_LISTEN", &metrics[1]),
+    ] {
+        running.set_environment(program, &[(variable, address.into())]);
+    }
     running.start_cluster();
     running.start_nautilus();
     running.start_gateway();
@@ -37,6 +46,11 @@ fn no_secret_is_anywhere_but_where_it_must_be() {
     let mut secrets = Secrets::default();
     whole_run(&mut told, &mut secrets, &running.server());
     broken_run(&mut told, &mut secrets, &mut running);
+    for address in &metrics {
+        let page = http(address, "/metrics");
+        assert!(page.contains("daas_"), "{page}");
+        told.say("metrics", page.as_bytes());
+    }
     secrets.of_directory(&dir);
     let search = Search::new(&secrets.all);
 

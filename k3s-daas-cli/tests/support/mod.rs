@@ -410,6 +410,18 @@ pub fn free_address() -> String {
     format!("127.0.0.1:{port}")
 }
 
+/// What is answered to a GET over plain HTTP, head and all; nothing if nobody listens.
+pub fn http(address: &str, path: &str) -> String {
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else {
+        return String::new();
+    };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// The kubectl binaries to test with, by version.
 ///
 /// They are in `$DAAS_TEST_KUBECTL_DIR`, where `make kubectl` puts them.
