@@ -190,13 +190,20 @@ pub fn holder(app: &App, token: TokenId) -> anyhow::Result<Holder> {
         }
     }
     let message = if is_over {
-        "the session is over"
+        format!("the session for token {token} is over")
     } else {
-        "nobody is logged in"
+        format!("nobody is logged in for token {token}")
     };
-    Err(Failure::new(Exit::Key, message)
-        .with_next("run `daas login`, which unlocks the owner's key once for the next hours")
-        .into())
+    // Without a name it is the settings' own.
+    let is_named = matches!(app.settings.origin(Key::Token), Some(Origin::Flag));
+    let named = if is_named {
+        format!(" --token {token}")
+    } else {
+        String::new()
+    };
+    let next =
+        format!("run `daas login{named}`, which unlocks the owner's key once for the next hours");
+    Err(Failure::new(Exit::Key, message).with_next(next).into())
 }
 
 /// A credential that is good for a minute at least: the one in use, or a new one.

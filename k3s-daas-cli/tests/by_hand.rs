@@ -223,6 +223,26 @@ fn a_session_signs_until_it_ends() {
     assert_eq!(nobody.code, 8, "{nobody:?}");
     assert!(nobody.err.contains("`daas login`"), "{}", nobody.err);
     assert_eq!(hand.run(&["whoami"]).code, 8);
+    // Of another than the settings' token the advice is for that one.
+    let issue = ["token", "issue", "--role", "view", "-o", "name"];
+    let second = hand.run(&issue).ok();
+    let second = second.trim().trim_start_matches("token/");
+    let nobody = hand.run(&["credential", "--token", second]);
+    assert_eq!(nobody.code, 8, "{nobody:?}");
+    let advice = format!("`daas login --token {second}`");
+    assert!(nobody.err.contains(&advice), "{}", nobody.err);
+    // What changes a token prints it as asked for.
+    for change in [
+        &["token", "stake", "1MIST"][..],
+        &["token", "unstake", "1MIST"],
+        &["token", "delegate", &format!("0x{}", "5e".repeat(32))],
+    ] {
+        let named = [change, &["--token", second, "-o", "name"]].concat();
+        assert_eq!(hand.run(&named).ok().trim(), format!("token/{second}"));
+    }
+    let revoked = hand.run(&["token", "revoke", second, "-o", "json"]).ok();
+    let revoked: Value = serde_json::from_str(&revoked).unwrap();
+    assert_eq!(revoked["id"], second);
 
     hand.run(&["login"]).ok();
     let who: Value = serde_json::from_str(&hand.run(&["whoami", "-o", "json"]).ok()).unwrap();

@@ -86,6 +86,9 @@ Examples:
         /// Which token.
         #[command(flatten)]
         token: Which,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Begin to take some of the stake back; it is paid out after the unbonding time.
     #[command(after_help = "Examples:\n  daas token unstake 0.5SUI")]
@@ -95,6 +98,9 @@ Examples:
         /// Which token.
         #[command(flatten)]
         token: Which,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Pay out what has unbonded.
     #[command(after_help = "Examples:\n  daas token withdraw\n  daas token withdraw 0x70ce…")]
@@ -102,6 +108,9 @@ Examples:
         /// Which token.
         #[command(flatten)]
         token: Named,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Let an address, such as a gateway's, submit for the token.
     #[command(after_help = "\
@@ -122,6 +131,9 @@ Examples:
         /// Which token.
         #[command(flatten)]
         token: Which,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Let a key sign for the token; `daas login` does it for you.
     #[command(after_help = "\
@@ -145,6 +157,9 @@ Examples:
         /// Which token.
         #[command(flatten)]
         token: Which,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Revoke a token, for good; its stake remains its owner's.
     #[command(
@@ -155,6 +170,9 @@ Examples:
         /// Which token; never that of the settings.
         #[command(flatten)]
         token: Named,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -321,29 +339,39 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                 print_rules(&app, &token_of(&app, &ledger)?.rules)
             })
         }
-        Command::Stake { amount, token } => {
-            call_as_owner(global, token.flags(), |_, token| Call::DepositStake {
-                token,
-                amount: amount.0,
-            })
+        Command::Stake {
+            amount,
+            token,
+            output,
+        } => {
+            let app = App::new(global, *output, token.flags())?;
+            let amount = amount.0;
+            call_as_owner(&app, |_, token| Call::DepositStake { token, amount })
         }
-        Command::Unstake { amount, token } => {
-            call_as_owner(global, token.flags(), |cluster, token| Call::Unstake {
+        Command::Unstake {
+            amount,
+            token,
+            output,
+        } => {
+            let app = App::new(global, *output, token.flags())?;
+            call_as_owner(&app, |cluster, token| Call::Unstake {
                 cluster,
                 token,
                 amount: amount.0,
             })
         }
-        Command::Withdraw { token } => call_as_owner(global, token.flags(), |_, token| {
-            Call::WithdrawStake { token }
-        }),
+        Command::Withdraw { token, output } => {
+            let app = App::new(global, *output, token.flags())?;
+            call_as_owner(&app, |_, token| Call::WithdrawStake { token })
+        }
         Command::Delegate {
             address,
             span,
             remove,
             token,
+            output,
         } => {
-            let app = App::new(global, Output::default(), token.flags())?;
+            let app = App::new(global, *output, token.flags())?;
             app.block_on(delegate(&app, *address, *span, *remove))
         }
         Command::Session {
@@ -351,10 +379,12 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             span,
             remove,
             token,
+            output,
         } => {
+            let app = App::new(global, *output, token.flags())?;
             let key = HexBytes::from(key.as_ref());
             let expires_at_ms = Moment::now().after(*span).0;
-            call_as_owner(global, token.flags(), |_, token| match remove {
+            call_as_owner(&app, |_, token| match remove {
                 true => Call::RemoveSessionKey { token, key },
                 false => Call::RegisterSessionKey {
                     token,
@@ -363,8 +393,8 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                 },
             })
         }
-        Command::Revoke { token } => {
-            let app = App::new(global, Output::default(), token.flags())?;
+        Command::Revoke { token, output } => {
+            let app = App::new(global, *output, token.flags())?;
             app.block_on(async {
                 let ledger = app.ledger(Role::Admin).await?;
                 let token: TokenId = app.settings.required(Key::Token)?;
@@ -374,8 +404,11 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     token,
                 };
                 ledger.call(call).await?;
-                app.printer.note(&format!("token {token} is revoked"));
-                Ok(())
+                if app.printer.format() == Format::Table {
+                    app.printer.note(&format!("token {token} is revoked"));
+                    return Ok(());
+                }
+                Ok(app.printer.object(&token_of(&app, &ledger)?)?)
             })
         }
     }
@@ -537,17 +570,12 @@ fn check_delegate(
 }
 
 /// Makes a call as the owner and shows the token after it.
-fn call_as_owner(
-    global: &Global,
-    flags: Flags,
-    call: impl FnOnce(ClusterId, TokenId) -> Call,
-) -> anyhow::Result<()> {
-    let app = App::new(global, Output::default(), flags)?;
+fn call_as_owner(app: &App, call: impl FnOnce(ClusterId, TokenId) -> Call) -> anyhow::Result<()> {
     app.block_on(async {
         let ledger = app.ledger(Role::Owner).await?;
-        let shown = token_of(&app, &ledger)?;
+        let shown = token_of(app, &ledger)?;
         ledger.call(call(shown.cluster, shown.id)).await?;
-        Ok(app.printer.object(&token_of(&app, &ledger)?)?)
+        Ok(app.printer.object(&token_of(app, &ledger)?)?)
     })
 }
 

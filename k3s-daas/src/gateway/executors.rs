@@ -158,9 +158,10 @@ impl Executors {
             Found::Nothing if standing.heard.is_some_and(|heard| heard > begun) => None,
             Found::Nothing => match standing.trouble.take() {
                 Some(silent @ Trouble::Silent { .. }) => Some(silent),
+                // Not since it was last heard: nobody may have asked it anything for hours.
                 _ => Some(Trouble::Silent {
                     executor,
-                    since: standing.heard.unwrap_or(begun),
+                    since: begun,
                 }),
             },
         };
