@@ -208,6 +208,7 @@ impl BlobStore for DirectoryBlobStore {
                 Found::File(mut file) => file.holds().map_err(unavailable)?,
                 Found::Nothing => Vec::new(),
                 Found::Damaged(reason) => return Err(Error::Corrupt { hash, reason }),
+                Found::Unreadable(error) => return Err(unavailable(error)),
             };
             drop(locked);
             let now = now_ms();
@@ -312,14 +313,19 @@ impl Inner {
             }
             // Somebody else was faster, or what is there is corrupt: ours takes its place, and its holders.
             Found::File(mut there) => {
-                let holds = there.holds().map_err(unavailable)?;
+                let mut holds = there.holds().map_err(unavailable)?;
+                holds.retain(|hold| hold.end_ms > now_ms());
+                let is_other = |hold: &&Hold| *hold.holder != *holder.as_str();
+                if holds.iter().filter(is_other).count() >= MAX_HOLDERS {
+                    return Err(Error::TooManyHolders { hash });
+                }
                 incoming.inherit(&holds, holder).map_err(write_error)?;
                 fs::rename(&incoming.path, &place).map_err(write_error)?;
                 if there.head() != incoming.head {
                     self.recount(&mut locked)?;
                 }
             }
-            Found::Damaged(_) => {
+            Found::Damaged(_) | Found::Unreadable(_) => {
                 self.set_aside(&place)?;
                 fs::rename(&incoming.path, &place).map_err(write_error)?;
                 self.recount(&mut locked)?;
@@ -374,7 +380,10 @@ impl Inner {
     fn is_intact(&self, hash: &BlobHash) -> Result<bool> {
         match self.fetch(hash) {
             Ok(_) => Ok(true),
-            Err(Error::NotFound { .. } | Error::Corrupt { .. }) => Ok(false),
+            // That it is too large is what the file says, and no blob of that hash is.
+            Err(Error::NotFound { .. } | Error::Corrupt { .. } | Error::TooLarge { .. }) => {
+                Ok(false)
+            }
             Err(other) => Err(other),
         }
     }
@@ -432,6 +441,7 @@ impl Inner {
         let mut file = match self.find(hash, false)? {
             Found::File(file) => file,
             Found::Damaged(reason) => return Err(corrupt(reason)),
+            Found::Unreadable(error) => return Err(unavailable(error)),
             Found::Nothing => return Err(self.not_found(hash)),
         };
         let limit = self.limits.max_blob_bytes;
@@ -453,6 +463,14 @@ impl Inner {
 
     /// What is in the place of a blob.
     fn find(&self, hash: &BlobHash, to_change: bool) -> Result<Found> {
+        match self.look(hash, to_change)? {
+            Found::Unreadable(error) => Err(unavailable(error)),
+            found => Ok(found),
+        }
+    }
+
+    /// The same for who goes on with the others when one cannot be read.
+    fn look(&self, hash: &BlobHash, to_change: bool) -> Result<Found> {
         BlobFile::open(&self.place(hash), to_change).map_err(unavailable)
     }
 
@@ -550,19 +568,20 @@ impl Inner {
         for hash in self.hashes()? {
             let hash = hash?;
             // Looked at without the lock first, so that a sweep with nothing to do disturbs nobody.
-            match self.find(&hash, false)? {
+            match self.look(&hash, false)? {
                 Found::File(mut file) => {
                     if !is_over(&file.holds().map_err(unavailable)?) {
                         continue;
                     }
                 }
-                Found::Nothing => continue,
+                // What one file is guilty of keeps no other.
+                Found::Nothing | Found::Unreadable(_) => continue,
                 Found::Damaged(_) => {}
             }
             let mut locked = self.lock()?;
-            let mut file = match self.find(&hash, true)? {
+            let mut file = match self.look(&hash, true)? {
                 Found::File(file) => file,
-                Found::Nothing => continue,
+                Found::Nothing | Found::Unreadable(_) => continue,
                 // Nobody can hold it or read it; what it counted for is not known.
                 Found::Damaged(_) => {
                     self.set_aside(&self.place(&hash))?;
@@ -615,9 +634,18 @@ impl Inner {
         let now = self.occupied(locked, head.share)?;
         let less = |used: Usage| used.minus(head.sealed_len);
         let counted = head.share.zip(now.share.map(less));
-        locked
-            .change(less(now.all), counted, || fs::remove_file(self.place(hash)))
-            .map_err(unavailable)
+        let place = self.place(hash);
+        let removed = match locked.change(less(now.all), counted, || fs::remove_file(&place)) {
+            // On a full disk what is counted wrong anyway may stay so: this makes room.
+            Err(error) if is_full(&error) && locked.is_doubtful() => {
+                match fs::remove_file(&place) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    done => done,
+                }
+            }
+            done => done,
+        };
+        removed.map_err(unavailable)
     }
 
     /// Takes away what should not be in a blob's place.
@@ -631,7 +659,11 @@ impl Inner {
     fn lock(&self) -> Result<Locked<'_>> {
         let mut locked = self.lock.lock().map_err(unavailable)?;
         if locked.is_doubtful() {
-            self.recount(&mut locked)?;
+            match self.recount(&mut locked) {
+                // It is counted, but not written down: what makes room must go on.
+                Ok(()) | Err(Error::DiskFull { .. }) => {}
+                Err(other) => return Err(other),
+            }
         }
         Ok(locked)
     }
@@ -640,7 +672,7 @@ impl Inner {
         let mut usage = Usage::default();
         let mut shares = HashMap::<Share, Usage>::new();
         for hash in self.hashes()? {
-            let Found::File(file) = self.find(&hash?, false)? else {
+            let Found::File(file) = self.look(&hash?, false)? else {
                 continue;
             };
             let head = file.head();
@@ -650,7 +682,7 @@ impl Inner {
                 *used = used.plus(head.sealed_len);
             }
         }
-        locked.set(usage, &shares).map_err(unavailable)
+        locked.set(usage, &shares).map_err(write_error)
     }
 
     /// Makes sure that the names of all blobs survive the machine.
@@ -817,10 +849,17 @@ fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Error 
 }
 
 fn write_error(source: io::Error) -> Error {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { source },
-        _ => unavailable(source),
+    if is_full(&source) {
+        Error::DiskFull { source }
+    } else {
+        unavailable(source)
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 fn end_ms(keep: Duration) -> u64 {

@@ -10,7 +10,7 @@
 //! place, under the lock of the directory: of one that is there only the end, 8 bytes which no page's
 //! boundary divides; of a new one the name first. So a process that dies leaves the old hold or the new.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -39,6 +39,8 @@ pub(super) enum Found {
     Nothing,
     /// Something that is no such file, and what is wrong with it.
     Damaged(&'static str),
+    /// Something that cannot be looked at: another's, or on a bad part of the disk.
+    Unreadable(io::Error),
     File(BlobFile),
 }
 
@@ -54,24 +56,27 @@ pub(super) struct Hold {
 impl BlobFile {
     /// Opens what is there, to change its holds if `to_change`.
     pub(super) fn open(path: &Path, to_change: bool) -> io::Result<Found> {
+        // First: to open a pipe waits for somebody to write into it.
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Ok(Found::Damaged("it is not a file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        }
         let mut file = match OpenOptions::new().read(true).write(to_change).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                return Ok(Found::Damaged("it is not a file"));
-            }
+            Err(error) if is_its_own(&error) => return Ok(Found::Unreadable(error)),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(Found::Damaged("it is not a file"));
-        }
         let mut bytes = [0; Head::LEN];
         match file.read_exact(&mut bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Ok(Found::Damaged("its file is cut short"));
             }
+            Err(error) if is_its_own(&error) => return Ok(Found::Unreadable(error)),
             Err(error) => return Err(error),
         }
         let Some(head) = Head::parse(&bytes) else {
@@ -210,6 +215,12 @@ impl Hold {
             place,
         })
     }
+}
+
+/// Whether it is this one file that is at fault, and not the store.
+fn is_its_own(error: &io::Error) -> bool {
+    // EIO, which has no kind.
+    error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(5)
 }
 
 fn hold_bytes(holder: &str, end_ms: u64) -> [u8; HOLD] {

@@ -133,13 +133,15 @@ impl Locked<'_> {
 
     /// Replaces all counts by what was counted.
     pub(super) fn set(&mut self, usage: Usage, shares: &HashMap<Share, Usage>) -> io::Result<()> {
-        self.write(UNDER_WAY, self.usage)?;
+        // Counted it is, also when the disk is too full to write it down.
+        self.usage = usage;
+        self.doubtful = true;
+        self.write(UNDER_WAY, usage)?;
         self.file.set_len(RECORD as u64)?;
         for (share, used) in shares {
             self.write_share(Some((*share, *used)))?;
         }
         self.write(SETTLED, usage)?;
-        self.usage = usage;
         self.doubtful = false;
         Ok(())
     }

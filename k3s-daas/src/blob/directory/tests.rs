@@ -552,6 +552,36 @@ async fn strange_files_disturb_nobody() {
     ));
 }
 
+/// Neither a pipe, which nobody ever writes into, nor a link to itself stands in the way of the others.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_stops_nobody() {
+    let place = Place::new();
+    let store = place.open();
+    let (blob, hash) = put(&store, b"body").await;
+    let usage = store.usage().await.unwrap();
+    let pipe = place.body(&BlobHash([0xab; 32]));
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let name = BlobHash([0xac; 32]);
+    std::os::unix::fs::symlink(name.to_string(), place.body(&name)).unwrap();
+    let elsewhere = place.body(&BlobHash([0xad; 32]));
+    std::os::unix::fs::symlink(place.body(&hash), &elsewhere).unwrap();
+    fs::write(place.root().join(LOCK_FILE), "").unwrap();
+    assert_eq!(
+        store.usage().await.unwrap(),
+        usage,
+        "they count for nothing"
+    );
+    for strange in [0xab, 0xac, 0xad] {
+        assert_corrupt(store.fetch(&BlobHash([strange; 32])).await);
+    }
+    assert_eq!(place.open().usage().await.unwrap(), usage);
+    assert_eq!(store.sweep().await.unwrap().blobs, 3);
+    assert!(!pipe.exists());
+    assert_eq!(store.fetch(&hash).await.unwrap(), blob);
+}
+
 /// Any sequence of calls, on two handles by turns, does what a table of holds would.
 #[test]
 fn behaves_like_a_table() {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::file::{BlobFile, Found, Head};
 use super::lock::Share;
-use super::{SEALED, remove, unavailable};
+use super::{SEALED, remove, unavailable, write_error};
 use crate::blob::{Holder, Result};
 use crate::crypto::{BlobHash, create_new_private, sync_directory};
 
@@ -42,9 +42,11 @@ pub(super) fn remove_old(root: &Path) {
 }
 
 fn upgrade_blob(old: &Path, new: &Path) -> Result<()> {
-    // One without a body or a holder is what a crash left.
-    let Ok(body) = fs::read(old.join("body")) else {
-        return Ok(());
+    // One without a body or a holder is what a crash left; of one that cannot be read nobody knows.
+    let body = match fs::read(old.join("body")) {
+        Ok(body) => body,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unavailable(error)),
     };
     let mut share = None;
     let mut holds = Vec::new();
@@ -68,15 +70,15 @@ fn upgrade_blob(old: &Path, new: &Path) -> Result<()> {
         sealed_len: body.len() as u64,
         share,
     };
-    let mut file = create_new_private(new).map_err(unavailable)?;
+    let mut file = create_new_private(new).map_err(write_error)?;
     let bytes = [&head.bytes(holder.as_str(), end_ms)[..], &body].concat();
-    file.write_all(&bytes).map_err(unavailable)?;
+    file.write_all(&bytes).map_err(write_error)?;
     if let Found::File(mut file) = BlobFile::open(new, true).map_err(unavailable)? {
         for (holder, end_ms) in holds {
-            file.add(holder.as_str(), end_ms).map_err(unavailable)?;
+            file.add(holder.as_str(), end_ms).map_err(write_error)?;
         }
     }
-    file.sync_all().map_err(unavailable)
+    file.sync_all().map_err(write_error)
 }
 
 const OLD: &str = "blobs";
@@ -127,6 +129,14 @@ mod tests {
         let usage = store.usage().await.unwrap();
         drop(store);
         as_it_was(&root, &hash, &holders);
+        // One that cannot be read keeps it from being used, and costs nothing.
+        let unread = root.join(OLD).join(BlobHash([2; 32]).to_string());
+        fs::create_dir_all(unread.join("body")).unwrap();
+        let key = dir.path().join("blob.key");
+        let refused = DirectoryBlobStore::builder(&root, key).open();
+        assert!(refused.is_err(), "{refused:?}");
+        assert!(root.join(OLD).join(hash.to_string()).join("body").exists());
+        fs::remove_dir_all(unread).unwrap();
         // And one that a crash left without a holder.
         fs::create_dir(root.join(OLD).join(BlobHash([1; 32]).to_string())).unwrap();
         let store = open();
