@@ -204,26 +204,22 @@ impl BlobStore for DirectoryBlobStore {
         let (hash, holder) = (*hash, holder.clone());
         self.blocking(move |inner| {
             let locked = inner.lock()?;
-            let holds = match inner.find(&hash, false)? {
-                Found::File(mut file) => file.holds().map_err(unavailable)?,
-                Found::Nothing => Vec::new(),
-                Found::Damaged(reason) => return Err(Error::Corrupt { hash, reason }),
-                Found::Unreadable(error) => return Err(unavailable(error)),
-            };
+            let mut file = inner.open(&hash)?;
+            let holds = file.holds().map_err(unavailable)?;
             drop(locked);
             let now = now_ms();
             let is_held = |hold: &Hold| *hold.holder == *holder.as_str() && hold.end_ms > now;
             if !holds.iter().any(is_held) {
                 return Err(inner.not_found(&hash));
             }
-            inner.fetch(&hash)
+            inner.read(&hash, file)
         })
         .await
     }
 
     async fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
         let (hash, holder) = (*hash, holder.clone());
-        self.blocking(move |inner| inner.retain(&hash, &holder, keep))
+        self.blocking(move |inner| inner.retain(inner.lock()?, &hash, &holder, keep))
             .await
     }
 
@@ -236,10 +232,11 @@ impl BlobStore for DirectoryBlobStore {
     ) -> Result<()> {
         let (hash, holder) = (*hash, holder.clone());
         self.blocking(move |inner| {
-            let now = inner.occupied(&mut inner.lock()?, Share::of(&holder))?;
+            let mut locked = inner.lock()?;
+            let now = inner.occupied(&mut locked, Share::of(&holder))?;
             match inner.limits.answer_time(&now, least, wanted) {
-                Duration::ZERO => inner.release(&hash, &holder),
-                keep => inner.retain(&hash, &holder, keep),
+                Duration::ZERO => inner.release(locked, &hash, &holder),
+                keep => inner.retain(locked, &hash, &holder, keep),
             }
         })
         .await
@@ -247,7 +244,7 @@ impl BlobStore for DirectoryBlobStore {
 
     async fn release(&self, hash: &BlobHash, holder: &Holder) -> Result<()> {
         let (hash, holder) = (*hash, holder.clone());
-        self.blocking(move |inner| inner.release(&hash, &holder))
+        self.blocking(move |inner| inner.release(inner.lock()?, &hash, &holder))
             .await
     }
 
@@ -338,7 +335,9 @@ impl Inner {
             let synced = incoming.file.sync_all().map_err(write_error);
             if let Err(error) = synced.and_then(|()| self.sync_names()) {
                 // As if it had never been there.
-                let _ = self.release(&hash, holder);
+                let _ = self
+                    .lock()
+                    .and_then(|locked| self.release(locked, &hash, holder));
                 return Err(error);
             }
         }
@@ -359,8 +358,7 @@ impl Inner {
         let mut bytes = Vec::with_capacity(len);
         bytes.extend_from_slice(&head.bytes(holder.as_str(), end));
         self.sealer.seal(&blob.hash(), blob.as_bytes(), &mut bytes);
-        let name = hex::encode(random_array::<16>());
-        let path = self.root.join(TEMPORARY).join(name);
+        let path = self.temporary();
         let file = create_new_private(&path).map_err(write_error)?;
         let mut incoming = Incoming { path, file, head };
         incoming.file.write_all(&bytes).map_err(write_error)?;
@@ -434,15 +432,27 @@ impl Inner {
     }
 
     fn fetch(&self, hash: &BlobHash) -> Result<Blob> {
+        self.read(hash, self.open(hash)?)
+    }
+
+    /// The file of a blob, to read it.
+    fn open(&self, hash: &BlobHash) -> Result<BlobFile> {
+        match self.look(hash, false)? {
+            Found::File(file) => Ok(file),
+            Found::Nothing => Err(self.not_found(hash)),
+            Found::Damaged(reason) => Err(Error::Corrupt {
+                hash: *hash,
+                reason,
+            }),
+            Found::Unreadable(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// What a blob's file has in it; also once it was removed.
+    fn read(&self, hash: &BlobHash, mut file: BlobFile) -> Result<Blob> {
         let corrupt = |reason| Error::Corrupt {
             hash: *hash,
             reason,
-        };
-        let mut file = match self.find(hash, false)? {
-            Found::File(file) => file,
-            Found::Damaged(reason) => return Err(corrupt(reason)),
-            Found::Unreadable(error) => return Err(unavailable(error)),
-            Found::Nothing => return Err(self.not_found(hash)),
         };
         let limit = self.limits.max_blob_bytes;
         let Some(len) = Sealer::opened_len(file.head().sealed_len) else {
@@ -461,15 +471,16 @@ impl Inner {
         Ok(blob)
     }
 
-    /// What is in the place of a blob.
-    fn find(&self, hash: &BlobHash, to_change: bool) -> Result<Found> {
-        match self.look(hash, to_change)? {
+    /// The file of a blob, to change its holds, if it is there.
+    fn find(&self, hash: &BlobHash) -> Result<Option<BlobFile>> {
+        match self.look(hash, true)? {
+            Found::File(file) => Ok(Some(file)),
+            Found::Nothing | Found::Damaged(_) => Ok(None),
             Found::Unreadable(error) => Err(unavailable(error)),
-            found => Ok(found),
         }
     }
 
-    /// The same for who goes on with the others when one cannot be read.
+    /// What is in the place of a blob.
     fn look(&self, hash: &BlobHash, to_change: bool) -> Result<Found> {
         BlobFile::open(&self.place(hash), to_change).map_err(unavailable)
     }
@@ -491,7 +502,7 @@ impl Inner {
         holder: &Holder,
         end: impl FnOnce(u64) -> u64,
     ) -> Result<Option<BlobFile>> {
-        let Found::File(mut file) = self.find(hash, true)? else {
+        let Some(mut file) = self.find(hash)? else {
             return Ok(None);
         };
         let holds = file.holds().map_err(unavailable)?;
@@ -518,9 +529,14 @@ impl Inner {
         Ok(Some(file))
     }
 
-    fn retain(&self, hash: &BlobHash, holder: &Holder, keep: Duration) -> Result<()> {
+    fn retain(
+        &self,
+        locked: Locked<'_>,
+        hash: &BlobHash,
+        holder: &Holder,
+        keep: Duration,
+    ) -> Result<()> {
         let end = end_ms(keep);
-        let locked = self.lock()?;
         let mut is_longer = false;
         let held = self.hold(&locked, hash, holder, |old| {
             is_longer = end > old;
@@ -535,9 +551,8 @@ impl Inner {
         Ok(())
     }
 
-    fn release(&self, hash: &BlobHash, holder: &Holder) -> Result<()> {
-        let mut locked = self.lock()?;
-        let Found::File(mut file) = self.find(hash, true)? else {
+    fn release(&self, mut locked: Locked<'_>, hash: &BlobHash, holder: &Holder) -> Result<()> {
+        let Some(mut file) = self.find(hash)? else {
             return match self.not_found(hash) {
                 Error::NotFound { .. } => Ok(()),
                 other => Err(other),
