@@ -22,7 +22,7 @@ impl OpenFile {
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(path)?,
+            identity: identity(&fs::metadata(path)?),
         })
     }
 
@@ -31,9 +31,18 @@ impl OpenFile {
     /// # Errors
     /// If that cannot be told.
     pub(crate) fn is_there(&self) -> io::Result<bool> {
-        match identity(&self.path) {
-            Ok(identity) => Ok(identity == self.identity),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        self.len().map(|len| len.is_some())
+    }
+
+    /// Its length in bytes, if the path still leads to it.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(crate) fn len(&self) -> io::Result<Option<u64>> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if identity(&metadata) == self.identity => Ok(Some(metadata.len())),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -43,10 +52,9 @@ impl OpenFile {
 type Identity = (u64, u64);
 
 #[cfg(unix)]
-fn identity(path: &Path) -> io::Result<Identity> {
+fn identity(metadata: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    (metadata.dev(), metadata.ino())
 }
 
 /// Elsewhere an open file can be neither removed nor replaced.
@@ -54,6 +62,4 @@ fn identity(path: &Path) -> io::Result<Identity> {
 type Identity = ();
 
 #[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(drop)
-}
+fn identity(_metadata: &fs::Metadata) -> Identity {}

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::crypto::open_file::OpenFile;
+
 /// Where the parts of a ledger lie in its directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -44,26 +46,29 @@ impl Layout {
     }
 }
 
-/// A file that never gets shorter while it is in use, unless somebody else cuts it.
+/// A file that is open, and never gets shorter meanwhile unless somebody else cuts it.
 #[derive(Debug)]
 pub(super) struct Growing {
-    path: PathBuf,
+    file: OpenFile,
     /// Bytes that it had at most when it was looked at.
     longest: u64,
 }
 
 impl Growing {
     /// The file under this path, as it is now.
-    pub(super) fn at(path: PathBuf) -> io::Result<Self> {
-        let longest = fs::metadata(&path)?.len();
-        Ok(Self { path, longest })
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        let file = OpenFile::at(path)?;
+        let longest = file.len()?.unwrap_or_default();
+        Ok(Self { file, longest })
     }
 
-    /// Whether it is shorter than it was once.
-    pub(super) fn is_cut(&mut self) -> io::Result<bool> {
-        let length = fs::metadata(&self.path)?.len();
+    /// What somebody else did to it, if anything.
+    pub(super) fn trouble(&mut self) -> io::Result<Option<&'static str>> {
+        let Some(length) = self.file.len()? else {
+            return Ok(Some("its file was removed or replaced while it was open"));
+        };
         self.longest = self.longest.max(length);
-        Ok(length < self.longest)
+        Ok((length < self.longest).then_some("its file was cut short while it was open"))
     }
 }
 

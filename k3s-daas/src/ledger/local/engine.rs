@@ -22,7 +22,6 @@ use super::replica::{Entry, Refusal, Replica};
 use super::{Options, tail};
 use crate::contract::Call;
 use crate::crypto::BatchVerifier;
-use crate::crypto::open_file::OpenFile;
 use crate::ledger::{Cursor, Error, Receipt, Result};
 use crate::types::{Digest, RequestId, TokenId};
 use crate::wire::{Deployment, to_bcs};
@@ -50,10 +49,9 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub(super) struct Engine {
     journal: Journal,
-    /// The database and its write-ahead log, as SQLite has them open.
-    files: [OpenFile; 2],
-    /// The same two. Nothing ever leaves the database, and the log is written from its beginning again, never cut.
-    lengths: [Growing; 2],
+    /// The database and its write-ahead log, as SQLite has them open. Nothing ever leaves the database, and the
+    /// log is written from its beginning again, never cut.
+    files: [Growing; 2],
     layout: Layout,
     lock: Arc<File>,
     options: Options,
@@ -100,11 +98,8 @@ impl Engine {
         journal.check_pages_at_start()?;
         let loaded = load(&journal)?;
         // Reading has made the log, if it was not there.
-        let files = [layout.database(), layout.log()].map(|path| OpenFile::at(&path));
+        let files = [layout.database(), layout.log()].map(|path| Growing::at(&path));
         let [database, log] = files.map(|file| file.map_err(Failure::io("look at the database")));
-        let lengths = [layout.database(), layout.log()].map(Growing::at);
-        let [length, log_length] =
-            lengths.map(|file| file.map_err(Failure::io("look at the database")));
         disk::create_directory(&layout.followers())
             .map_err(Failure::io("make the directory of followers"))?;
         let lock = disk::open_lock(&layout.lock()).map_err(Failure::io("open the lock file"))?;
@@ -127,7 +122,6 @@ impl Engine {
         let engine = Self {
             journal,
             files: [database?, log?],
-            lengths: [length?, log_length?],
             layout,
             lock: Arc::new(lock),
             options,
@@ -637,17 +631,9 @@ impl Engine {
 
     /// Whether what is written here is what others read. Nothing may go on in a file that nobody finds.
     fn check_files(&mut self) -> std::result::Result<(), Failure> {
-        for file in &self.files {
-            let is_there = file.is_there();
-            if !is_there.map_err(Failure::io("look at the database"))? {
-                let why = "its file was removed or replaced while it was open";
-                return Err(BrokenLink::database(why).into());
-            }
-        }
-        for file in &mut self.lengths {
-            let is_cut = file.is_cut();
-            if is_cut.map_err(Failure::io("look at the database"))? {
-                let why = "its file was cut short while it was open";
+        for file in &mut self.files {
+            let trouble = file.trouble();
+            if let Some(why) = trouble.map_err(Failure::io("look at the database"))? {
                 return Err(BrokenLink::database(why).into());
             }
         }
