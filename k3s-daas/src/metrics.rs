@@ -36,6 +36,11 @@ impl fmt::Debug for Histogram {
     }
 }
 
+/// Milliseconds, to the microsecond; more would be noise in a log.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// A page of metrics in Prometheus' text format, 0.0.4.
 ///
 /// Names and labels are constants of the caller's; only the values of labels are escaped.

@@ -358,10 +358,7 @@ fn of_executor(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
     };
     let standing = ledger.view(|now| {
         let cluster = now.state.cluster(now.state.executor(executor)?.cluster)?;
-        let entry = cluster
-            .executors
-            .iter()
-            .find(|entry| entry.id == executor)?;
+        let entry = cluster.executor(executor)?;
         let is_eligible = cluster.is_eligible(entry);
         Some((
             entry.stake,

@@ -13,6 +13,7 @@ use super::extract::{Asked, REQUEST_ID_HEADER};
 use super::metrics::Metrics;
 use super::reply::Refusal;
 use super::submit::Timing;
+use crate::metrics::ms;
 use crate::types::{RequestId, TokenId, TraceId};
 
 /// One request of a client, until it has its response or is given up.
@@ -274,11 +275,6 @@ fn trace(headers: &HeaderMap) -> Option<TraceId> {
         (Some(value), None) => TraceId::from_traceparent(value.as_bytes()),
         _ => None,
     }
-}
-
-/// Milliseconds, to the microsecond; more would be noise in the log.
-fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Keeps a line that anybody can cause from filling the log.

@@ -212,10 +212,7 @@ impl Status {
             let cluster = snapshot.state.executor(executor);
             let cluster = cluster.and_then(|known| snapshot.state.cluster(known.cluster));
             let standing = cluster.and_then(|cluster| {
-                let entry = cluster
-                    .executors
-                    .iter()
-                    .find(|entry| entry.id == executor)?;
+                let entry = cluster.executor(executor)?;
                 let required = cluster.policy.min_executor_stake;
                 Some((entry.stake, required, cluster.is_eligible(entry)))
             });

@@ -17,6 +17,7 @@ use super::watch::{Frames, Framing, asks_initial_events, ends_initial_events};
 use crate::blob::{self, Holder};
 use crate::crypto::{Blob, BlobHash};
 use crate::executor::{Error as Upstream, Response};
+use crate::metrics::ms;
 use crate::token::{Authorized, NotAuthorized};
 use crate::types::{K8sApiRequest, Query, Target, TraceId, Verb};
 use crate::wire::{self, Content, IntentKind, RequestMessage};
@@ -416,8 +417,7 @@ async fn begin_and_execute(
         crash_point!(NautilusClusterAnswered);
         core.status.executed.add(1);
         core.status.set_cluster(None);
-        // To the microsecond; more would be noise in the log.
-        let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+        let elapsed_ms = ms(elapsed);
         tracing::info!(request_id = %id, trace_id = %TraceId::of_request(id), %token, epoch, %verb, resource,
             namespace, status = reply.status, outcome = "executed", bytes_out = reply.body.len(), elapsed_ms,
             "request");
