@@ -26,15 +26,7 @@ impl OpenFile {
         })
     }
 
-    /// Whether the path still leads to that file.
-    ///
-    /// # Errors
-    /// If that cannot be told.
-    pub(crate) fn is_there(&self) -> io::Result<bool> {
-        self.len().map(|len| len.is_some())
-    }
-
-    /// Its length in bytes, if the path still leads to it.
+    /// Its length in bytes, if the path still leads to it; `None` if the path leads to nothing or to another file.
     ///
     /// # Errors
     /// If that cannot be told.

@@ -54,7 +54,7 @@ impl Lock {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LAST_PAUSE);
         }
-        if !self.place.is_there()? {
+        if self.place.len()?.is_none() {
             let why = "its directory was removed or replaced while it was open";
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }

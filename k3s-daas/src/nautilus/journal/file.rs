@@ -124,9 +124,9 @@ fn boot() -> String {
 
 /// Whoever has another file in its place does not know what this one has: nothing may go on.
 pub(super) fn check(file: &OpenFile) -> Result<(), JournalError> {
-    match file.is_there() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(JournalError::Gone),
+    match file.len() {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(JournalError::Gone),
         Err(error) => Err(JournalError::File(error)),
     }
 }
