@@ -21,6 +21,7 @@ pub mod services;
 pub mod session;
 pub mod settings;
 pub mod units;
+pub mod versions;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::printer::Show;
 use crate::settings::{Flags, Key};
 use crate::units::Moment;
+use crate::versions;
 
 /// How to print.
 #[derive(clap::Args, Debug)]
@@ -332,6 +333,9 @@ fn of_cluster(app: &App, ledger: &LocalLedger) -> Finding {
             "set it to what `daas cluster create` printed",
         );
     };
+    if let Err(other) = versions::check_contract(ledger, Some(cluster), None) {
+        return Finding::of_error(check, &other.into(), "");
+    }
     let eligible = ledger.view(|now| Some(now.state.cluster(cluster)?.eligible().count()));
     match eligible {
         None => Finding::failed(

@@ -20,6 +20,7 @@ use crate::services::{self, GatewayParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key};
 use crate::units;
+use crate::versions;
 
 /// The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
 #[derive(Debug, Parser)]
@@ -101,6 +102,11 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let layout = app.layout();
     let cluster: ClusterId = app.settings.required(Key::Cluster)?;
     let ledger = app.ledger(Role::Gateway).await?;
+    versions::check_contract(
+        &ledger,
+        Some(cluster),
+        app.settings.value(Key::GatewayToken),
+    )?;
     check_key(app, &ledger)?;
     let (listener, address) = services::listen(app.settings.required(Key::GatewayListen)?).await?;
     // Port 0 is a port now.

@@ -15,6 +15,7 @@ use crate::measures::Measures;
 use crate::services::{self, NautilusParts, Services};
 use crate::settings::{Flags, Key};
 use crate::units;
+use crate::versions;
 
 /// The service that executes what the ledger admitted: follows it, executes, signs the answers.
 #[derive(Debug, Parser)]
@@ -75,11 +76,14 @@ async fn serve(app: &App) -> anyhow::Result<()> {
     )
     .await?;
     let server = kube.server().to_owned();
+    let ledger = app.ledger(Role::Operator).await?;
+    let executor = app.settings.required(Key::Executor)?;
+    versions::check_contract_of(&ledger, executor)?;
     let parts = NautilusParts {
-        ledger: app.ledger(Role::Operator).await?,
+        ledger,
         blobs: services::blobs(&layout)?,
         signer: app.signer(Role::Executor)?,
-        executor: app.settings.required(Key::Executor)?,
+        executor,
         kube,
         config: app.settings.nautilus(&layout)?,
         measures: Measures::listen(app, Key::NautilusMetricsListen).await?,

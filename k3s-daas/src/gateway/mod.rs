@@ -161,15 +161,29 @@ impl Gateway {
     /// ([`Config::drain_timeout`]).
     ///
     /// # Errors
-    /// [`Error::NoTls`]: kubectl sends no credential over plain HTTP, so nothing is served so.
+    /// - [`Error::NoTls`]: kubectl sends no credential over plain HTTP, so nothing is served so.
+    /// - [`Error::Ledger`]: a program of another version has been at the ledger, and this one does nothing more with it.
     pub async fn run(
         &self,
         listener: tokio::net::TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let tls = self.tls.clone().ok_or(Error::NoTls)?;
-        serve::run(self.clone(), tls, listener, shutdown).await;
-        Ok(())
+        let stop = shutdown.child_token();
+        let progress = &self.inner.progress;
+        let serving = serve::run(self.clone(), tls, listener, stop.clone());
+        tokio::pin!(serving);
+        tokio::select! {
+            () = &mut serving => {}
+            () = progress.lost() => {
+                stop.cancel();
+                serving.await;
+            }
+        }
+        match progress.followed().other {
+            Some(other) => Err(Error::Ledger(other.into())),
+            None => Ok(()),
+        }
     }
 
     /// Answers one request, for a host that brings its own server (which must speak TLS to its clients).
@@ -407,6 +421,9 @@ pub enum Error {
     /// A setting is out of its bounds.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The ledger can be followed no more.
+    #[error("the ledger cannot be followed")]
+    Ledger(#[source] crate::ledger::Error),
     /// It has no certificate.
     #[error("the gateway has no TLS certificate, and kubectl sends no credential without TLS")]
     NoTls,

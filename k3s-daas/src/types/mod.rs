@@ -17,6 +17,7 @@ mod role;
 mod timestamp;
 mod trace;
 mod verb;
+mod version;
 
 pub use cluster::*;
 #[cfg(any(feature = "gateway", feature = "nautilus"))]
@@ -39,3 +40,4 @@ pub(crate) use timestamp::format_timestamp;
 pub(crate) use timestamp::parse_timestamp_us;
 pub use trace::TraceId;
 pub use verb::*;
+pub use version::OtherVersion;

@@ -13,7 +13,8 @@ use super::message::{Genesis, SignedHead};
 use super::objects::{Fingerprint, Table};
 use super::replica::{Applied, Tip};
 use crate::crypto::{PublicKey, Signature};
-use crate::types::{Address, Digest};
+use crate::ledger::Error;
+use crate::types::{Address, Digest, OtherVersion};
 use crate::wire::to_bcs;
 
 /// A connection to the tables.
@@ -175,11 +176,7 @@ impl Journal {
             let why = format!("application ID {application_id:#x} is not that of a local ledger");
             return Err(BrokenLink::database(why).into());
         }
-        let version: i32 = pragma("user_version")?;
-        if version != USER_VERSION {
-            let why = format!("it has version {version}, and this program knows {USER_VERSION}");
-            return Err(BrokenLink::database(why).into());
-        }
+        self.check_version()?;
         let fresh = Connection::open_in_memory()?;
         for statement in SCHEMA {
             fresh.execute_batch(statement)?;
@@ -265,8 +262,23 @@ impl Journal {
         self.meta("genesis")
     }
 
+    /// How far it goes. Every batch and every look at what others wrote begins with it, so this is where a
+    /// program that is running learns that a newer one has been at its database.
     pub(crate) fn tip(&self) -> Result<StoredTip, Failure> {
-        self.meta("tip")
+        self.check_version()?;
+        self.meta("tip").or_else(|error| {
+            // Not everywhere are the two read at one moment.
+            self.check_version()?;
+            Err(error)
+        })
+    }
+
+    fn check_version(&self) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare_cached("PRAGMA user_version")?;
+        let found: i32 = statement.query_row([], |row| row.get(0))?;
+        let number = |version| u64::try_from(version).unwrap_or_default();
+        let checked = OtherVersion::check("ledger", number(found), number(USER_VERSION));
+        checked.map_err(|other| Error::Version(other).into())
     }
 
     /// Names in the table `meta`.
@@ -665,6 +677,8 @@ const APPLICATION_ID: i32 = 0x6b33_7364;
 /// Pages of 4 KiB: what one process wrote is no use to another, which reads it anew.
 const CACHE_PAGES: i32 = 256;
 
+/// The version of the ledger: counts every change of what processes over one ledger must agree on, which are the
+/// tables, what stands in their rows, the contract's rules, and what gateway and Nautilus seal for each other.
 const USER_VERSION: i32 = 2;
 
 /// The first with the repair of the write-ahead log's reset.
