@@ -16,6 +16,7 @@ pub mod measures;
 pub mod names;
 pub mod printer;
 pub mod provision;
+pub mod reload;
 pub mod running;
 pub mod services;
 pub mod session;

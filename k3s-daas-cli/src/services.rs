@@ -14,7 +14,7 @@ use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
 use k3s_daas::gateway::{self, Gateway, Tls};
 use k3s_daas::ledger::local::LocalLedger;
-use k3s_daas::nautilus::{self, Nautilus};
+use k3s_daas::nautilus::{self, Controls, Nautilus};
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -262,11 +262,11 @@ pub struct NautilusParts {
 }
 
 impl NautilusParts {
-    /// Runs it, and signs heads of the ledger as the executor.
+    /// Runs it, and signs heads of the ledger as the executor; how to change it while it runs.
     ///
     /// # Errors
     /// If its journal cannot be opened.
-    pub fn begin(self, services: &mut Services) -> anyhow::Result<()> {
+    pub fn begin(self, services: &mut Services) -> anyhow::Result<Arc<Controls>> {
         let signer = Arc::new(self.signer);
         let heads = self.ledger.with_signer(signer.clone());
         let executor: Arc<dyn Executor> = Arc::new(self.kube);
@@ -280,6 +280,7 @@ impl NautilusParts {
         .with_config(self.config)
         .build()
         .map_err(journal::explained)?;
+        let controls = service.controls();
         if let Some(measures) = self.measures {
             // Begun before it, so that it still answers while Nautilus ends.
             measures.begin_nautilus(services, service.status(), heads.clone(), self.executor);
@@ -294,7 +295,7 @@ impl NautilusParts {
             }
             result.map_err(journal::explained)
         });
-        Ok(())
+        Ok(controls)
     }
 }
 

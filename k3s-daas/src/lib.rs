@@ -24,6 +24,9 @@ macro_rules! crash_point {
 #[cfg(feature = "crash-points")]
 pub mod crash;
 
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+mod changing;
+
 pub mod types;
 
 pub mod crypto;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use k3s_daas::crypto::write_private;
@@ -171,6 +172,8 @@ async fn start(
     let flags = vec![(Key::GatewayListen, address.to_string())];
     let app = App::new(global, Output::default(), flags)?;
     let blobs = services::blobs(layout)?;
+    // It reads its settings at the start alone.
+    let reloads = Arc::default();
     let nautilus = NautilusParts {
         ledger: ground.ledger_as(Role::Operator),
         blobs: blobs.clone(),
@@ -178,7 +181,7 @@ async fn start(
         executor: ground.executor,
         kube,
         config: app.settings.nautilus(layout)?,
-        measures: Measures::listen(&app, Key::NautilusMetricsListen).await?,
+        measures: Measures::listen(&app, Key::NautilusMetricsListen, &reloads).await?,
     };
     nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
@@ -196,7 +199,7 @@ async fn start(
         tls,
     };
     let gateway = gateway.build()?;
-    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen).await? {
+    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen, &reloads).await? {
         measures.begin_gateway(services, gateway.clone());
     }
     services::begin_gateway(services, gateway.clone(), listener);

@@ -224,7 +224,7 @@ fn certificates(app: &App) -> Vec<Finding> {
 
 fn certificate(check: &str, path: &Path) -> Finding {
     let renew = match check {
-        "certificate" => "have it renewed, and restart the gateway",
+        "certificate" => "have it renewed, and reload the gateway (SIGHUP)",
         _ => "remove gateway/ and restart the gateway; every kubeconfig must be written anew",
     };
     if !path.exists() && check == "authority" {

@@ -188,7 +188,7 @@ impl Inner {
         let end_ms = asked.id.timestamp_ms().saturating_add(known.behind_ms);
         // Time for an answer must be left, too.
         let least_ms = patience_ms
-            .min(in_ms(self.config.deadline))
+            .min(in_ms(self.config().deadline))
             .min(known.behind_ms / 4)
             .max(1);
         if end_ms < now_ms.saturating_add(least_ms) {
@@ -199,8 +199,8 @@ impl Inner {
 
     fn patience_ms(&self, asked: &Asked) -> u64 {
         let wanted = asked.deadline.filter(|deadline| !deadline.is_zero());
-        let wanted = wanted.unwrap_or(self.config.deadline);
-        in_ms(wanted.min(self.config.max_deadline)).max(1)
+        let wanted = wanted.unwrap_or(self.config().deadline);
+        in_ms(wanted.min(self.config().max_deadline)).max(1)
     }
 
     /// How old, and how far ahead, an ID of a client's own may be.
@@ -251,7 +251,7 @@ impl Inner {
         deadline_ms: u64,
     ) -> Result<(), Refusal> {
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
-        let keep = until + self.config.payload_retention;
+        let keep = until + self.config().payload_retention;
         let holder = Holder::for_request(token, id);
         for blob in &prepared.blobs {
             crash_point!(GatewayBeforePayload);
@@ -296,7 +296,7 @@ impl Inner {
                 .message
                 .deadline_ms
                 .saturating_sub(self.ledger.now_ms());
-            let limit = Duration::from_millis(left) + self.config.answer_grace;
+            let limit = Duration::from_millis(left) + self.config().answer_grace;
             crash_point!(GatewayBeforeSubmit);
             let outcome = tokio::time::timeout(limit, self.ledger.call(call.clone())).await;
             match outcome.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
@@ -365,7 +365,7 @@ impl Inner {
     /// Follows the ledger to its end, on the way of a request that it may hold already; no longer than a client
     /// waits for an answer.
     async fn sync(&self, asked: &Asked) -> Result<(), Refusal> {
-        let limit = Duration::from_millis(self.patience_ms(asked)) + self.config.answer_grace;
+        let limit = Duration::from_millis(self.patience_ms(asked)) + self.config().answer_grace;
         let synced = tokio::time::timeout(limit, self.ledger.sync()).await;
         match synced.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
             Ok(_) => Ok(()),
@@ -425,7 +425,7 @@ impl Inner {
         is_read: bool,
     ) -> Result<Answered, Refusal> {
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
-        let limit = until + self.config.answer_grace;
+        let limit = until + self.config().answer_grace;
         let begun = Instant::now();
         let answered = async {
             tokio::select! {
@@ -479,7 +479,7 @@ impl Inner {
         let _delivery = is_read.then(|| self.holds.deliver(token, id, answered.hash));
         let room = self
             .answers
-            .take(token, length, self.config.answer_patience)
+            .take(token, length, self.config().answer_patience)
             .await
             .ok_or(Refusal::NoRoom { id, is_read })?;
         let blob = match self.fetch_blob(&answered.hash).await {

@@ -34,7 +34,7 @@ pub(super) async fn answer(
 ) -> Result<(), JournalError> {
     let (token, id) = key;
     let request = &held.request;
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let reply = reply.and_then(|reply| {
         let status = reply.status;
         let sealed = reply.seal();
@@ -260,7 +260,9 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
                 }
                 // Its own earlier answers stay for a while: to wait would only hold up others.
                 Err(blob::Error::ShareFull { .. }) => return Put::NoRoom,
-                Err(blob::Error::Full { .. }) if started.elapsed() >= core.config.blob_patience => {
+                Err(blob::Error::Full { .. })
+                    if started.elapsed() >= core.config().blob_patience =>
+                {
                     return Put::NoRoom;
                 }
                 Err(error) => {

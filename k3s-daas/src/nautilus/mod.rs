@@ -9,6 +9,7 @@
 
 mod answer;
 mod config;
+mod controls;
 mod core;
 mod duties;
 mod follow;
@@ -33,6 +34,7 @@ use crate::ledger::{self, Ledger, LedgerExt as _};
 use crate::types::ExecutorId;
 
 pub use config::Config;
+pub use controls::Controls;
 pub use journal::JournalError;
 pub use status::Status;
 
@@ -64,6 +66,7 @@ pub async fn create_journal(path: &Path, ledger: &dyn Ledger, executor: Executor
 /// An executor's service: follows the ledger, executes, answers.
 pub struct Nautilus {
     parts: Parts,
+    controls: Arc<Controls>,
     journal: Journal,
     recovered: Recovered,
 }
@@ -113,6 +116,12 @@ impl Nautilus {
         Arc::clone(&self.parts.status)
     }
 
+    /// Changes how it behaves while it runs.
+    #[must_use]
+    pub fn controls(&self) -> Arc<Controls> {
+        Arc::clone(&self.controls)
+    }
+
     /// Runs until `shutdown`, then gives back what it did not begin and finishes what it did.
     ///
     /// Dropping the future is a crash: the next run finishes what was begun.
@@ -124,6 +133,7 @@ impl Nautilus {
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let Self {
             parts,
+            controls,
             journal,
             recovered,
         } = self;
@@ -150,7 +160,7 @@ impl Nautilus {
             ledger
         };
         let bounds = (recovered.birth, fence);
-        Core::new(parts, cluster, journal, bounds, shutdown)
+        Core::new(parts, controls, cluster, journal, bounds, shutdown)
             .run(recovered)
             .await
     }
@@ -176,6 +186,7 @@ impl NautilusBuilder {
         let chain = parts.ledger.deployment().chain;
         let (journal, recovered) = Journal::open(&parts.config.journal, chain, parts.me)?;
         Ok(Nautilus {
+            controls: Arc::new(Controls::new(parts.config.clone())),
             parts,
             journal,
             recovered,

@@ -149,7 +149,7 @@ fn may_release(core: &Core, held: &Held) -> bool {
     let request = &held.request;
     // Two executors that both cannot reach the cluster must not hand it to each other for ever.
     held.has_others
-        && request.epoch < core.config.max_releases
+        && request.epoch < core.config().max_releases
         && !request.is_claimed_write()
         && core.now_ms() < request.deadline_ms
 }
@@ -215,7 +215,7 @@ async fn decide_known(
     }
     let patience = core
         .until(request.lease_ends_ms)
-        .min(core.config.blob_patience);
+        .min(core.config().blob_patience);
     let fetched = tokio::try_join!(
         fetch(core, key, &event.payload, "payload", patience),
         fetch(core, key, &event.query, "query", patience),
@@ -446,12 +446,12 @@ async fn not_sent(core: &Core, key: Key, epoch: u64, is_read: bool) -> Result<()
 fn watch_window(core: &Core, lease_ends_ms: u64) -> Duration {
     let lease = core.until(lease_ends_ms);
     let share = lease.saturating_sub(lease / 4);
-    core.config.watch_window.min(share)
+    core.config().watch_window.min(share)
 }
 
 /// The whole body, up to the bound.
 async fn read_whole(core: &Core, response: Response, place: &mut Place, is_read: bool) -> Executed {
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let Response {
         status,
         headers,
@@ -501,7 +501,7 @@ async fn cut_watch(
     mut awaits_initial: bool,
     is_read: bool,
 ) -> Executed {
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let Response {
         status,
         headers,
@@ -559,7 +559,7 @@ async fn cut_watch(
             awaits_initial && !ends_initial_events(&bytes[whole_before..frames.whole()]);
         if !is_settling && !awaits_initial && frames.count() > 0 {
             is_settling = true;
-            end = end.min(Instant::now() + core.config.watch_settle);
+            end = end.min(Instant::now() + core.config().watch_settle);
         }
     }
     bytes.truncate(frames.whole());
