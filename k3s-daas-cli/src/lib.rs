@@ -14,6 +14,7 @@ pub mod layout;
 pub mod logging;
 pub mod measures;
 pub mod names;
+pub mod otlp;
 pub mod printer;
 pub mod provision;
 pub mod reload;

@@ -213,6 +213,25 @@ impl Settings {
             },
             Kind::Url if value.starts_with("https://") => Ok(()),
             Kind::Url => Err(wrong("does not begin with https://")),
+            Kind::Ratio => match value.parse::<f64>() {
+                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+                _ => Err(wrong("is no number from 0 to 1")),
+            },
+            Kind::Collector => {
+                let is_web = value.starts_with("http://") || value.starts_with("https://");
+                match value.parse::<http::Uri>() {
+                    // What is behind an @ or a ? may be a secret, and this is shown.
+                    Ok(_) if is_web && !value.contains(['@', '?', '#']) => Ok(()),
+                    _ => Err(Error::Value {
+                        value: "…".to_owned(),
+                        key: key.name(),
+                        origin: origin.clone(),
+                        why: "is no http:// or https:// URL without user and query; credentials go into \
+                              `otlp.headers_file`"
+                            .to_owned(),
+                    }),
+                }
+            }
             Kind::LogFormat if value == "text" || value == "json" => Ok(()),
             Kind::LogFormat => Err(wrong("is neither text nor json")),
             Kind::Nautilus => match fields::<nautilus::Config>([(key, value.as_str())]) {

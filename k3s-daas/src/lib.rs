@@ -52,6 +52,9 @@ pub mod audit;
 #[cfg(any(feature = "gateway", feature = "nautilus"))]
 pub mod metrics;
 
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+pub mod spans;
+
 #[cfg(feature = "gateway")]
 pub mod gateway;
 

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use k3s_daas::crypto::write_private;
@@ -18,7 +17,8 @@ use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
-use crate::measures::Measures;
+use crate::measures::{Measures, Own};
+use crate::otlp;
 use crate::provision::{self, Ground};
 use crate::running::Running;
 use crate::services::{self, GatewayParts, NautilusParts, Services};
@@ -173,7 +173,7 @@ async fn start(
     let app = App::new(global, Output::default(), flags)?;
     let blobs = services::blobs(layout)?;
     // It reads its settings at the start alone.
-    let reloads = Arc::default();
+    let own = Own::default();
     let nautilus = NautilusParts {
         ledger: ground.ledger_as(Role::Operator),
         blobs: blobs.clone(),
@@ -181,7 +181,8 @@ async fn start(
         executor: ground.executor,
         kube,
         config: app.settings.nautilus(layout)?,
-        measures: Measures::listen(&app, Key::NautilusMetricsListen, &reloads).await?,
+        measures: Measures::listen(&app, Key::NautilusMetricsListen, &own).await?,
+        spans: otlp::begin(services, &app, "daas-nautilus", &own.spans)?,
     };
     nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
@@ -197,9 +198,10 @@ async fn start(
         audience: session::audience(&app.settings),
         config: app.settings.gateway()?,
         tls,
+        spans: otlp::begin(services, &app, "daas-gateway", &own.spans)?,
     };
     let gateway = gateway.build()?;
-    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen, &reloads).await? {
+    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen, &own).await? {
         measures.begin_gateway(services, gateway.clone());
     }
     services::begin_gateway(services, gateway.clone(), listener);

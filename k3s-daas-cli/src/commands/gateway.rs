@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -18,8 +17,9 @@ use crate::args::{Global, Output};
 use crate::descriptors;
 use crate::exit::{self, Exit, Failure};
 use crate::logging;
-use crate::measures::Measures;
-use crate::reload::{Hangups, Program, Reloads};
+use crate::measures::{Measures, Own};
+use crate::otlp;
+use crate::reload::{Hangups, Program};
 use crate::services::{self, GatewayParts, Services};
 use crate::session;
 use crate::settings::{self, Flags, Key, Settings};
@@ -130,6 +130,8 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         )?;
     }
     let tls = certificate(app, &layout, address)?;
+    let mut services = Services::default();
+    let own = Own::default();
     let gateway = GatewayParts {
         ledger,
         blobs: services::blobs(&layout)?,
@@ -138,11 +140,10 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         audience: session::audience(&settled.settings),
         config: settled.settings.gateway()?,
         tls,
+        spans: otlp::begin(&mut services, app, "daas-gateway", &own.spans)?,
     };
     let gateway = gateway.build()?;
-    let mut services = Services::default();
-    let reloads = Arc::new(Reloads::default());
-    if let Some(measures) = Measures::listen(app, Key::GatewayMetricsListen, &reloads).await? {
+    if let Some(measures) = Measures::listen(app, Key::GatewayMetricsListen, &own).await? {
         measures.begin_gateway(&mut services, gateway.clone());
     }
     services::begin_gateway(&mut services, gateway.clone(), listener);
@@ -154,7 +155,7 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         }
     };
     let running = settled.settings.clone();
-    hangups.begin(&mut services, Program::Gateway, running, reloads, again);
+    hangups.begin(&mut services, Program::Gateway, running, own.reloads, again);
     if let Some(file) = &cli.kubeconfig {
         let ca = match gateway.ca_pem() {
             Some(pem) => Some(pem.into_bytes()),

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -15,8 +14,9 @@ use crate::args::{Global, Output};
 use crate::exit::{self, Exit, Failure};
 use crate::layout::Layout;
 use crate::logging;
-use crate::measures::Measures;
-use crate::reload::{Hangups, Program, Reloads};
+use crate::measures::{Measures, Own};
+use crate::otlp;
+use crate::reload::{Hangups, Program};
 use crate::services::{self, NautilusParts, Services};
 use crate::settings::{Flags, Key, Settings};
 use crate::units;
@@ -85,7 +85,8 @@ async fn serve(cli: &Cli, flags: Flags, app: &App) -> anyhow::Result<()> {
     let ledger = app.ledger(Role::Operator).await?;
     let executor = app.settings.required(Key::Executor)?;
     versions::check_contract_of(&ledger, executor)?;
-    let reloads = Arc::new(Reloads::default());
+    let own = Own::default();
+    let mut services = Services::default();
     let current = kube.clone();
     let parts = NautilusParts {
         ledger,
@@ -94,9 +95,9 @@ async fn serve(cli: &Cli, flags: Flags, app: &App) -> anyhow::Result<()> {
         executor,
         kube,
         config: app.settings.nautilus(&layout)?,
-        measures: Measures::listen(app, Key::NautilusMetricsListen, &reloads).await?,
+        measures: Measures::listen(app, Key::NautilusMetricsListen, &own).await?,
+        spans: otlp::begin(&mut services, app, "daas-nautilus", &own.spans)?,
     };
-    let mut services = Services::default();
     let controls = parts.begin(&mut services)?;
     let global = cli.global.clone();
     let again = move || {
@@ -105,7 +106,13 @@ async fn serve(cli: &Cli, flags: Flags, app: &App) -> anyhow::Result<()> {
         async move { reload(&global, flags, &kube, &controls).await }
     };
     let running = app.settings.clone();
-    hangups.begin(&mut services, Program::Nautilus, running, reloads, again);
+    hangups.begin(
+        &mut services,
+        Program::Nautilus,
+        running,
+        own.reloads,
+        again,
+    );
     app.printer.note(&format!("executing on {server}"));
     services.run(shutdown).await
 }

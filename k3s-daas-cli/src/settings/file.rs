@@ -65,6 +65,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<(Key, String)>, Error
         let text = match value {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(is) => is.to_string(),
             _ => {
                 return Err(Error::Type {

@@ -220,6 +220,16 @@ settings! {
     NautilusUpkeepInterval = "nautilus.upkeep_interval", "", Nautilus, Some(Fallback::Text("15s")), Reload;
     /// How long what has begun may take after a shutdown was asked for.
     NautilusDrain = "nautilus.drain", "", Nautilus, Some(Fallback::Text("30s")), Reload;
+    /// URL of a collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; nowhere unless set.
+    OtlpEndpoint = "otlp.endpoint", env::OTLP_ENDPOINT, Collector, None, Restart;
+    /// File with headers for the collector, one `Name: value` a line; nobody else's to read.
+    OtlpHeadersFile = "otlp.headers_file", env::OTLP_HEADERS_FILE, Path, None, Restart;
+    /// Authority of the collector's certificate, PEM; those of the system unless set.
+    OtlpCa = "otlp.ca", env::OTLP_CA, Path, None, Restart;
+    /// Which part of all requests is traced, 0 to 1; the same for gateway and Nautilus, or traces have gaps.
+    OtlpSampleRatio = "otlp.sample_ratio", env::OTLP_SAMPLE_RATIO, Ratio, Some(Fallback::Text("1")), Restart;
+    /// Name of the service in traces; daas-gateway and daas-nautilus unless set.
+    OtlpServiceName = "otlp.service_name", env::OTLP_SERVICE_NAME, Text, None, Restart;
     /// What is logged: a filter such as `info` or `k3s_daas=debug`; unless set, info by daas-gateway and daas-nautilus, else warn.
     Log = "log", env::LOG, Text, None, Reload;
     /// How it is logged: `text` or `json`.
@@ -250,6 +260,10 @@ pub(super) enum Kind {
     Socket,
     Url,
     LogFormat,
+    /// From 0 to 1.
+    Ratio,
+    /// A URL that is no secret.
+    Collector,
     /// A field of [`k3s_daas::gateway::Config`].
     Gateway,
     /// A field of [`k3s_daas::nautilus::Config`].

@@ -33,6 +33,7 @@ mod review_body;
 mod room;
 mod serve;
 mod socket;
+mod spans;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ use crate::changing::Changing;
 use crate::contract::Code;
 use crate::ledger::{Ledger, LedgerExt as _};
 use crate::metrics::Page;
+use crate::spans::SpanSink;
 use crate::types::{ClusterId, RequestId, TokenId};
 use authenticate::Signatures;
 use body::Keeping;
@@ -122,6 +124,7 @@ struct Inner {
     cluster: ClusterId,
     config: Changing<Config>,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<dyn SpanSink>>,
     pending: Arc<Pending>,
     progress: Arc<Progress>,
     discovery: Arc<Discovery>,
@@ -158,6 +161,7 @@ impl Gateway {
             cluster,
             config: Config::default(),
             tls: None,
+            spans: None,
         }
     }
 
@@ -221,7 +225,7 @@ impl Gateway {
             }
         }
         self.inner.metrics.requests.add(1);
-        let mut trail = Trail::begin(&parts, &self.inner.metrics);
+        let mut trail = Trail::begin(&parts, &self.inner.metrics, self.inner.spans.as_ref());
         let served = self.inner.serve(&parts, body, &mut trail).await;
         let mut response = match served {
             Ok(response) => response,
@@ -339,6 +343,7 @@ pub struct GatewayBuilder {
     cluster: ClusterId,
     config: Config,
     tls: Option<Tls>,
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl GatewayBuilder {
@@ -351,6 +356,12 @@ impl GatewayBuilder {
     /// Sets its certificate; only [`Gateway::handle`] does without.
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Sets who takes the spans of its requests; nobody unless set.
+    pub fn with_spans(mut self, spans: Arc<dyn SpanSink>) -> Self {
+        self.spans = Some(spans);
         self
     }
 
@@ -368,6 +379,7 @@ impl GatewayBuilder {
             cluster,
             config,
             tls,
+            spans,
         } = self;
         config.validate()?;
         let stop = CancellationToken::new();
@@ -423,6 +435,7 @@ impl GatewayBuilder {
             cluster,
             config: Changing::new(config),
             metrics,
+            spans,
             pending,
             progress,
             discovery,

@@ -50,6 +50,12 @@ pub(super) struct Timing {
     pub(super) submit: Duration,
     pub(super) execute: Duration,
     pub(super) fetch: Duration,
+    /// When the later ones began, of those it came to.
+    pub(super) submit_at: Option<Instant>,
+    pub(super) execute_at: Option<Instant>,
+    pub(super) fetch_at: Option<Instant>,
+    /// Whether it was this very call that the ledger admitted.
+    pub(super) is_admitted: bool,
 }
 
 /// A request ready to be submitted, with the bytes that travel beside it.
@@ -98,6 +104,7 @@ impl Inner {
         timing.authorize += started.elapsed();
 
         let started = Instant::now();
+        timing.submit_at = Some(started);
         let deadline_ms = prepared.message.deadline_ms;
         self.store_blobs(caller.token, asked.id, &prepared, deadline_ms)
             .await?;
@@ -105,7 +112,7 @@ impl Inner {
         let submitted = self.submit(caller, asked, &prepared).await;
         timing.submit += started.elapsed();
         match submitted? {
-            Submitted::Admitted => {}
+            Submitted::Admitted => timing.is_admitted = true,
             Submitted::Held => {
                 drop(waiter);
                 return self.join(caller, asked, timing).await;
@@ -113,6 +120,7 @@ impl Inner {
         }
 
         let started = Instant::now();
+        timing.execute_at = Some(started);
         let is_read = prepared.is_read;
         let answered = self
             .wait(&mut waiter, caller.token, asked.id, deadline_ms, is_read)
@@ -121,6 +129,7 @@ impl Inner {
         crash_point!(GatewayAnswerSeen);
         drop(waiter);
         let started = Instant::now();
+        timing.fetch_at = Some(started);
         let answer = self
             .fetch(caller.token, asked.id, &answered?, is_read, false)
             .await;
@@ -565,6 +574,7 @@ impl Inner {
         timing.authorize += started.elapsed();
 
         let started = Instant::now();
+        timing.execute_at = Some(started);
         let mut waiter = self.pending.wait(token, id);
         let answered = match self.recorded_answer(token, id).await {
             Some(answered) => answered,
@@ -576,6 +586,7 @@ impl Inner {
         drop(waiter);
         timing.execute += started.elapsed();
         let started = Instant::now();
+        timing.fetch_at = Some(started);
         let answer = self.fetch(token, id, &answered, held.is_read, true).await;
         timing.fetch += started.elapsed();
         answer

@@ -13,6 +13,8 @@ use tokio_util::task::TaskTracker;
 use super::journal::{Journal, JournalError, Key, Lost, Progress, Recovered};
 use super::queue::{FairQueue, Waiting};
 use super::room::Room;
+use super::spans::Spans;
+use super::status::Stage;
 use super::{Controls, Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
 use crate::contract::{Call, Request};
@@ -33,6 +35,7 @@ pub(super) struct Core {
     pub(super) deployment: Deployment,
     controls: Arc<Controls>,
     pub(super) status: Arc<Status>,
+    pub(super) spans: Spans,
     pub(super) journal: Journal,
     /// Where the ledger was when the journal was made.
     pub(super) birth: Cursor,
@@ -124,6 +127,7 @@ impl Core {
             me: parts.me,
             cluster,
             status: parts.status,
+            spans: Spans::new(parts.spans),
             journal,
             birth,
             fence,
@@ -242,7 +246,8 @@ impl Core {
             };
             let key = waiting.key;
             self.note_queued(lane);
-            self.status.stages.queue.observe(waiting.since.elapsed());
+            self.spans.begin(key, waiting.since);
+            self.took(key, Stage::Queue, waiting.since);
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
                 let handled = core
@@ -404,7 +409,14 @@ impl Core {
         is_new
     }
 
+    /// Measures a part of what is done about a request, which is over now.
+    pub(super) fn took(&self, key: Key, stage: Stage, began: std::time::Instant) {
+        self.status.stages.of(stage).observe(began.elapsed());
+        self.spans.stage(key, stage, began);
+    }
+
     fn done(&self, key: Key, result: Result<(), JournalError>) {
+        self.spans.end(key);
         let mut requests = self.requests();
         requests.held.remove(&key);
         self.status.held.set(requests.held.len() as u64);

@@ -17,6 +17,7 @@ mod journal;
 mod queue;
 mod reply;
 mod room;
+mod spans;
 mod status;
 mod watch;
 mod worker;
@@ -31,6 +32,7 @@ use crate::blob::BlobStore;
 use crate::crypto::Signer;
 use crate::executor::Executor;
 use crate::ledger::{self, Ledger, LedgerExt as _};
+use crate::spans::SpanSink;
 use crate::types::ExecutorId;
 
 pub use config::Config;
@@ -85,6 +87,7 @@ struct Parts {
     me: ExecutorId,
     config: Config,
     status: Arc<Status>,
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Nautilus {
@@ -106,6 +109,7 @@ impl Nautilus {
                 me: executor_id,
                 config: Config::default(),
                 status: Arc::default(),
+                spans: None,
             },
         }
     }
@@ -170,6 +174,12 @@ impl NautilusBuilder {
     /// Sets how it behaves.
     pub fn with_config(mut self, config: Config) -> Self {
         self.parts.config = config;
+        self
+    }
+
+    /// Sets who takes the spans of what it executes; nobody unless set.
+    pub fn with_spans(mut self, spans: Arc<dyn SpanSink>) -> Self {
+        self.parts.spans = Some(spans);
         self
     }
 

@@ -38,6 +38,6 @@ pub use role::*;
 pub(crate) use timestamp::format_timestamp;
 #[cfg(any(feature = "local", feature = "memory-cluster"))]
 pub(crate) use timestamp::parse_timestamp_us;
-pub use trace::TraceId;
+pub use trace::{SpanId, TraceId};
 pub use verb::*;
 pub use version::OtherVersion;
