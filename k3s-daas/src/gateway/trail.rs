@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::Body;
 use super::extract::{Asked, REQUEST_ID_HEADER};
 use super::metrics::Metrics;
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use super::spans;
 use super::submit::Timing;
 use crate::metrics::ms;
@@ -87,9 +87,10 @@ impl Outcome {
         match refusal {
             Refusal::Unanswered { is_read: false, .. } => Self::Unknown,
             Refusal::Unanswered { is_read: true, .. } => Self::Unanswered,
-            Refusal::WrongBytes { .. } | Refusal::BodyGone(_) | Refusal::NoRoom { .. } => {
-                Self::Undelivered
-            }
+            Refusal::WrongBytes { .. }
+            | Refusal::BodyGone(_)
+            | Refusal::NoRoom { .. }
+            | Refusal::AnswerLost { .. } => Self::Undelivered,
             _ => Self::Refused,
         }
     }
