@@ -167,9 +167,7 @@ pub fn of_execution(token: TokenId, id: RequestId) -> SpanId {
 pub(crate) mod attribute {
     pub(crate) const METHOD: &str = "http.request.method";
     pub(crate) const STATUS: &str = "http.response.status_code";
-    pub(crate) const REQUEST_BYTES: &str = "http.request.body.size";
     pub(crate) const RESPONSE_BYTES: &str = "http.response.body.size";
-    pub(crate) const PATH: &str = "url.path";
     pub(crate) const ERROR: &str = "error.type";
     pub(crate) const NAMESPACE: &str = "k8s.namespace.name";
     pub(crate) const REQUEST: &str = "daas.request.id";
@@ -177,5 +175,4 @@ pub(crate) mod attribute {
     pub(crate) const VERB: &str = "daas.verb";
     pub(crate) const RESOURCE: &str = "daas.resource";
     pub(crate) const OUTCOME: &str = "daas.outcome";
-    pub(crate) const EPOCH: &str = "daas.epoch";
 }

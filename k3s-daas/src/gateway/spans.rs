@@ -29,9 +29,9 @@ pub(super) fn record(trail: &Trail, status: Option<u16>, bytes_out: Option<u64>)
     server.kind = Kind::Server;
     server.is_error = status.is_some_and(|status| status >= 500);
     server.tell(attribute::METHOD, Some(trail.method));
-    server.tell(attribute::PATH, Some(trail.path.as_str()));
+    server.tell(PATH, Some(trail.path.as_str()));
     server.tell(attribute::STATUS, status.map(u64::from));
-    server.tell(attribute::REQUEST_BYTES, Some(trail.bytes_in as u64));
+    server.tell(REQUEST_BYTES, Some(trail.bytes_in as u64));
     server.tell(attribute::RESPONSE_BYTES, bytes_out);
     server.tell(attribute::ERROR, trail.refusal);
     server.tell(attribute::NAMESPACE, Some(trail.namespace.as_str()));
@@ -87,3 +87,5 @@ fn over(clock: &Clock, began: Instant, took: Duration) -> (SystemTime, SystemTim
 }
 
 const AUTHORIZE: &str = "authorize";
+const PATH: &str = "url.path";
+const REQUEST_BYTES: &str = "http.request.body.size";

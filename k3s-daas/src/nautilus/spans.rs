@@ -137,7 +137,7 @@ fn spans(key: Key, open: Open, done: Done) -> Vec<Span> {
     whole.tell(attribute::TOKEN, Some(token.to_string()));
     whole.tell(attribute::VERB, Some(verb));
     whole.tell(attribute::RESOURCE, Some(done.resource));
-    whole.tell(attribute::EPOCH, Some(done.epoch));
+    whole.tell(EPOCH, Some(done.epoch));
     whole.tell(attribute::OUTCOME, Some(done.outcome));
     let error = whole.is_error.then_some(done.outcome);
     whole.tell(attribute::ERROR, error);
@@ -159,5 +159,7 @@ fn spans(key: Key, open: Open, done: Done) -> Vec<Span> {
     all
 }
 
+/// How often the request was assigned.
+const EPOCH: &str = "daas.epoch";
 /// The outcome of what the cluster answered.
 pub(super) const EXECUTED: &str = "executed";
