@@ -96,8 +96,34 @@ const TOKEN: &str = "token's contract";
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use k3s_daas::types::{Address, AdminCapId, ChainId, ClusterPolicy};
+    use k3s_daas::wire::{ClusterCreated, ClusterMigrated, Event};
+
     use super::*;
     use crate::exit::{self, Exit};
+
+    #[test]
+    fn a_cluster_of_another_contract_version_is_refused() {
+        let cluster = ClusterId::from([7; 32]);
+        let mut state = State::default();
+        contract(&state, Some(cluster), None).unwrap();
+        state.evolve(&Event::from(ClusterCreated {
+            cluster,
+            version: VERSION,
+            name: "c".into(),
+            chain: ChainId::from([1; 32]),
+            admin_cap: AdminCapId::from([2; 32]),
+            admin: Address::from([3; 32]),
+            policy: ClusterPolicy::default(),
+        }));
+        contract(&state, Some(cluster), None).unwrap();
+        for version in [VERSION + 1, VERSION - 1] {
+            state.evolve(&Event::from(ClusterMigrated { cluster, version }));
+            let other = contract(&state, Some(cluster), None).unwrap_err();
+            assert_eq!((other.what, other.found), (CLUSTER, version));
+            contract(&state, None, None).unwrap();
+        }
+    }
 
     #[test]
     fn whatever_has_it_has_the_exit_code_and_says_what_to_do() {
