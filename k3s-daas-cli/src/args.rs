@@ -130,6 +130,9 @@ pub enum Command {
     Backup(commands::backup::Backup),
     /// Make a directory of such a copy.
     Restore(commands::backup::Restore),
+    /// Replace the gateway's own certificate authority, with a time in which both are trusted.
+    #[command(subcommand)]
+    Authority(commands::authority::Command),
     /// Print a kubeconfig for the gateway, or merge it into kubectl's.
     Kubeconfig(commands::kubeconfig::Args),
     /// Show the settings and where each is from.

@@ -71,6 +71,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => commands::doctor::run(args, global),
         Command::Backup(args) => commands::backup::backup(args, global),
         Command::Restore(args) => commands::backup::restore(args, global),
+        Command::Authority(command) => commands::authority::run(command, global),
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, global),
         Command::Config(command) => commands::config::run(command, global),
         Command::Key(command) => commands::key::run(command, global),

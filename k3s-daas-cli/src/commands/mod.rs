@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::exit::{Exit, Failure};
 
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod cluster;
 pub mod completion;
