@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod authority;
+mod document;
 mod executor;
 mod load;
 mod tokens;

@@ -5,7 +5,6 @@ use std::fs;
 use http::Method;
 use k3s_daas::crypto::keystore::load_or_create_development;
 use k3s_daas_cli::binding::bind;
-use k3s_daas_cli::settings::{self, Key};
 
 use crate::load::{CONFIGMAPS, Load, Patience, ask, bearer, client};
 use crate::support::{GATEWAY, Run, Separate, command, daas};
@@ -84,12 +83,8 @@ fn an_owner_and_a_session_get_another_key_under_load() {
     assert_eq!(get(&second).0, 401);
     assert_eq!(get(&third).0, 200);
     // The old key is nobody's on the new token.
-    refused(
-        &dir,
-        &["token", "unstake", "1SUI", "--token", new],
-        3,
-        "owner",
-    );
+    let foreign = daas(&dir, &["token", "unstake", "1SUI", "--token", new]);
+    assert_eq!(foreign.code, 3, "{foreign:?}");
     // And the old token's stake is still its own.
     daas(&dir, &["token", "unstake", "1SUI", "--token", &old]).ok();
 }
@@ -145,14 +140,32 @@ fn a_gateway_gets_another_key() {
     ];
     let own = daas(&dir, &own).ok();
     let own = own.trim().strip_prefix("token/").unwrap();
-    settings::update(
-        &dir.join("daas.toml"),
-        &[
-            (Key::GatewayKey, "keys/gateway-2.key".into()),
-            (Key::GatewayToken, own.into()),
-        ],
+    let settings = fs::read(dir.join("daas.toml")).unwrap();
+    refused(
+        &dir,
+        &["config", "set", "gateway.token", "mine"],
+        7,
+        "0x and up to 64",
+    );
+    refused(
+        &dir,
+        &["config", "set", "gateway.tokn", own],
+        2,
+        "did you mean `gateway.token`?",
+    );
+    refused(
+        &dir,
+        &["config", "set", "gateway.deadline", "2h"],
+        7,
+        "out of bounds",
+    );
+    assert_eq!(fs::read(dir.join("daas.toml")).unwrap(), settings);
+    daas(&dir, &["config", "set", "gateway.token", own]).ok();
+    daas(
+        &dir,
+        &["config", "set", "keys.gateway", "keys/gateway-2.key"],
     )
-    .unwrap();
+    .ok();
     assert_eq!(services.gateway.take().unwrap().stop(), 0);
     services.start_gateway();
     load.wait_for_more(20);
