@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use k3s_daas::contract::{Call, Context, NoAttestation, State};
+use k3s_daas::contract::{Call, Context, NoAttestation, OneByOne, State};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::types::{
     Address, ChainId, ClusterId, ClusterPolicy, HexBytes, K8sApiRequest, MIST_PER_SUI, Method,
@@ -108,6 +108,7 @@ impl World {
             now_ms: NOW_MS,
             fresh_id: &mut fresh_id,
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         let effects = self
             .state

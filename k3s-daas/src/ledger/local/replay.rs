@@ -6,13 +6,14 @@ use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, EventRow, Journal};
 use super::message::LocalCall;
 use super::replica::{Applied, AppliedEvent, Entry, Replica};
-use crate::contract::{Attestation, Call};
+use crate::contract::{Attestation, Call, OneByOne, Signatures};
 use crate::crypto::{BatchVerifier, blake2b256};
 
 /// Reads a log from one call on and checks that each follows from those before it.
 pub(crate) struct Replay<'a> {
     journal: &'a Journal,
     attestation: &'a dyn Attestation,
+    signatures: &'a dyn Signatures,
     last_call: i64,
     calls: VecDeque<Verified>,
     last_event: i64,
@@ -32,19 +33,21 @@ pub(crate) struct Replayed {
 impl<'a> Replay<'a> {
     /// From the very first row on, whatever its number.
     pub(crate) fn from_start(journal: &'a Journal, attestation: &'a dyn Attestation) -> Self {
-        Self::after(journal, attestation, i64::MIN, i64::MIN)
+        Self::after(journal, attestation, &OneByOne, i64::MIN, i64::MIN)
     }
 
     /// From the rows after a call and an event on.
     pub(crate) fn after(
         journal: &'a Journal,
         attestation: &'a dyn Attestation,
+        signatures: &'a dyn Signatures,
         last_call: i64,
         last_event: i64,
     ) -> Self {
         Self {
             journal,
             attestation,
+            signatures,
             last_call,
             calls: VecDeque::new(),
             last_event,
@@ -98,7 +101,7 @@ impl<'a> Replay<'a> {
             time_ms: row.time_ms,
         };
         let applied = replica
-            .apply(&entry, self.attestation)
+            .apply(&entry, self.attestation, self.signatures)
             .map_err(|refusal| broken(format!("it cannot have been applied: {refusal}")))?;
         if applied.link != row.link {
             return Err(broken("its link does not continue the chain".to_owned()).into());

@@ -3,6 +3,7 @@
 
 mod denials;
 mod processes;
+mod signatures;
 mod state;
 mod tamper;
 
