@@ -140,6 +140,95 @@ fn a_step_that_was_killed_is_finished_by_doing_it_again() {
 }
 
 #[test]
+fn a_rotation_can_be_given_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    let mut services = Separate::provision(&dir);
+    services.start_cluster();
+    services.start_nautilus();
+    services.start_gateway();
+    let old = fs::read(dir.join("gateway/ca.crt")).unwrap();
+    daas(&dir, &["authority", "begin"]).ok();
+    // As docs/operating.md says.
+    fs::remove_dir_all(dir.join("gateway/next")).unwrap();
+    let mut end = command(DAAS);
+    end.env("HOME", &dir).env("DAAS_DIR", &dir);
+    end.env("DAAS_GATEWAY_SERVER", services.server());
+    Run::of(end.args(["authority", "end"])).ok();
+    assert_eq!(fs::read(dir.join("gateway/ca.crt")).unwrap(), old);
+    daas(&dir, &["authority", "begin"]).ok();
+}
+
+#[test]
+fn a_given_certificate_and_its_authority_are_exchanged_under_load() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    let dir = at("daas");
+    let mut services = Separate::provision(&dir);
+    for made in ["first", "second"] {
+        fs::create_dir(at(made)).unwrap();
+        Given::make(&at(made));
+    }
+    // What the settings name, and what is put there.
+    let shown = at("shown");
+    fs::create_dir(&shown).unwrap();
+    let put = |from: &str, files: &[&str]| {
+        for file in files {
+            // A copy keeps the mode, and the name is there all the while.
+            fs::copy(at(from).join(file), shown.join("new")).unwrap();
+            fs::rename(shown.join("new"), shown.join(file)).unwrap();
+        }
+    };
+    put("first", &["ca.crt", "gateway.crt", "gateway.key"]);
+    for (key, file) in [
+        ("gateway.certificate", "gateway.crt"),
+        ("gateway.private_key", "gateway.key"),
+        ("gateway.ca", "ca.crt"),
+    ] {
+        // The one needs the other, and is good once both are there.
+        let file = shown.join(file).to_string_lossy().into_owned();
+        daas(&dir, &["config", "set", key, &file]).ok();
+    }
+    services.start_cluster();
+    services.start_nautilus();
+    services.start_gateway();
+    let server = services.server();
+    let bearer = bearer(&dir, &server, &[]);
+    let get = |authority: &[u8]| {
+        let asked = ask(
+            || client(&server, authority, &bearer),
+            Method::GET,
+            CONFIGMAPS,
+        );
+        asked.map(|(status, _)| status)
+    };
+    let (first, second) = (
+        fs::read(at("first/ca.crt")).unwrap(),
+        fs::read(at("second/ca.crt")).unwrap(),
+    );
+    assert_eq!(in_kubeconfig(&dir), first);
+    assert_eq!(get(&first), Ok(200));
+    let both = [first.clone(), second.clone()].concat();
+    fs::write(shown.join("ca.crt"), &both).unwrap();
+    assert_eq!(in_kubeconfig(&dir), both);
+    let load = Load::begin("given", Patience::Restarts, || {
+        client(&server, &both, &bearer)
+    });
+    load.wait_for_more(20);
+    put("second", &["gateway.crt", "gateway.key"]);
+    assert_eq!(services.gateway.take().unwrap().stop(), 0);
+    services.start_gateway();
+    load.wait_for_more(20);
+    assert!(get(&first).unwrap_err().contains("certificate"));
+    put("second", &["ca.crt"]);
+    assert_eq!(in_kubeconfig(&dir), second);
+    assert_eq!(get(&second), Ok(200));
+    // `daas request` trusts what the settings say, too.
+    daas(&dir, &["config", "set", "gateway.server", &server]).ok();
+    load.finish(&dir);
+}
+
+#[test]
 fn the_authority_of_a_given_certificate_is_somebody_elses() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("daas");

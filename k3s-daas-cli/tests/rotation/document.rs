@@ -101,6 +101,10 @@ set -euo pipefail
 verb=$1; shift
 for unit in "$@"; do
   at=$RUNNING/$unit
+  if [ "$verb" = reload ]; then
+    kill -HUP "$(cat "$at.pid")"
+    continue
+  fi
   if [ "$verb" != start ] && [ -e "$at.pid" ]; then
     pid=$(cat "$at.pid")
     kill -TERM "$pid" 2>/dev/null || true

@@ -331,3 +331,134 @@ const MAX_STAGES: usize = 12;
 const SILENT_MS: u64 = 10_000;
 /// Outcomes that nobody wants.
 const BAD: [&str; 3] = ["unanswered", "undelivered", "unknown"];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+    use crate::commands::top::seen::{Disk, OfExecutor, OfToken};
+
+    fn stage(stage: String) -> Stage {
+        Stage {
+            stage,
+            per_s: Some(f64::MAX),
+            p50_ms: Some(0.0004),
+            p99_ms: Some(1e300),
+        }
+    }
+
+    fn worst() -> Seen {
+        let some = Some(1e18);
+        let by = |name: &str| BTreeMap::from([(name.to_owned(), 1e18)]);
+        let token = |number: u8| OfToken {
+            id: [number; 32].into(),
+            status: "not valid",
+            requests: u64::MAX,
+            requests_per_s: Some(1e300),
+            unanswered: u64::MAX,
+            stake_mist: u64::MAX,
+        };
+        Seen {
+            at_ms: u64::MAX,
+            gateway: Part {
+                missing: None,
+                seen: Some(Gateway {
+                    requests_per_s: some,
+                    outcomes_per_s: by("unknown"),
+                    refusals_per_s: by(&"\u{1f980}".repeat(160)),
+                    not_ready: vec!["\u{0301}".repeat(160)],
+                    stages: (0..64)
+                        .map(|number| stage(format!("stage-{number}")))
+                        .collect(),
+                    ..Gateway::default()
+                }),
+            },
+            nautilus: Part::missing("\u{202e}\u{1b}[2J \u{1f980}\u{200d}".repeat(100)),
+            ledger: Part {
+                missing: None,
+                seen: Some(OnLedger {
+                    sequence: u64::MAX.to_string(),
+                    time_ms: u64::MAX,
+                    executors: vec![OfExecutor {
+                        id: [7; 32].into(),
+                        status: "eligible",
+                        stake_mist: u64::MAX,
+                        stake_required_mist: 0,
+                        silent_ms: Some(u64::MAX),
+                        waiting: u64::MAX,
+                    }],
+                    tokens: (0..100).map(token).collect(),
+                    token_count: 1_000,
+                }),
+            },
+            disk: vec![Disk {
+                at: "ledger".to_owned(),
+                free_bytes: 1e300,
+                reserve_bytes: Some(f64::MAX),
+            }],
+        }
+    }
+
+    #[test]
+    fn it_fits_into_a_terminal_of_any_size() {
+        let seen = worst();
+        for width in [0, 1, 2, 7, 40, 80, 119, 120, 121, 500] {
+            for height in [0, 1, 2, 3, 10, 24, 200] {
+                let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+                for skipped in [0, 1, 99, 100, usize::MAX] {
+                    let draw = |frame: &mut ratatui::Frame<'_>| {
+                        let area = frame.area();
+                        super::draw(&seen, skipped, area, frame.buffer_mut());
+                    };
+                    terminal.draw(draw).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_wants_attention_is_red_and_tokens_are_gone_through() {
+        let mut terminal = Terminal::new(TestBackend::new(80, 60)).unwrap();
+        let seen = worst();
+        let mut screen = |skipped: usize| {
+            let drawn = terminal.draw(|frame| {
+                let area = frame.area();
+                draw(&seen, skipped, area, frame.buffer_mut());
+            });
+            let buffer = drawn.unwrap().buffer.clone();
+            let is_red = |text: &str| {
+                let lines = (0..60_u16).map(|row| {
+                    let cells = (0..80).map(|column| &buffer[(column, row)]);
+                    let line: String = cells.clone().map(|cell| cell.symbol()).collect();
+                    let is_red = cells.into_iter().any(|cell| cell.fg == Color::Red);
+                    (line, is_red)
+                });
+                let mut lines: Vec<(String, bool)> = lines.collect();
+                lines.retain(|(line, _)| line.contains(text));
+                lines.first().map(|(_, is_red)| *is_red)
+            };
+            [
+                is_red("outcomes/s unknown"),
+                is_red("ready no"),
+                is_red("0x07070707"),
+                is_red("0x00000000"),
+                is_red("requests/s"),
+            ]
+        };
+        let red = Some(true);
+        assert_eq!(screen(0), [red, red, red, Some(false), Some(false)]);
+        assert_eq!(screen(1)[3], None, "the first token is passed over");
+    }
+
+    #[test]
+    fn nothing_that_is_drawn_moves_the_cursor() {
+        let text = text(&worst());
+        for char in text.chars() {
+            assert!(char == '\n' || !char.is_control(), "{char:?}");
+        }
+        assert!(text.contains("and 900 more"), "{text}");
+    }
+}
