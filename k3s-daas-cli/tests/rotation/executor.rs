@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use k3s_daas::contract::{Call, Code};
-use k3s_daas::crypto::keystore::load_development;
+use k3s_daas::crypto::keystore::{load_development, load_or_create_development};
 use k3s_daas::ledger::Ledger as _;
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::types::{ExecutorId, HexBytes, RequestId};
@@ -141,6 +141,43 @@ fn a_rotation_that_was_killed_is_finished_by_the_next_one() {
         setting(&dir, "executor"),
         second["executor"].as_str().unwrap()
     );
+}
+
+#[test]
+fn another_operator_has_its_stake_from_who_has_any() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    drop(Separate::provision(&dir));
+    daas(&dir, &["cluster", "set", "--min-executor-stake", "1SUI"]).ok();
+    let operator = load_or_create_development(&dir.join("keys/operator-2.key"), "").unwrap();
+    daas(
+        &dir,
+        &["config", "set", "keys.operator", "keys/operator-2.key"],
+    )
+    .ok();
+    let settings = fs::read(dir.join("daas.toml")).unwrap();
+    let poor = daas(&dir, &["executor", "rotate"]);
+    assert_ne!(poor.code, 0, "{poor:?}");
+    assert_eq!(fs::read(dir.join("daas.toml")).unwrap(), settings);
+    let advised = poor
+        .err
+        .split('`')
+        .nth(1)
+        .unwrap()
+        .replace("AMOUNT", "1SUI");
+    let mut rich = command(DAAS);
+    rich.env("DAAS_DIR", &dir).env("HOME", &dir);
+    rich.env("DAAS_OPERATOR_KEY", dir.join("keys/operator.key"));
+    Run::of(rich.args(advised.split(' ').skip(1))).ok();
+    let rotated = json(&dir, &["executor", "rotate"]);
+    assert_eq!(rotated["stake_mist"], 1_000_000_000_u64);
+    let listed = json(&dir, &["executor", "list"]);
+    let mut listed = listed.as_array().unwrap().iter();
+    let new = listed
+        .find(|entry| entry["id"] == rotated["executor"])
+        .unwrap();
+    assert_eq!(new["operator"], operator.address().to_string());
+    assert_eq!(new["eligible"], true);
 }
 
 #[test]

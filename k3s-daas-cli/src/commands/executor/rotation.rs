@@ -130,9 +130,15 @@ pub(super) fn rotate(args: &Rotate, global: &Global) -> anyhow::Result<()> {
         if !file.exists() {
             journal::create_at(&file, &admin, executor).await?;
         }
-        let stake = deposit(&app, &admin, executor, args.stake)
-            .await
-            .with_context(|| format!("executor {executor} is registered and not used yet"))?;
+        let stake = deposit(&app, &admin, executor, args.stake).await;
+        let stake = stake.map_err(|error| {
+            let message = format!("executor {executor} is registered, has no stake and is not used yet: {error:#}");
+            let next = format!(
+                "add stake from an account that has it, `daas executor stake AMOUNT --executor {executor}` with that \
+                 one's key in DAAS_OPERATOR_KEY, and run it again"
+            );
+            Failure::new(Exit::of(&error), message).with_next(next)
+        })?;
         let path = |file: &Path| {
             // As short as the settings file can have it.
             let beside = app.settings.file().parent().unwrap_or(file);
