@@ -72,6 +72,14 @@ fn an_executor_takes_the_place_of_another_under_load() {
     // What is assigned to the old one now waits: all clients do, soon.
     std::thread::sleep(Duration::from_millis(500));
 
+    // Too short a time leaves it as it was, and loses nothing.
+    refused(
+        &dir,
+        &["executor", "retire", &old, "--for", "0s"],
+        5,
+        "to give back; it is active",
+    );
+    std::thread::sleep(Duration::from_millis(500));
     let retired = json(&dir, &["executor", "retire", &old]);
     assert_eq!(retired["active"], false);
     assert!(retired["given_back"].as_u64().unwrap() > 0, "{retired}");
