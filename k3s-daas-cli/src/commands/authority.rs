@@ -4,6 +4,7 @@
 //! the others are trusted beside it. The authority that comes waits in `gateway/next/`.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -258,8 +259,17 @@ impl Files {
 async fn check_shown(app: &App, authority: &str) -> anyhow::Result<()> {
     let server = session::server(&app.settings);
     let client = Client::new(&server, Some(authority.as_bytes()))?;
-    let answer = client.send(Method::GET, "/livez", &[], Bytes::new()).await;
-    let Err(error) = answer else { return Ok(()) };
+    let begun = Instant::now();
+    let error = loop {
+        let answer = client.send(Method::GET, "/livez", &[], Bytes::new()).await;
+        let Err(error) = answer else { return Ok(()) };
+        // Of one that was restarted just now nobody knows yet which it shows.
+        let is_shown = format!("{error:#}").contains("certificate");
+        if is_shown || begun.elapsed() >= PATIENCE {
+            break error;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     let message = format!("the gateway shows no certificate of the new authority: {error:#}");
     Err(Failure::new(Exit::Unavailable, message)
         .with_next(
@@ -336,5 +346,7 @@ impl Show for Shown {
     }
 }
 
+/// How long a gateway may take to start.
+const PATIENCE: Duration = Duration::from_secs(10);
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";

@@ -63,8 +63,12 @@ fn set(app: &App, key: Key, value: &str) -> anyhow::Result<()> {
         .prefix(".daas-")
         .tempfile_in(beside)
         .with_context(|| format!("cannot write in {}", beside.display()))?;
-    if file.exists() {
-        write_private(trial.path(), &read_private(file)?)?;
+    match std::fs::read(file) {
+        Ok(text) => write_private(trial.path(), &text)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", file.display()));
+        }
     }
     let typed = match (value.parse::<i64>(), value.parse::<bool>()) {
         (Ok(number), _) => number.into(),

@@ -112,6 +112,8 @@ for unit in "$@"; do
     rm "$at.pid"
   fi
   if [ "$verb" != stop ]; then
+    # What the one before said is no sign of this one.
+    : > "$at.log"
     "$unit" < /dev/null > "$at.log" 2>&1 &
     echo $! > "$at.pid"
     until grep -q -e 'serving ' -e 'executing on ' "$at.log"; do

@@ -1,6 +1,7 @@
 //! Keys of owners, sessions and gateways.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use http::Method;
 use k3s_daas::crypto::keystore::load_or_create_development;
@@ -160,6 +161,8 @@ fn a_gateway_gets_another_key() {
         "out of bounds",
     );
     assert_eq!(fs::read(dir.join("daas.toml")).unwrap(), settings);
+    // Whoever may read it: it has no secret.
+    fs::set_permissions(dir.join("daas.toml"), fs::Permissions::from_mode(0o644)).unwrap();
     daas(&dir, &["config", "set", "gateway.token", own]).ok();
     daas(
         &dir,
