@@ -126,10 +126,15 @@ pub enum Command {
     Audit(commands::audit::Command),
     /// Look at everything that the services need, and say what to do about what is wrong.
     Doctor(commands::doctor::Args),
+    /// Watch gateway, Nautilus and ledger at work.
+    Top(commands::top::Args),
     /// Copy the ledger and what belongs to it, while services run.
     Backup(commands::backup::Backup),
     /// Make a directory of such a copy.
     Restore(commands::backup::Restore),
+    /// Replace the gateway's own certificate authority, with a time in which both are trusted.
+    #[command(subcommand)]
+    Authority(commands::authority::Command),
     /// Print a kubeconfig for the gateway, or merge it into kubectl's.
     Kubeconfig(commands::kubeconfig::Args),
     /// Show the settings and where each is from.
@@ -150,6 +155,8 @@ pub enum Command {
     MemoryCluster(commands::memory_cluster::Args),
     /// Print the completion script of a shell.
     Completion(commands::completion::Args),
+    /// Print the manual page, or write those of all commands.
+    Man(commands::man::Args),
 }
 
 /// Where help shows what every command has, after what the command itself has.

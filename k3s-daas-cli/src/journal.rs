@@ -3,6 +3,8 @@
 //! It is made with the executor's registration, before anything can be assigned to it. Later it is made only on
 //! purpose, by `daas executor journal`: what may have begun under one that is lost is not executed again.
 
+use std::path::Path;
+
 use k3s_daas::ledger::LedgerExt as _;
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::nautilus::{self, JournalError};
@@ -20,8 +22,20 @@ pub async fn create(
     ledger: &LocalLedger,
     executor: ExecutorId,
 ) -> anyhow::Result<()> {
-    create_private_dir(&layout.nautilus())?;
-    let created = nautilus::create_journal(&layout.journal(), ledger, executor).await;
+    create_at(&layout.journal_of(executor), ledger, executor).await
+}
+
+/// Makes it in this file.
+///
+/// # Errors
+/// If there is something already.
+pub async fn create_at(
+    file: &Path,
+    ledger: &LocalLedger,
+    executor: ExecutorId,
+) -> anyhow::Result<()> {
+    create_private_dir(file.parent().unwrap_or(file))?;
+    let created = nautilus::create_journal(file, ledger, executor).await;
     created.map_err(explained)
 }
 
@@ -36,7 +50,7 @@ pub async fn ensure(
     ledger: &LocalLedger,
     executor: ExecutorId,
 ) -> anyhow::Result<()> {
-    if layout.journal().exists() || pending(ledger, executor).is_some() {
+    if layout.journal_of(executor).exists() || pending(ledger, executor).is_some() {
         return Ok(());
     }
     create(layout, ledger, executor).await

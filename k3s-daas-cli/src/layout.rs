@@ -6,7 +6,7 @@
 //! DIR/keys/ROLE.key        keys of admin, owner, gateway, operator, executor, encryption
 //! DIR/blobs/  DIR/blob.key bodies on their way, encrypted, and the key to them
 //! DIR/gateway/             the gateway's certificate authority and certificate
-//! DIR/nautilus/            the executor's journal
+//! DIR/nautilus/            the executor's journal, and those of executors that took its place
 //! DIR/cluster/             the memory cluster and its administrator's kubeconfig
 //! DIR/sessions/            session keys of `daas login`, credentials in use
 //! DIR/kubeconfig           for kubectl
@@ -17,6 +17,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use k3s_daas::types::ExecutorId;
 
 /// The paths below one directory.
 #[derive(Clone, Debug)]
@@ -79,10 +81,26 @@ impl Layout {
         self.root.join("nautilus")
     }
 
-    /// The executor's journal.
+    /// The journal of the directory's first executor.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.nautilus().join("journal.db")
+    }
+
+    /// The journal of an executor: one of its own name, if there is one, else the first's.
+    #[must_use]
+    pub fn journal_of(&self, executor: ExecutorId) -> PathBuf {
+        let own = self.own_journal_of(executor);
+        match own.exists() {
+            true => own,
+            false => self.journal(),
+        }
+    }
+
+    /// Where the journal of an executor is that took the place of another one.
+    #[must_use]
+    pub fn own_journal_of(&self, executor: ExecutorId) -> PathBuf {
+        self.nautilus().join(format!("{executor}.db"))
     }
 
     /// The memory cluster.

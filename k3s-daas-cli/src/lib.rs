@@ -72,8 +72,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Events(args) => commands::events::run(args, global),
         Command::Audit(command) => commands::audit::run(command, global),
         Command::Doctor(args) => commands::doctor::run(args, global),
+        Command::Top(args) => commands::top::run(args, global),
         Command::Backup(args) => commands::backup::backup(args, global),
         Command::Restore(args) => commands::backup::restore(args, global),
+        Command::Authority(command) => commands::authority::run(command, global),
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, global),
         Command::Config(command) => commands::config::run(command, global),
         Command::Key(command) => commands::key::run(command, global),
@@ -83,6 +85,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Credential(args) => commands::credential::run(args, global),
         Command::MemoryCluster(args) => commands::memory_cluster::run(args, global),
         Command::Completion(args) => commands::completion::run(args),
+        Command::Man(args) => commands::man::run(args),
     }
 }
 

@@ -268,8 +268,13 @@ fn key_of(layout: &Layout, role: Role, may_create: bool) -> anyhow::Result<Ed255
     })
 }
 
+/// The key file of a role: that of the settings if it is another one of this directory, as after a rotation.
 fn key_file(layout: &Layout, role: Role) -> PathBuf {
-    layout.keys().join(format!("{}.key", role.name()))
+    let settings = Settings::load_from(Some(&layout.settings()), Vec::new(), |_| None);
+    let named = settings.ok().and_then(|settings| settings.path(role.key()));
+    named
+        .filter(|file| file.parent() == Some(&layout.keys()))
+        .unwrap_or_else(|| layout.keys().join(format!("{}.key", role.name())))
 }
 
 /// The first role whose key is not the one that the ledger was made with, as far as that can be seen.

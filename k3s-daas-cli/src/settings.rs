@@ -302,7 +302,10 @@ impl Settings {
             value: "table".to_owned(),
             why: why.to_string(),
         })?;
-        config.journal = layout.journal();
+        config.journal = match self.value(Key::Executor) {
+            Some(executor) => layout.journal_of(executor),
+            None => layout.journal(),
+        };
         Ok(config)
     }
 

@@ -179,7 +179,7 @@ async fn begin(
                     signer: ground.signer(Role::Executor),
                     executor: ground.executor,
                     kube: services::kube(Some(&kubeconfig), None).await?,
-                    config: nautilus::Config::new(layout.journal()),
+                    config: nautilus::Config::new(layout.journal_of(ground.executor)),
                     measures: None,
                     spans: None,
                 };

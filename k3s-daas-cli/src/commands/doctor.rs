@@ -225,7 +225,7 @@ fn certificates(app: &App) -> Vec<Finding> {
 fn certificate(check: &str, path: &Path) -> Finding {
     let renew = match check {
         "certificate" => "have it renewed, and reload the gateway (SIGHUP)",
-        _ => "remove gateway/ and restart the gateway; every kubeconfig must be written anew",
+        _ => "`daas authority begin`, and what docs/operating.md says of it",
     };
     if !path.exists() && check == "authority" {
         return Finding::warning(
@@ -414,7 +414,7 @@ fn of_executor(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
             "restore the right key file, or correct `executor`",
         ));
     }
-    let journal = app.layout().journal();
+    let journal = app.layout().journal_of(executor);
     findings.push(match journal.exists() {
         true => Finding::ok("journal", journal.display().to_string()),
         false => Finding::failed(

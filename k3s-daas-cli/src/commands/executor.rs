@@ -1,5 +1,8 @@
 //! `daas executor`.
 
+mod rotation;
+mod stake;
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -61,8 +64,34 @@ lost one, so they are answered 504, outcome unknown; reads are executed.
 Examples:
   daas executor journal")]
     Journal,
-    /// Assign an executor nothing any more.
-    #[command(after_help = "Examples:\n  daas executor deactivate 0xe8ec…")]
+    /// Have an executor with new keys take the place of this directory's.
+    Rotate(rotation::Rotate),
+    /// End an executor that another one took the place of: it gives back what it has, and is deactivated.
+    Retire(rotation::Retire),
+    /// Add to an executor's stake, from the operator's balance.
+    #[command(
+        after_help = "Examples:\n  daas executor stake 1.5SUI\n  daas executor stake 1SUI --executor 0xe8ec…"
+    )]
+    Stake(stake::Change),
+    /// Begin to take some of an executor's stake back; it is paid out after the unbonding time.
+    #[command(after_help = "Examples:\n  daas executor unstake 0.5SUI --executor 0xe8ec…")]
+    Unstake(stake::Change),
+    /// Pay out what has unbonded, to the operator.
+    #[command(after_help = "Examples:\n  daas executor withdraw 0xe8ec…")]
+    Withdraw(stake::Which),
+    /// Let an executor be assigned requests again.
+    #[command(after_help = "Examples:\n  daas executor activate 0xe8ec…")]
+    Activate(stake::Which),
+    /// Take an inactive executor from the cluster's list; its stake can still be withdrawn.
+    #[command(after_help = "Examples:\n  daas executor remove 0xe8ec…")]
+    Remove(stake::Which),
+    /// Assign an executor nothing any more, at once.
+    #[command(after_help = "\
+What is assigned to it now, it can neither answer nor give back: reads wait for others until its lease is over, writes \
+until their deadline. `daas executor retire` has it end first.
+
+Examples:
+  daas executor deactivate 0xe8ec…")]
     Deactivate {
         /// Which.
         #[arg(value_parser = names::parse::<ExecutorId>)]
@@ -160,13 +189,13 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     &[(Key::Executor, executor.to_string().into())],
                 )?;
                 let layout = app.layout();
-                if is_ours && layout.journal().exists() {
-                    app.printer.note(&format!(
-                        "{} is of another executor: move it away and run `daas executor journal`",
-                        layout.journal().display()
-                    ));
-                } else if is_ours {
-                    journal::create(&layout, &ledger, executor).await?;
+                if is_ours {
+                    // That of another executor stays: what began under it ends under it.
+                    let file = match layout.journal().exists() {
+                        true => layout.own_journal_of(executor),
+                        false => layout.journal(),
+                    };
+                    journal::create_at(&file, &ledger, executor).await?;
                 }
                 let shown = all(&app, &ledger)?
                     .into_iter()
@@ -176,6 +205,13 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     .object(&shown.context("the ledger does not show the executor")?)?)
             })
         }
+        Command::Rotate(args) => rotation::rotate(args, global),
+        Command::Retire(args) => rotation::retire(args, global),
+        Command::Stake(args) => args.run(global, stake::Done::Stake),
+        Command::Unstake(args) => args.run(global, stake::Done::Unstake),
+        Command::Withdraw(args) => args.run(global, stake::Done::Withdraw),
+        Command::Activate(args) => args.run(global, stake::Done::Activate),
+        Command::Remove(args) => args.run(global, stake::Done::Remove),
         Command::Journal => {
             let app = App::new(global, Output::default(), Flags::new())?;
             app.block_on(async {
@@ -186,7 +222,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                 let pending = journal::pending(&ledger, executor).unwrap_or_default();
                 app.printer.note(&format!(
                     "{} is new; writes that are answered 504, outcome unknown: {pending}",
-                    layout.journal().display()
+                    layout.journal_of(executor).display()
                 ));
                 Ok(())
             })

@@ -1,5 +1,7 @@
 //! `daas key`.
 
+mod blob;
+
 use std::path::{Path, PathBuf};
 
 use k3s_daas::crypto::keystore::{KdfCost, KeyFile};
@@ -36,6 +38,8 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Replace the key of bodies at rest, which end with it; gateway and Nautilus must have stopped.
+    RotateBlob(blob::RotateBlob),
     /// Show public key and address of a key file, without unlocking it.
     #[command(
         after_help = "Examples:\n  daas key show owner.key\n  daas key show owner.key -o name"
@@ -74,6 +78,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                 .advise("no key was made", "name another file")?;
             Ok(app.printer.object(&Shown::of(file, signer.public_key()))?)
         }
+        Command::RotateBlob(args) => blob::run(args, global),
         Command::Show { file, output } => {
             let app = App::new(global, *output, Flags::new())?;
             if !file.exists() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::exit::{Exit, Failure};
 
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod cluster;
 pub mod completion;
@@ -19,11 +20,13 @@ pub mod executor;
 pub mod gateway;
 pub mod key;
 pub mod kubeconfig;
+pub mod man;
 pub mod memory_cluster;
 pub mod nautilus;
 pub mod request;
 pub mod session;
 pub mod token;
+pub mod top;
 
 /// What a file holds, or standard input if it is `-`; at most 16 MiB.
 fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! `daas token`.
 
+mod replace;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -161,6 +163,8 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Issue a token to another owner, or to an owner's new key, with what an old one allows.
+    Replace(replace::Replace),
     /// Revoke a token, for good; its stake remains its owner's.
     #[command(
         after_help = "Examples:\n  daas token revoke 0x70ce…",
@@ -393,6 +397,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                 },
             })
         }
+        Command::Replace(args) => replace::run(args, global),
         Command::Revoke { token, output } => {
             let app = App::new(global, *output, token.flags())?;
             app.block_on(async {

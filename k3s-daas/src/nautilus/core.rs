@@ -17,7 +17,7 @@ use super::spans::Spans;
 use super::status::Stage;
 use super::{Controls, Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
-use crate::contract::{Call, Request};
+use crate::contract::{Call, Code, Request};
 use crate::crypto::{Signature, Signer};
 use crate::executor::Executor;
 use crate::ledger::{Cursor, Ledger, LedgerExt as _, Snapshot};
@@ -462,8 +462,8 @@ impl Core {
         }
     }
 
-    /// Gives a request back that certainly did not reach the cluster; whether the ledger is known to have
-    /// taken it.
+    /// Gives a request back that certainly did not reach the cluster; whether nothing more is to be done about
+    /// it now: the ledger has taken it, or takes nothing from this executor, no answer either.
     ///
     /// # Errors
     /// Only those of the journal.
@@ -505,7 +505,8 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(%token, request_id = %id, epoch, %error, "not released");
-                Ok(false)
+                // Once it is eligible again, the scan comes back to it.
+                Ok(error.code() == Some(Code::ExecutorNotEligible))
             }
         }
     }

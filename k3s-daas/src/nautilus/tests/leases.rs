@@ -286,3 +286,51 @@ async fn an_executor_that_was_deactivated_executes_nothing() {
     assert_eq!(world.record(id), None);
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_it_cannot_give_back_now_it_gives_back_later_and_does_not_refuse() {
+    let world = World::with(2, &ClusterPolicy::default());
+    let id = until_assigned(&world, 0, || world.delete(20_000));
+    let read = until_assigned(&world, 0, || world.get("/api/v1/nodes"));
+    let cap = world
+        .ledger
+        .view(|snapshot| snapshot.state.cluster(world.cluster).unwrap().admin_cap);
+    let (cluster, executor) = (world.cluster, world.executors[0].0);
+    let deactivate = Call::DeactivateExecutor {
+        cap,
+        cluster,
+        executor,
+    };
+    let (calls, ledger) = (Calls::default(), world.ledger.clone());
+    let noted = calls.clone();
+    let unreachable = FnExecutor::new(move |request| {
+        noted.note(&request);
+        // Once; the read comes here again.
+        if noted.count() == 1 {
+            ledger.apply(&deactivate).unwrap();
+        }
+        async {
+            Err(Upstream::NotSent {
+                reason: "nothing was sent".to_owned(),
+            })
+        }
+    });
+    let first = world.run(unreachable);
+    eventually(|| (calls.count() >= 1).then_some(())).await;
+    a_while().await;
+    assert_eq!((world.record(id), world.record(read)), (None, None));
+    let activate = Call::ActivateExecutor {
+        cap,
+        cluster,
+        executor,
+    };
+    world.ledger.apply(&activate).unwrap();
+    let other = Calls::default();
+    let second = Running::start(world.nautilus(1, other.ok()).build().unwrap());
+    for id in [id, read] {
+        assert_eq!(world.answered(id).await.status_code, 200);
+        assert_eq!(other.of(id), 1);
+    }
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+}
