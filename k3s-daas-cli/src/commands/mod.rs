@@ -19,6 +19,7 @@ pub mod executor;
 pub mod gateway;
 pub mod key;
 pub mod kubeconfig;
+pub mod ledger;
 pub mod memory_cluster;
 pub mod nautilus;
 pub mod request;

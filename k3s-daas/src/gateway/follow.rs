@@ -12,7 +12,7 @@ use super::executors::Executors;
 use super::holds::Holds;
 use super::pending::Pending;
 use crate::crypto::BlobHash;
-use crate::ledger::{Cursor, Ledger, SequencedEvent};
+use crate::ledger::{self, Cursor, Ledger, SequencedEvent};
 use crate::types::{ClusterId, RequestId, TokenId};
 use crate::wire::{Event, K8sApiRequest};
 
@@ -69,6 +69,12 @@ impl Follower {
                         self.handle(&event, &mut unanswered);
                         self.progress.advance(&event);
                         wait = FIRST_WAIT;
+                    }
+                    Some(Err(ledger::Error::Archived { through })) => {
+                        // Whoever waited for one of them has gone long ago.
+                        tracing::warn!(%through, "what was not followed yet is archived");
+                        self.progress.pass_over(through);
+                        break;
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "following the ledger was interrupted");
@@ -185,6 +191,11 @@ impl Progress {
             }
             state.places.push((time_ms, event.cursor));
         }
+    }
+
+    fn pass_over(&self, through: Cursor) {
+        let mut state = self.lock();
+        state.cursor = state.cursor.max(through);
     }
 
     fn interrupt(&self, trouble: String) {

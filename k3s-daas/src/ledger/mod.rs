@@ -206,6 +206,14 @@ pub enum Error {
     /// What is there is not what it should be: torn, foreign, edited, or of a newer version.
     #[error("the ledger is damaged: {0}")]
     Corrupt(String),
+    /// The events after the cursor were archived, up to this one. All that they were about is pruned.
+    #[error(
+        "the events up to {through} were archived: read them from the archive, or go on after {through}"
+    )]
+    Archived {
+        /// The last that was.
+        through: Cursor,
+    },
     /// There is none, and none is made silently.
     #[error("there is no ledger in {0}")]
     NotFound(String),
@@ -236,6 +244,7 @@ impl Error {
             Self::Refused(_)
             | Self::Invalid(_)
             | Self::Corrupt(_)
+            | Self::Archived { .. }
             | Self::NotFound(_)
             | Self::AlreadyExists(_)
             | Self::Backend { .. } => false,
