@@ -850,6 +850,115 @@ async fn disk_is_flat_once_pruned_and_archived() {
     assert_eq!(world.verify_all().broken, None);
 }
 
+/// A segment as it must stay readable. `DAAS_UPDATE_GOLDEN=1` writes it anew.
+#[tokio::test]
+async fn segments_and_checkpoints_stay_readable() {
+    use crate::crypto::blake2b256;
+    use crate::ledger::local::message::{CallLink, HeadMessage, event_link};
+    use crate::ledger::local::{CheckpointMessage, Head, SignedHead};
+    use crate::types::Digest;
+    let key = Ed25519Signer::from_seed([1; 32]);
+    // The one of the message's own test.
+    let genesis = format!("{}01{}0400000000000000", "02".repeat(32), "03".repeat(32));
+    let genesis: Genesis = bcs::from_bytes(&hex::decode(genesis).unwrap()).unwrap();
+    let signed = b"call".to_vec();
+    let (digest, signature) = (blake2b256(&[&signed]), key.sign_now(&signed));
+    let link = CallLink {
+        sequence: 1,
+        time_ms: 9,
+        sender: key.address(),
+        digest,
+        key: &key.public_key(),
+        signature: &signature,
+    };
+    let link = event_link(link.after(genesis.link()), 1, 1, b"event");
+    let head = async |sequence, head, previous| {
+        let message = HeadMessage {
+            sequence,
+            time_ms: 10 + sequence,
+            head,
+            previous,
+        };
+        SignedHead::sign(&genesis.deployment(), message, &key)
+            .await
+            .unwrap()
+    };
+    let begin = Head {
+        calls: 0,
+        link: genesis.link(),
+    };
+    let first = head(0, begin, Digest::ZERO).await;
+    let end = Head { calls: 1, link };
+    let cover = head(1, end, blake2b256(&[&to_bcs(&first)])).await;
+    let body = Body {
+        heads: vec![first],
+        calls: vec![segment::ArchivedCall {
+            time_ms: 9,
+            key: key.public_key(),
+            signature,
+            signed,
+            events: vec![b"event".to_vec()],
+        }],
+    };
+    let header = segment::Header {
+        genesis: genesis.clone(),
+        first: 1,
+        last: 1,
+        first_event: 1,
+        events: 1,
+        from_ms: 9,
+        to_ms: 9,
+        previous: genesis.link(),
+        link,
+        first_head: 0,
+        heads: 1,
+        cover,
+        body_len: 0,
+        body: Digest::ZERO,
+    };
+    let (header, bytes) = segment::to_bytes(header, &body);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/archive");
+    let path = directory.join(segment::name_of(&header));
+    if std::env::var_os("DAAS_UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(&path, &bytes).unwrap();
+    }
+    let kept = fs::read(&path).unwrap();
+    // What compresses may compress otherwise one day; all else is the same.
+    let begin = 12 + to_bcs(&header).len();
+    assert_eq!(kept[..begin], bytes[..begin]);
+    assert_eq!(kept[..8], *b"k3sdseg\x01");
+    assert_eq!(body_of(&kept), body);
+    assert_eq!(Segment::from_bytes(&kept).unwrap().header, header);
+    assert_eq!(begin, 442);
+
+    let message = CheckpointMessage {
+        genesis: first,
+        head: end,
+        events: 1,
+        time_ms: 9,
+        heads: 1,
+        last_head: blake2b256(&[&to_bcs(&first)]),
+        last_head_time_ms: 10,
+        state: blake2b256(&[b"state"]),
+    };
+    let intent = genesis.deployment().intent(
+        crate::wire::IntentKind::LocalCheckpoint,
+        ClusterId::ZERO,
+        TokenId::ZERO,
+    );
+    let signed = intent.signed_bytes(&message);
+    assert_eq!(
+        hex::encode(blake2b256(&[&signed]).as_bytes()),
+        "17acbb1c75dfa765902105b6d0690dc54a5449bf6a2f39f6b5a98d0727cb95cd",
+        "{}",
+        hex::encode(&signed)
+    );
+    let empty = crate::ledger::local::replica::Replica::at_genesis(&genesis, 0).unwrap();
+    let state = format!("0001{}0400000000000000", "03".repeat(32));
+    assert_eq!(hex::encode(state_bytes(&empty)), state);
+}
+
 fn size_of(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).unwrap();
     let lengths = entries.map(|entry| entry.unwrap().metadata().unwrap().len());
