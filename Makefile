@@ -30,9 +30,11 @@ chaos: ## Gateways and Nautilus killed at random moments, 100 rounds of 2,000 cr
 	DAAS_CHAOS_ROUNDS=$(or $(DAAS_CHAOS_ROUNDS),100) cargo test --package k3s-daas-cli --all-features --test crash random:: -- --nocapture
 
 .PHONY: bench
-bench: ## Benchmarks; raw results under the target directory.
+bench: kubectl ## Benchmarks; raw results under the target directory.
 	cargo bench --package k3s-daas-benches --bench contract
 	cargo bench --package k3s-daas-benches --bench ledger
+	cargo build --release --package k3s-daas-cli
+	cargo bench --package k3s-daas-benches --bench path
 
 .PHONY: bench-kubernetes
 bench-kubernetes: kubectl cluster ## The whole path against a real Kubernetes API, beside kubectl proxy and no proxy; needs Go.

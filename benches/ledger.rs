@@ -17,7 +17,7 @@ use k3s_daas::types::{
     ByteString, ClusterId, ClusterPolicy, ExecutorId, HexBytes, MIST_PER_SUI, Role, Scope, TokenId,
 };
 use k3s_daas::wire::{AnswerMessage, Event, IntentKind, to_bcs};
-use k3s_daas_benches::{machine, request, save};
+use k3s_daas_benches::{durable_commit, machine, median, millis, plain_database, request, save};
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -263,29 +263,6 @@ fn plain_inserts(path: &Path, rows: &[Vec<u8>]) -> Result<f64> {
     Ok(rows.len() as f64 / begin.elapsed().as_secs_f64())
 }
 
-fn plain_database(path: &Path) -> Result<rusqlite::Connection> {
-    let database = rusqlite::Connection::open(path)?;
-    database.pragma_update(None, "journal_mode", "WAL")?;
-    database.pragma_update(None, "synchronous", "FULL")?;
-    database.execute_batch(
-        "CREATE TABLE rows (sequence INTEGER NOT NULL PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
-    )?;
-    Ok(database)
-}
-
-/// The median of commits of one row of 1 KiB.
-fn durable_commit(path: &Path) -> Result<Duration> {
-    let database = plain_database(path)?;
-    let row = vec![7_u8; 1_024];
-    let mut times = Vec::new();
-    for _ in 0..300 {
-        let begin = Instant::now();
-        database.execute("INSERT INTO rows (bytes) VALUES (?1)", [&row])?;
-        times.push(begin.elapsed());
-    }
-    median(times)
-}
-
 /// From a submit to when another handle of the ledger, as the gateway's, sees the answer of an executor that
 /// needs no time.
 async fn until_seen(stage: &Arc<Stage>) -> Result<Duration> {
@@ -317,15 +294,6 @@ async fn until_seen(stage: &Arc<Stage>) -> Result<Duration> {
     }
     answering.abort();
     median(times)
-}
-
-fn median(mut times: Vec<Duration>) -> Result<Duration> {
-    times.sort();
-    times.get(times.len() / 2).copied().context("no times")
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
 }
 
 const WRITERS: usize = 256;

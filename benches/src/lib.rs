@@ -1,10 +1,13 @@
 //! What the benchmarks share.
 
+pub mod path;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use k3s_daas::contract::{Call, Context, NoAttestation, State};
+use k3s_daas::contract::{Call, Context, NoAttestation, OneByOne, State};
 use k3s_daas::crypto::Ed25519Signer;
 use k3s_daas::types::{
     Address, ChainId, ClusterId, ClusterPolicy, HexBytes, K8sApiRequest, MIST_PER_SUI, Method,
@@ -108,6 +111,7 @@ impl World {
             now_ms: NOW_MS,
             fresh_id: &mut fresh_id,
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         let effects = self
             .state
@@ -158,6 +162,51 @@ pub fn request(deadline_ms: u64) -> RequestMessage {
     .with_deadline_ms(deadline_ms)
     .build();
     RequestMessage::from(&request.expect("the request is of its form"))
+}
+
+/// A database with the same settings as the ledger's.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn plain_database(path: &Path) -> anyhow::Result<rusqlite::Connection> {
+    let database = rusqlite::Connection::open(path)?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    database.execute_batch(
+        "CREATE TABLE rows (sequence INTEGER NOT NULL PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
+    )?;
+    Ok(database)
+}
+
+/// The median of commits of one row of 1 KiB.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn durable_commit(path: &Path) -> anyhow::Result<Duration> {
+    let database = plain_database(path)?;
+    let row = vec![7_u8; 1_024];
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let begin = Instant::now();
+        database.execute("INSERT INTO rows (bytes) VALUES (?1)", [&row])?;
+        times.push(begin.elapsed());
+    }
+    median(times)
+}
+
+/// The middle one.
+///
+/// # Errors
+/// If there is none.
+pub fn median(mut times: Vec<Duration>) -> anyhow::Result<Duration> {
+    times.sort();
+    times.get(times.len() / 2).copied().context("no times")
+}
+
+/// In milliseconds.
+#[must_use]
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }
 
 /// What it runs on.

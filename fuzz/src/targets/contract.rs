@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use k3s_daas::contract::{Abort, Bound, Call, Context, Effects, NoAttestation, State};
+use k3s_daas::contract::{Abort, Bound, Call, Context, Effects, NoAttestation, OneByOne, State};
 use k3s_daas::crypto::{Ed25519Signer, blake2b256};
 use k3s_daas::types::{
     Address, AdminCapId, ByteString, ChainId, ClusterId, ClusterPolicy, Digest, ExecutorId,
@@ -541,6 +541,7 @@ impl Chain {
             now_ms: self.now_ms,
             fresh_id: &mut fresh_id,
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         let Ok(effects) = execute(&mut self.state, call, &mut context) else {
             return;

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use k3s_daas::contract::{Call, Context, NoAttestation, State};
+use k3s_daas::contract::{Call, Context, NoAttestation, OneByOne, State};
 use k3s_daas::crypto::{Ed25519Signer, blake2b256};
 use k3s_daas::token::{CredentialError, MAX_LIFETIME};
 use k3s_daas::types::{Address, ChainId, ClusterId, ClusterPolicy, HexBytes, TokenId};
@@ -115,6 +115,7 @@ impl World {
             now_ms: NOW_MS,
             fresh_id: &mut fresh_id,
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         let effects = self.state.apply(call, &mut context).expect("it is allowed");
         effects.events.into_iter().next().expect("it says so")

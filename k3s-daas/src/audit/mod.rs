@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::contract::{Attestation, NoAttestation};
+use crate::contract::{Attestation, NoAttestation, OneByOne};
 use crate::crypto::PublicKey;
 use crate::ledger::local::archive::restore;
 use crate::ledger::local::disk::Layout;
@@ -277,7 +277,7 @@ fn walk(
         Some(_) => {
             let tip = walk.replica.tip;
             let (calls, events) = (number(tip.calls), number(tip.events));
-            Replay::after(journal, &*options.attestation, calls, events)
+            Replay::after(journal, &*options.attestation, &OneByOne, calls, events)
         }
         None => Replay::from_start(journal, &*options.attestation),
     })?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{BrokenLink, Options, Report, Visit, count};
+use crate::contract::OneByOne;
 use crate::crypto::blake2b256;
 use crate::ledger::local::archive::segment::SegmentFile;
 use crate::ledger::local::archive::state_bytes;
@@ -76,7 +77,13 @@ impl Walk<'_, '_> {
             }
             let heads = segment.heads.iter().copied().map(Ok).collect();
             let (calls, events) = (number(tip.calls), number(tip.events));
-            let replay = Replay::after(&segment, &*self.options.attestation, calls, events);
+            let replay = Replay::after(
+                &segment,
+                &*self.options.attestation,
+                &OneByOne,
+                calls,
+                events,
+            );
             let walked = self.heads.extend(heads).map_err(Failure::from);
             walked
                 .and_then(|()| self.follow(replay))

@@ -289,7 +289,11 @@ impl Held<'_> {
         let intent = deployment.intent(kind, self.cluster.id, self.token.id);
         let signature = <[u8; 64]>::try_from(signature).map_err(|_| Code::InvalidSignature)?;
         let signature = Signature::from(signature);
-        let is_valid = intent.verify(message, &entry.signing_key, &signature);
+        let is_valid = context.signatures.verify(
+            &entry.signing_key,
+            &intent.signed_bytes(message),
+            &signature,
+        );
         require(is_valid, Code::InvalidSignature)?;
         Ok(signature)
     }

@@ -4,6 +4,7 @@ use super::answer::{self, Answer};
 use super::request::{self, Asker, Mode};
 use super::state::State;
 use super::{Call, Code, executor, token};
+use crate::crypto::{PublicKey, Signature};
 use crate::types::{Address, ByteString};
 use crate::wire::Event;
 
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub fresh_id: &'a mut dyn FnMut() -> Address,
     /// Verifies attestation documents.
     pub attestation: &'a dyn Attestation,
+    /// Verifies the signatures of executors.
+    pub signatures: &'a dyn Signatures,
 }
 
 /// What a call does when it is not refused.
@@ -83,6 +86,24 @@ pub struct NoAttestation;
 impl Attestation for NoAttestation {
     fn verify(&self, _document: &[u8], _now_ms: u64) -> Option<AttestedFacts> {
         None
+    }
+}
+
+/// Says whether signatures are genuine, so that many can be verified together.
+///
+/// It says the same of the same three whenever it is asked.
+pub trait Signatures {
+    /// Whether `signature` over `message` is `key`'s.
+    fn verify(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool;
+}
+
+/// Verifies each signature when it is asked about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OneByOne;
+
+impl Signatures for OneByOne {
+    fn verify(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        key.verify(message, signature)
     }
 }
 

@@ -308,9 +308,12 @@ pub(super) fn slash(
         package: context.package,
     };
     let intent = deployment.intent(IntentKind::Answer, cluster.id, token);
-    let are_signed = answers
-        .iter()
-        .all(|answer| intent.verify(&answer.message, &executor.signing_key, &answer.signature));
+    let are_signed = answers.iter().all(|answer| {
+        let bytes = intent.signed_bytes(&answer.message);
+        context
+            .signatures
+            .verify(&executor.signing_key, &bytes, &answer.signature)
+    });
     require(are_signed, Code::NotEquivocation)?;
     let taken = executor.stake_total();
     let reward = taken / PRESENTERS_SHARE;
@@ -365,7 +368,11 @@ pub(super) fn anchor(
         executor: executor.id,
         ..message.clone()
     };
-    let is_valid = intent.verify(message, &executor.signing_key, &signature.into());
+    let is_valid = context.signatures.verify(
+        &executor.signing_key,
+        &intent.signed_bytes(message),
+        &signature.into(),
+    );
     require(is_valid, Code::InvalidSignature)?;
     let continues = message.previous_root == executor.anchored_root
         && executor.anchored_last.checked_add(1) == Some(message.first)

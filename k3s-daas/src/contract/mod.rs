@@ -17,7 +17,9 @@ mod request;
 mod state;
 mod token;
 
-pub use apply::{Abort, Attestation, AttestedFacts, Context, Effects, NoAttestation};
+pub use apply::{
+    Abort, Attestation, AttestedFacts, Context, Effects, NoAttestation, OneByOne, Signatures,
+};
 pub use call::Call;
 pub use check::{Bound, assign};
 pub use code::Code;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use super::{Inner, extract};
 use crate::crypto::blake2b256;
 use crate::ledger::LedgerExt as _;

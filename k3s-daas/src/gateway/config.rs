@@ -24,7 +24,8 @@ pub struct Config {
     /// How commands that change nothing are answered.
     pub reads: ReadMode,
 
-    /// Time to answer a request that has no `timeout` parameter: longer than kube-apiserver's own 60 s.
+    /// Time to answer a request that has no `timeout` parameter: longer than kube-apiserver's own 60 s. One that has is
+    /// answered a fifth of it, at most a second, before.
     #[serde(with = "duration_text")]
     pub deadline: Duration,
     /// The longest deadline a client may ask for; the contract has one hour.

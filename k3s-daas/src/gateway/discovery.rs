@@ -12,7 +12,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::extract::{Asked, accept, parameters};
-use super::reply::{self, Refusal};
+use super::refusal::Refusal;
+use super::reply;
 use super::submit::{Caller, Timing};
 use super::{Body, Inner};
 use crate::types::{ByteString, RequestId};

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inner;
 use super::extract::Asked;
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use super::submit::{Answer, Caller, Timing};
 use crate::ledger::LedgerExt as _;
 use crate::types::ExecutorId;

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::request::Parts;
 
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use crate::token::BEARER_PREFIX;
 use crate::types::{
     ByteString, HexBytes, Method, REQUEST_HEADERS, RequestId, Target, Verb, canonical_path,

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 
 use super::Inner;
 use super::extract::{self, Asked};
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use super::room::Taken;
 use super::submit::Caller;
 use crate::contract::Code;

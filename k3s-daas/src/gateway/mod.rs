@@ -1,7 +1,7 @@
 //! The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
 //!
 //! ```text
-//! connection (serve, connection, tls) → what is asked (extract) → check, submit, wait, fetch (submit) → answer (reply)
+//! connection (serve, connection, tls) → what is asked (extract) → check, submit, wait, fetch (submit) → answer (reply) or refusal (refusal)
 //!                                   ├ watch      fed from short watches (watch)
 //!                                   ├ discovery  from memory (discovery)
 //!                                   └ self-review, by the rules that hold here (review)
@@ -27,6 +27,7 @@ mod listed;
 mod metrics;
 mod pending;
 mod record;
+mod refusal;
 mod reply;
 mod review;
 mod review_body;
@@ -74,7 +75,7 @@ use limits::Limit;
 use metrics::Metrics;
 use pending::Pending;
 use record::Recorder;
-use reply::Refusal;
+use refusal::Refusal;
 use room::Room;
 use submit::Caller;
 use trail::{Outcome, Quiet, Trail};

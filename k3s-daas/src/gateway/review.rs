@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::extract::Asked;
-use super::reply::{self, Refusal, json_response};
+use super::refusal::{self, Refusal};
+use super::reply::{self, json_response};
 use super::submit::{Caller, Timing};
 use super::{Body, Inner, review_body};
 use crate::ledger::LedgerExt as _;
@@ -105,12 +106,12 @@ impl Inner {
                 let nearest = nearest_rule(&held.rules, target, path.as_bytes());
                 return Some(format!(
                     "the seal token does not allow it: {}",
-                    reply::no_rule(token, nearest.as_deref())
+                    refusal::no_rule(token, nearest.as_deref())
                 ));
             }
             let needs = snapshot.state.cluster(self.cluster)?.policy.min_write_stake;
             (!target.is_read && held.bonded < needs)
-                .then(|| reply::too_little_stake(token, held.bonded, needs))
+                .then(|| refusal::too_little_stake(token, held.bonded, needs))
         })
     }
 

@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::Inner;
 use super::extract::Asked;
 use super::pending::{Answered, Waiter};
-use super::reply::{Denial, Refusal, Why};
+use super::refusal::{Denial, Refusal, Why};
 use super::room::Taken;
 use crate::blob::{self, Holder};
 use crate::contract::{
@@ -115,7 +115,7 @@ impl Inner {
         let started = Instant::now();
         let is_read = prepared.is_read;
         let answered = self
-            .wait(&mut waiter, caller.token, asked.id, deadline_ms, is_read)
+            .wait(&mut waiter, caller.token, asked, deadline_ms, is_read)
             .await;
         timing.execute += started.elapsed();
         crash_point!(GatewayAnswerSeen);
@@ -198,9 +198,29 @@ impl Inner {
     }
 
     fn patience_ms(&self, asked: &Asked) -> u64 {
-        let wanted = asked.deadline.filter(|deadline| !deadline.is_zero());
-        let wanted = wanted.unwrap_or(self.config.deadline);
-        in_ms(wanted.min(self.config.max_deadline)).max(1)
+        let patience = match self.clients_timeout(asked) {
+            Some(timeout) => timeout.saturating_sub(lead(timeout)),
+            None if asked.deadline.is_some_and(|given| !given.is_zero()) => {
+                self.config.max_deadline
+            }
+            None => self.config.deadline.min(self.config.max_deadline),
+        };
+        in_ms(patience).max(1)
+    }
+
+    /// How long after the deadline an answer may still come.
+    fn grace(&self, asked: &Asked) -> Duration {
+        let grace = self.config.answer_grace;
+        match self.clients_timeout(asked) {
+            Some(timeout) => grace.min(lead(timeout) / 2),
+            None => grace,
+        }
+    }
+
+    /// After what time the client is gone, if it is before the gateway would give up by itself.
+    fn clients_timeout(&self, asked: &Asked) -> Option<Duration> {
+        let timeout = asked.deadline.filter(|timeout| !timeout.is_zero())?;
+        (timeout <= self.config.max_deadline).then_some(timeout)
     }
 
     /// How old, and how far ahead, an ID of a client's own may be.
@@ -296,7 +316,7 @@ impl Inner {
                 .message
                 .deadline_ms
                 .saturating_sub(self.ledger.now_ms());
-            let limit = Duration::from_millis(left) + self.config.answer_grace;
+            let limit = Duration::from_millis(left) + self.grace(asked);
             crash_point!(GatewayBeforeSubmit);
             let outcome = tokio::time::timeout(limit, self.ledger.call(call.clone())).await;
             match outcome.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
@@ -365,7 +385,7 @@ impl Inner {
     /// Follows the ledger to its end, on the way of a request that it may hold already; no longer than a client
     /// waits for an answer.
     async fn sync(&self, asked: &Asked) -> Result<(), Refusal> {
-        let limit = Duration::from_millis(self.patience_ms(asked)) + self.config.answer_grace;
+        let limit = Duration::from_millis(self.patience_ms(asked)) + self.grace(asked);
         let synced = tokio::time::timeout(limit, self.ledger.sync()).await;
         match synced.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
             Ok(_) => Ok(()),
@@ -420,12 +440,13 @@ impl Inner {
         &self,
         waiter: &mut Waiter,
         token: TokenId,
-        id: RequestId,
+        asked: &Asked,
         deadline_ms: u64,
         is_read: bool,
     ) -> Result<Answered, Refusal> {
+        let id = asked.id;
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
-        let limit = until + self.config.answer_grace;
+        let limit = until + self.grace(asked);
         let begun = Instant::now();
         let answered = async {
             tokio::select! {
@@ -569,7 +590,7 @@ impl Inner {
         let answered = match self.recorded_answer(token, id).await {
             Some(answered) => answered,
             None => {
-                self.wait(&mut waiter, token, id, held.deadline_ms, held.is_read)
+                self.wait(&mut waiter, token, asked, held.deadline_ms, held.is_read)
                     .await?
             }
         };
@@ -835,6 +856,11 @@ fn standing(token: Option<&SealToken>, cluster: ClusterId, now_ms: u64) -> &'sta
         Some(token) if now_ms < token.not_before_ms => "the seal token is not valid yet",
         Some(_) => "the seal token has expired",
     }
+}
+
+/// How long before a client gives up it is to have its answer, so that it hears what it must look for.
+fn lead(timeout: Duration) -> Duration {
+    (timeout / 5).min(Duration::from_secs(1))
 }
 
 fn in_ms(duration: Duration) -> u64 {

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::Body;
 use super::extract::{Asked, REQUEST_ID_HEADER};
 use super::metrics::Metrics;
-use super::reply::Refusal;
+use super::refusal::Refusal;
 use super::submit::Timing;
 use crate::metrics::ms;
 use crate::types::{RequestId, TokenId, TraceId};
@@ -82,9 +82,10 @@ impl Outcome {
         match refusal {
             Refusal::Unanswered { is_read: false, .. } => Self::Unknown,
             Refusal::Unanswered { is_read: true, .. } => Self::Unanswered,
-            Refusal::WrongBytes { .. } | Refusal::BodyGone(_) | Refusal::NoRoom { .. } => {
-                Self::Undelivered
-            }
+            Refusal::WrongBytes { .. }
+            | Refusal::BodyGone(_)
+            | Refusal::NoRoom { .. }
+            | Refusal::AnswerLost { .. } => Self::Undelivered,
             _ => Self::Refused,
         }
     }

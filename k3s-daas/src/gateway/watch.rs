@@ -17,7 +17,8 @@ use super::body::piece;
 use super::extract::{Asked, json_alternatives, parameter};
 use super::limits::Held;
 use super::listed::{Listed, NoItem};
-use super::reply::{self, Refusal};
+use super::refusal::{Refusal, Why};
+use super::reply;
 use super::room::Taken;
 use super::submit::{Answer, Caller, Timing};
 use super::{Body, Inner};
@@ -324,7 +325,7 @@ impl Chain {
             self.fail(&Refusal::Unanswered {
                 id: self.asked.id,
                 is_read: true,
-                why: reply::Why::InitialEvents,
+                why: Why::InitialEvents,
             });
         }
     }

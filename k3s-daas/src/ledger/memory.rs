@@ -10,7 +10,7 @@ use futures_core::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::{Cursor, Error, Ledger, Receipt, Result, SequencedEvent, Snapshot};
-use crate::contract::{Abort, Call, Context, NoAttestation, State};
+use crate::contract::{Abort, Call, Context, NoAttestation, OneByOne, State};
 use crate::crypto::blake2b256;
 use crate::types::{Address, ChainId, Digest};
 use crate::wire::{Deployment, to_bcs};
@@ -138,6 +138,7 @@ impl MemoryLedger {
             now_ms,
             fresh_id: &mut fresh_id,
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         let effects = inner.state.apply(call, &mut context);
         let effects = effects.map_err(|abort| match abort {

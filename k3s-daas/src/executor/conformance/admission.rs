@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::contract::{Call, Context, NoAttestation, State};
+use crate::contract::{Call, Context, NoAttestation, OneByOne, State};
 use crate::crypto::{Blob, Ed25519Signer};
 use crate::token::Authorized;
 use crate::types::{
@@ -171,6 +171,7 @@ fn apply((state, objects): &mut (State, u64), sender: Address, call: &Call) -> O
         now_ms: NOW_MS,
         fresh_id: &mut fresh_id,
         attestation: &NoAttestation,
+        signatures: &OneByOne,
     };
     let effects = state.apply(call, &mut context);
     let effects = effects.unwrap_or_else(|abort| panic!("{}: {abort}", call.name()));

@@ -125,6 +125,7 @@ async fn a_request_has_one_line_with_what_became_of_it() {
     world.answer(|request| match request.name.to_string().as_str() {
         "silent" => Act::Silent,
         "broken" => Act::OtherBytes,
+        "lost" => Act::Lost(507),
         _ => Act::json(200, "{\"answer\":1}"),
     });
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -144,6 +145,7 @@ async fn a_request_has_one_line_with_what_became_of_it() {
     let bad = id(&get(PODS, &["hunter2"]).await);
     let two = id(&get(PODS, &[&parent, &parent]).await);
     let wrong = id(&get(&format!("{PODS}/broken"), &[]).await);
+    let lost = id(&get(&format!("{PODS}/lost"), &[]).await);
     let silent = get(&format!("{PODS}/silent?timeout=1s"), &[]);
     let (silent, denied) = tokio::join!(silent, get("/api/v1/secrets", &[]));
     let (silent, denied) = (id(&silent), id(&denied));
@@ -164,6 +166,11 @@ async fn a_request_has_one_line_with_what_became_of_it() {
         (&bad, own(&bad), "bytes_in=0 "),
         (&two, own(&two), "verb=\"list\""),
         (&wrong, own(&wrong), "outcome=\"undelivered\""),
+        (
+            &lost,
+            own(&lost),
+            "outcome=\"undelivered\" refusal=\"answer_lost\"",
+        ),
         (&silent, own(&silent), "outcome=\"unanswered\""),
         (
             &denied,

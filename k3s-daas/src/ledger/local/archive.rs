@@ -28,7 +28,7 @@ use super::message::{MAX_VALIDITY_MS, SignedHead};
 use super::replay::{PAGE, Replay, number};
 use super::replica::Replica;
 use super::tail::Linked;
-use crate::contract::Attestation;
+use crate::contract::{Attestation, OneByOne};
 use crate::crypto::{blake2b256, sync_directory};
 use crate::ledger::{Cursor, Error, Ledger as _, Result, SequencedEvent};
 use crate::types::{Digest, RequestId, TokenId};
@@ -423,6 +423,7 @@ impl Work {
         let mut replay = Replay::after(
             &journal,
             &*attestation,
+            &OneByOne,
             number(replica.tip.calls),
             number(replica.tip.events),
         );

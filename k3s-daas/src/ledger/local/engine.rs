@@ -19,6 +19,7 @@ use super::objects::{self, Fingerprint, Sum, Table};
 use super::published::{Final, Published};
 use super::replay::{PAGE, Replay, number};
 use super::replica::{Entry, Refusal, Replica};
+use super::signatures::{Answered, Deferred, Question};
 use super::{Options, tail};
 use crate::contract::Call;
 use crate::crypto::BatchVerifier;
@@ -29,7 +30,7 @@ use crate::wire::{Deployment, to_bcs};
 /// What the engine is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Call(Submission),
+    Call(Box<Submission>),
     /// Answers whether it was the next one; if not, somebody else was faster.
     Head(Box<SignedHead>, Reply<bool>),
     Sync(Reply<Cursor>),
@@ -41,6 +42,12 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) signed: SignedCall,
+    /// Whether the signature is the key's.
+    pub(super) is_genuine: bool,
+    /// What was signed, or what it is instead of a call.
+    pub(super) message: std::result::Result<LocalCall, &'static str>,
+    /// What is known of the signatures within.
+    pub(super) answered: Answered,
     pub(super) reply: Reply<Receipt>,
 }
 
@@ -244,14 +251,17 @@ impl Engine {
         if missing > 0 {
             self.is_stale = true;
             let (last_call, last_event) = (self.replica.tip.calls, self.replica.tip.events);
+            let deferred = Deferred::default();
             let mut replay = Replay::after(
                 &self.journal,
                 &*self.options.attestation,
+                &deferred,
                 number(last_call),
                 number(last_event),
             );
             let count = usize::try_from(missing).unwrap_or(PAGE).min(PAGE);
             let mut calls = Vec::with_capacity(count);
+            let mut questions = Vec::new();
             while calls.len() < count {
                 let (published, warmed) = (&self.published, &mut self.warmed);
                 let journal = &self.journal;
@@ -262,12 +272,15 @@ impl Engine {
                     let call = self.replica.tip.calls + 1;
                     return Err(BrokenLink::new("call", call, "is missing").into());
                 };
+                let asked = deferred.take().into_iter();
+                questions.extend(asked.map(|question| (replayed.row.sequence, question)));
                 calls.push(Final {
                     digest: replayed.row.digest,
                     time_ms: replayed.row.time_ms,
                     applied: replayed.applied,
                 });
             }
+            check(&questions)?;
             self.update_fingerprint(&calls);
             if self.replica.tip.calls == stored.calls {
                 self.agree(&stored)?;
@@ -345,8 +358,6 @@ impl Engine {
         calls: &mut Vec<Final>,
     ) -> std::result::Result<(Vec<Outcome>, Vec<Result<bool>>), Failure> {
         self.refresh()?;
-        let bad = bad_signatures(&batch.calls);
-
         let queue = Locked::wait(&self.lock)?;
         self.check_files()?;
         self.journal.begin()?;
@@ -357,10 +368,10 @@ impl Engine {
         let mut by_digest = HashMap::new();
         let mut outcomes = Vec::with_capacity(batch.calls.len());
         self.is_stale = true;
-        for (index, submission) in batch.calls.iter().enumerate() {
+        for submission in &batch.calls {
             let signed = &submission.signed;
             let digest = signed.digest();
-            let message = match self.acceptable(signed, bad.contains(&index), is_low) {
+            let message = match Self::acceptable(submission, is_low) {
                 Ok(message) => message,
                 Err(error) => {
                     outcomes.push(Outcome::Refused(error));
@@ -378,7 +389,7 @@ impl Engine {
                 continue;
             }
             let entry = Entry {
-                message: &message,
+                message,
                 digest,
                 key: &signed.key,
                 signature: &signed.signature,
@@ -391,7 +402,10 @@ impl Engine {
                 &message.call,
                 &mut self.replica,
             )?;
-            match self.replica.apply(&entry, &*self.options.attestation) {
+            match self
+                .replica
+                .apply(&entry, &*self.options.attestation, &submission.answered)
+            {
                 Ok(applied) => {
                     self.journal.insert_call(&CallRow {
                         sequence: number(applied.sequence),
@@ -456,11 +470,10 @@ impl Engine {
     }
 
     /// What was signed, if it may be applied as far as that does not depend on the state.
-    fn acceptable(&self, signed: &SignedCall, is_bad: bool, is_low: bool) -> Result<LocalCall> {
-        let message = signed
-            .message(&self.replica.deployment)
-            .map_err(|why| Error::Invalid(why.to_owned()))?;
-        if is_bad {
+    fn acceptable(submission: &Submission, is_low: bool) -> Result<&LocalCall> {
+        let message = submission.message.as_ref();
+        let message = message.map_err(|why| Error::Invalid((*why).to_owned()))?;
+        if !submission.is_genuine {
             let why = "its signature is not its sender's";
             return Err(Error::Invalid(why.to_owned()));
         }
@@ -707,7 +720,7 @@ impl Engine {
 impl Batch {
     fn push(&mut self, command: Command) {
         match command {
-            Command::Call(submission) => self.calls.push(submission),
+            Command::Call(submission) => self.calls.push(*submission),
             Command::Head(head, reply) => self.heads.push((head, reply)),
             Command::Sync(reply) => self.syncs.push(reply),
             Command::Notice => {}
@@ -752,16 +765,20 @@ pub(super) fn receipt(journal: &Journal, sequence: u64) -> std::result::Result<R
     })
 }
 
-fn bad_signatures(calls: &[Submission]) -> Vec<usize> {
+/// Verifies the signatures within calls that others wrote, by the calls' numbers.
+fn check(questions: &[(i64, Question)]) -> std::result::Result<(), BrokenLink> {
     let mut batch = BatchVerifier::new();
-    for submission in calls {
-        let signed = &submission.signed;
-        batch.push(&signed.key, &signed.bytes, &signed.signature);
+    for (_, question) in questions {
+        question.put_to(&mut batch);
     }
-    match batch.verify() {
-        Ok(()) => Vec::new(),
-        Err(bad) => bad.indices().to_vec(),
-    }
+    batch.verify().map_err(|bad| {
+        let (call, _) = questions[bad.indices()[0]];
+        BrokenLink::new(
+            "call",
+            call,
+            "it cannot have been applied: a signature in it is not genuine",
+        )
+    })
 }
 
 /// Whether a call may wait until there is room again. Answers may not, and neither may whatever

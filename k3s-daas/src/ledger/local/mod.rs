@@ -26,9 +26,11 @@ pub(crate) mod objects;
 mod published;
 pub(crate) mod replay;
 pub(crate) mod replica;
+mod signatures;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::fmt;
 use std::path::Path;
@@ -41,7 +43,7 @@ use futures_core::stream::BoxStream;
 use tokio::sync::{oneshot, watch};
 
 use self::disk::Layout;
-use self::engine::{Command, Engine, Reply, Submission};
+use self::engine::{Command, Engine, Reply};
 use self::failure::Failure;
 use self::follow::{Follower, Readers, ended};
 use self::journal::{Journal, StoredTip};
@@ -49,6 +51,7 @@ use self::notify::Waker;
 use self::objects::Fingerprint;
 use self::published::Published;
 use self::replica::Replica;
+use self::verify::Verification;
 use super::{Cursor, Error, Ledger, Receipt, Result, SequencedEvent, Snapshot};
 use crate::contract::{Attestation, Call, NoAttestation, Request};
 use crate::crypto::{Signer, check_not_writable, create_new_private, random_array, sync_directory};
@@ -83,7 +86,8 @@ pub struct LocalLedger {
 pub struct Options {
     /// Bytes that must stay free on the disk; below, only answers and revocations are taken. Default 64 MiB.
     pub reserve_bytes: u64,
-    /// Calls that may wait at once, above which they are refused as [`Error::Busy`]. Default 1,024.
+    /// Calls that may wait at once until they are verified, and as many until they are written; more are refused as
+    /// [`Error::Busy`]. Default 1,024.
     pub queue: usize,
     /// How long a call is good for after it was signed, at most 10 minutes. Default 1 minute.
     pub validity: Duration,
@@ -123,7 +127,8 @@ struct Inner {
     options: Options,
     published: Arc<Published>,
     progress: watch::Receiver<u64>,
-    commands: Commands,
+    commands: Arc<Commands>,
+    verification: Verification,
     readers: Arc<Readers>,
     last_signed: Mutex<Option<SignedHead>>,
 }
@@ -213,7 +218,14 @@ impl LocalLedger {
         let (engine, published, progress) = Engine::open(layout.clone(), options.clone())?;
         let waker = engine.waker()?;
         let deployment = engine.deployment();
-        let (commands, waiting) = mpsc::sync_channel(options.queue.max(1));
+        let queue = options.queue.max(1);
+        let (commands, waiting) = mpsc::sync_channel(queue);
+        let commands = Arc::new(Commands {
+            sender: Some(commands),
+            waker,
+        });
+        let verification =
+            Verification::before(commands.clone(), queue, deployment, published.clone())?;
         let inner = Arc::new(Inner {
             readers: Readers::new(layout.clone()),
             layout,
@@ -221,10 +233,8 @@ impl LocalLedger {
             options,
             published,
             progress,
-            commands: Commands {
-                sender: Some(commands),
-                waker,
-            },
+            verification,
+            commands,
             last_signed: Mutex::new(None),
         });
         spawn("ledger", move || engine.run(&waiting))?;
@@ -275,10 +285,9 @@ impl LocalLedger {
     /// As [`Ledger::call`]; [`Error::Invalid`] also for bytes signed for another ledger, a signature that
     /// is not the sender's, and a call whose time is over.
     pub async fn submit(&self, signed: SignedCall) -> Result<Receipt> {
-        let inner = &self.inner;
-        inner
-            .ask(|reply| Command::Call(Submission { signed, reply }))
-            .await
+        let (reply, answer) = oneshot::channel();
+        self.inner.verification.submit(signed, reply)?;
+        answer.await.map_err(|_| ended())?
     }
 
     /// How far this process has followed. Kept elsewhere, it proves all that came before.
@@ -498,6 +507,7 @@ impl Inner {
 }
 
 /// What the engine is asked, and what wakes it. The engine ends when this is dropped.
+#[derive(Debug)]
 struct Commands {
     sender: Option<SyncSender<Command>>,
     waker: Option<Waker>,
@@ -512,6 +522,19 @@ impl Commands {
         })?;
         self.wake();
         Ok(())
+    }
+
+    /// The same, waiting for room. Whoever would hear that the engine has ended hears it by its dropped reply.
+    fn send_waiting(&self, command: Command) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(command);
+            self.wake();
+        }
+    }
+
+    /// Whether it waits for something to do.
+    fn is_idle(&self) -> bool {
+        self.waker.as_ref().is_none_or(Waker::is_asleep)
     }
 
     fn wake(&self) {

@@ -150,6 +150,10 @@ pub(super) struct Waker {
 }
 
 impl Waker {
+    pub(super) fn is_asleep(&self) -> bool {
+        self.is_asleep.load(Ordering::Relaxed)
+    }
+
     /// Costs nothing if it does not sleep.
     pub(super) fn wake(&self) {
         if self.is_asleep.swap(false, Ordering::SeqCst) {

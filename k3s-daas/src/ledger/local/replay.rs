@@ -6,7 +6,7 @@ use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, EventRow, Journal};
 use super::message::LocalCall;
 use super::replica::{Applied, AppliedEvent, Entry, Replica};
-use crate::contract::{Attestation, Call};
+use crate::contract::{Attestation, Call, OneByOne, Signatures};
 use crate::crypto::{BatchVerifier, blake2b256};
 
 /// Where rows of a log are read from.
@@ -48,6 +48,7 @@ impl Log for Journal {
 pub(crate) struct Replay<'a> {
     log: &'a dyn Log,
     attestation: &'a dyn Attestation,
+    signatures: &'a dyn Signatures,
     last_call: i64,
     calls: VecDeque<Verified>,
     last_event: i64,
@@ -67,19 +68,21 @@ pub(crate) struct Replayed {
 impl<'a> Replay<'a> {
     /// From the very first row on, whatever its number.
     pub(crate) fn from_start(log: &'a dyn Log, attestation: &'a dyn Attestation) -> Self {
-        Self::after(log, attestation, i64::MIN, i64::MIN)
+        Self::after(log, attestation, &OneByOne, i64::MIN, i64::MIN)
     }
 
     /// From the rows after a call and an event on.
     pub(crate) fn after(
         log: &'a dyn Log,
         attestation: &'a dyn Attestation,
+        signatures: &'a dyn Signatures,
         last_call: i64,
         last_event: i64,
     ) -> Self {
         Self {
             log,
             attestation,
+            signatures,
             last_call,
             calls: VecDeque::new(),
             last_event,
@@ -133,7 +136,7 @@ impl<'a> Replay<'a> {
             time_ms: row.time_ms,
         };
         let applied = replica
-            .apply(&entry, self.attestation)
+            .apply(&entry, self.attestation, self.signatures)
             .map_err(|refusal| broken(format!("it cannot have been applied: {refusal}")))?;
         if applied.link != row.link {
             return Err(broken("its link does not continue the chain".to_owned()).into());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::message::{CallLink, Genesis, Head, LocalCall, MAX_VALIDITY_MS, derive_id, event_link};
-use crate::contract::{Abort, Attestation, Code, Context, State};
+use crate::contract::{Abort, Attestation, Code, Context, Signatures, State};
 use crate::crypto::{PublicKey, Signature};
 use crate::types::{Address, Digest};
 use crate::wire::{Deployment, Event, to_bcs};
@@ -117,6 +117,7 @@ impl Replica {
         &mut self,
         entry: &Entry<'_>,
         attestation: &dyn Attestation,
+        signatures: &dyn Signatures,
     ) -> Result<Applied, Refusal> {
         let LocalCall {
             call, not_after_ms, ..
@@ -150,6 +151,7 @@ impl Replica {
             now_ms,
             fresh_id: &mut fresh_id,
             attestation,
+            signatures,
         };
         let effects = self.state.apply(call, &mut context)?;
         debug_assert_eq!(effects.debit, deposit);

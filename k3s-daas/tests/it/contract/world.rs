@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k3s_daas::contract::{
     Abort, Attestation, AttestedFacts, Call, Cluster, Code, Context, Effects, ExecutorState,
-    Object, Request, SealToken, State,
+    Object, OneByOne, Request, SealToken, State,
 };
 use k3s_daas::crypto::{Ed25519Signer, Signature, blake2b256};
 use k3s_daas::types::{
@@ -215,6 +215,7 @@ impl World {
             now_ms: self.now,
             fresh_id: &mut fresh_id,
             attestation: &Fake(&self.attested),
+            signatures: &OneByOne,
         };
         let effects = self.state.apply(call, &mut context)?;
         assert_eq!(effects.debit, call.deposit(), "{call:?}");

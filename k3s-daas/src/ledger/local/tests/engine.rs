@@ -20,9 +20,16 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
     let write = async |engine: &mut Engine| {
         let call = Call::DepositStake { token, amount: 1 };
         let signed = ledger.sign(call).await.unwrap();
+        let message = signed.message(&engine.deployment());
         let (reply, answer) = oneshot::channel();
         let mut batch = Batch::default();
-        batch.push(Command::Call(Submission { signed, reply }));
+        batch.push(Command::Call(Box::new(Submission {
+            signed,
+            is_genuine: true,
+            message,
+            answered: Answered::default(),
+            reply,
+        })));
         engine.write(batch);
         answer.await.unwrap()
     };

@@ -4,6 +4,7 @@
 mod archive;
 mod denials;
 mod processes;
+mod signatures;
 mod state;
 mod tamper;
 

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use k3s_daas::contract::{
-    Abort, Call, Code, Context, NoAttestation, Object, Request, State, assign,
+    Abort, Call, Code, Context, NoAttestation, Object, OneByOne, Request, State, assign,
 };
 use k3s_daas::crypto::{Ed25519Signer, blake2b256};
 use k3s_daas::token::{Authorized, NotAuthorized};
@@ -232,6 +232,7 @@ impl Ledger {
             now_ms,
             fresh_id: &mut || panic!("none of these calls makes an object"),
             attestation: &NoAttestation,
+            signatures: &OneByOne,
         };
         match state.apply(call, &mut context) {
             Ok(_) => Ok(state),
