@@ -1,5 +1,5 @@
 //! The oldest part of a ledger leaves it while services run, and every command copes with that.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -995,7 +995,12 @@ async fn child() {
             }
             "write" => {
                 for number in 0_u64.. {
-                    ledger.call(deposit(token.unwrap())).await.unwrap();
+                    match ledger.call(deposit(token.unwrap())).await {
+                        Ok(_) => {}
+                        // Its time was over: minutes go by in no time here.
+                        Err(Error::Invalid(_)) => continue,
+                        Err(other) => panic!("{other}"),
+                    }
                     // A line for each call, which whoever started it counts.
                     use std::io::Write as _;
                     let mut out = fs::OpenOptions::new()
@@ -1005,7 +1010,9 @@ async fn child() {
                         .unwrap();
                     writeln!(out, "{number}").unwrap();
                     if number % 16 == 0 {
-                        ledger.sign_head().await.unwrap();
+                        // Another one may be faster all the time.
+                        let signed = ledger.sign_head().await;
+                        assert!(matches!(signed, Ok(_) | Err(Error::Busy)), "{signed:?}");
                     }
                 }
             }
