@@ -126,7 +126,8 @@ pub struct Config {
     /// How long the answer to a read stays in the blob store once it was delivered.
     #[serde(with = "duration_text")]
     pub read_retention: Duration,
-    /// How long a request's body stays in the blob store past its deadline, to know a repetition by.
+    /// How long a request's body stays in the blob store past its deadline, to know a repetition by; once it is answered,
+    /// only a tenth of that if half of the store or of its token's share is taken.
     #[serde(with = "duration_text")]
     pub payload_retention: Duration,
     /// Refusals of one token that are recorded one by one, per second.

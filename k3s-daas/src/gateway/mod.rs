@@ -340,7 +340,7 @@ impl GatewayBuilder {
         let executors = Arc::new(Executors::new());
         let holds = Arc::new(Holds::spawn(
             blobs.clone(),
-            config.read_retention,
+            &config,
             metrics.clone(),
             stop.clone(),
         ));

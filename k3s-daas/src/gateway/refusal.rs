@@ -160,7 +160,10 @@ impl Refusal {
             ),
             Self::BodyTooLarge(limit) => told(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is over the limit of {limit} bytes"),
+                format!(
+                    "the body is over the limit of {limit} bytes (the gateway's setting `gateway.max_body_bytes`; \
+                     the ledger admits at most 3 MiB)"
+                ),
             ),
             Self::BodyTimeout => told(
                 StatusCode::REQUEST_TIMEOUT,

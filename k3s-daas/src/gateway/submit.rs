@@ -125,6 +125,11 @@ impl Inner {
             .fetch(caller.token, asked.id, &answered?, is_read, false)
             .await;
         timing.fetch += started.elapsed();
+        if answer.is_ok() {
+            for blob in &prepared.blobs {
+                self.holds.settle(caller.token, asked.id, blob.hash());
+            }
+        }
         answer
     }
 
