@@ -116,8 +116,16 @@ impl App {
     /// # Errors
     /// If the filter is none.
     pub fn start_logging(&self, default: &str) -> anyhow::Result<()> {
-        let filter = self.settings.text(Key::Log).unwrap_or(default);
-        logging::start(filter, self.settings.text(Key::LogFormat) == Some("json"))
+        logging::start(
+            self.log_filter(default),
+            self.settings.text(Key::LogFormat) == Some("json"),
+        )
+    }
+
+    /// What is logged, or `default` if the settings do not say.
+    #[must_use]
+    pub fn log_filter<'a>(&'a self, default: &'a str) -> &'a str {
+        self.settings.text(Key::Log).unwrap_or(default)
     }
 
     /// Runs a command that talks to a ledger or a network.

@@ -177,7 +177,8 @@ Exit codes:
   5  ledger, gateway or cluster cannot be reached or is in use now; try again
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
-  8  a key is missing, locked, or not allowed here";
+  8  a key is missing, locked, or not allowed here
+  9  a directory or the contract is of another version than this program; nothing was changed";
 
 #[cfg(test)]
 mod tests {

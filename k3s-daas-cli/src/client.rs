@@ -21,6 +21,7 @@ pub struct Client {
     inner: kube::Client,
     server: String,
     bearer: Option<Zeroizing<String>>,
+    headers: HeaderMap,
     advice: String,
 }
 
@@ -71,6 +72,7 @@ impl Client {
             inner,
             server: server.to_owned(),
             bearer: None,
+            headers: HeaderMap::new(),
             advice: ADVICE.to_owned(),
         })
     }
@@ -82,6 +84,12 @@ impl Client {
             bearer: Some(Zeroizing::new(bearer.into())),
             ..self.clone()
         }
+    }
+
+    /// The same client with headers for each request.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
     }
 
     /// The same client with other words on what to do if there is no answer.
@@ -122,6 +130,9 @@ impl Client {
         let mut request = Request::builder().method(method).uri(path_and_query);
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
         }
         if let Some(bearer) = &self.bearer {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.as_str()))

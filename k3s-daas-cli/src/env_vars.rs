@@ -52,6 +52,16 @@ pub const NAUTILUS_METRICS: &str = "DAAS_NAUTILUS_METRICS_LISTEN";
 pub const NAUTILUS_KUBECONFIG: &str = "DAAS_NAUTILUS_KUBECONFIG";
 /// Context of that kubeconfig.
 pub const NAUTILUS_CONTEXT: &str = "DAAS_NAUTILUS_CONTEXT";
+/// URL of a collector of traces.
+pub const OTLP_ENDPOINT: &str = "DAAS_OTLP_ENDPOINT";
+/// File with headers for it.
+pub const OTLP_HEADERS_FILE: &str = "DAAS_OTLP_HEADERS_FILE";
+/// Authority of its certificate.
+pub const OTLP_CA: &str = "DAAS_OTLP_CA";
+/// Which part of all requests is traced.
+pub const OTLP_SAMPLE_RATIO: &str = "DAAS_OTLP_SAMPLE_RATIO";
+/// Name of the service in traces.
+pub const OTLP_SERVICE_NAME: &str = "DAAS_OTLP_SERVICE_NAME";
 /// What is logged: a `tracing` filter such as `info` or `k3s_daas=debug`.
 pub const LOG: &str = "DAAS_LOG";
 /// How it is logged: `text` or `json`.

@@ -10,6 +10,7 @@ use k3s_daas::gateway::TlsError;
 use k3s_daas::{ledger, memory_cluster, nautilus};
 
 use crate::settings;
+use crate::versions;
 
 /// What a program's exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum Exit {
     Settings = 7,
     /// A key is missing, locked, or not allowed here.
     Key = 8,
+    /// A directory or the contract is of another version than this program; nothing was changed.
+    Version = 9,
 }
 
 impl Exit {
@@ -49,6 +52,9 @@ impl Exit {
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
+        }
+        if versions::of_cause(cause).is_some() {
+            return Some(Self::Version);
         }
         if let Some(error) = cause.downcast_ref::<ledger::Error>() {
             return Some(match error {
@@ -211,6 +217,9 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
     if let Some(next) = error.downcast_ref::<Failure>().and_then(Failure::next) {
         return Some(next.to_owned());
     }
+    if let Some(other) = error.chain().find_map(versions::of_cause) {
+        return Some(versions::advice(other));
+    }
     let mut causes = error.chain();
     causes.find_map(|cause| match cause.downcast_ref::<ledger::Error>() {
         Some(ledger::Error::Corrupt(_)) => Some(
@@ -232,7 +241,8 @@ Exit codes:
   5  ledger, gateway or cluster cannot be reached or is in use now; try again
   6  the trail or the ledger is not what it should be
   7  the settings are wrong or incomplete
-  8  a key is missing, locked, or not allowed here";
+  8  a key is missing, locked, or not allowed here
+  9  a directory or the contract is of another version than this program; nothing was changed";
 
 #[cfg(test)]
 mod tests {

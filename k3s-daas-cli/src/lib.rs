@@ -14,13 +14,16 @@ pub mod layout;
 pub mod logging;
 pub mod measures;
 pub mod names;
+pub mod otlp;
 pub mod printer;
 pub mod provision;
+pub mod reload;
 pub mod running;
 pub mod services;
 pub mod session;
 pub mod settings;
 pub mod units;
+pub mod versions;
 
 use std::process::ExitCode;
 

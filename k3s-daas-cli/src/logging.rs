@@ -1,10 +1,12 @@
 //! The subscriber: what the services log, on standard error.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::reload;
 
 /// Whether `filter` is one.
 ///
@@ -33,22 +35,53 @@ pub const OF_COMMANDS: &str = "warn,kube=off,tower=off,hyper=off";
 /// # Errors
 /// If the filter is none.
 pub fn start(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`")
-    })?;
+    let filter = prepare(filter)?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
         // It would say so where it could not write either, and panic if that fails too.
         .log_internal_errors(false)
         .with_writer(io::stderr);
     // Only the first subscriber of a process counts; tests in one process may start several.
-    let _ = if json {
-        builder.json().try_init()
+    if json {
+        let builder = builder
+            .json()
+            .with_env_filter(filter)
+            .with_filter_reloading();
+        let handle = builder.reload_handle();
+        if builder.try_init().is_ok() {
+            let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
+        }
     } else {
-        builder
+        let builder = builder
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
-            .try_init()
-    };
+            .with_env_filter(filter)
+            .with_filter_reloading();
+        let handle = builder.reload_handle();
+        if builder.try_init().is_ok() {
+            let _ = FILTER.set(Box::new(move |filter| handle.reload(filter)));
+        }
+    }
     Ok(())
 }
+
+/// A filter that can take the place of the one in force.
+///
+/// # Errors
+/// If it is none.
+pub fn prepare(filter: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(filter)
+        .with_context(|| format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`"))
+}
+
+/// Logs what `filter` lets through from now on.
+pub fn change(filter: EnvFilter) {
+    if let Some(change) = FILTER.get()
+        && let Err(error) = change(filter)
+    {
+        tracing::warn!(%error, "the log's filter was not changed");
+    }
+}
+
+type Change = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
+
+static FILTER: OnceLock<Box<Change>> = OnceLock::new();

@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::layout::Layout;
+use crate::otlp;
+use crate::reload::Reloads;
 use crate::services::{self, Services};
 use crate::settings::Key;
 
@@ -35,6 +37,23 @@ pub struct Measures {
     layout: Layout,
     /// `ledger.reserve_bytes`.
     reserve_bytes: u64,
+    own: Own,
+}
+
+/// What the process around a service counts.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// How often its settings were read again.
+    pub reloads: Arc<Reloads>,
+    /// What became of its spans.
+    pub spans: Arc<otlp::Counts>,
+}
+
+impl Own {
+    fn write(&self, page: &mut Page) {
+        self.reloads.write_metrics(page);
+        self.spans.write_metrics(page);
+    }
 }
 
 impl Measures {
@@ -42,7 +61,7 @@ impl Measures {
     ///
     /// # Errors
     /// If the address is taken or not this machine's.
-    pub async fn listen(app: &App, setting: Key) -> anyhow::Result<Option<Self>> {
+    pub async fn listen(app: &App, setting: Key, own: &Own) -> anyhow::Result<Option<Self>> {
         let Some(address) = app.settings.value::<SocketAddr>(setting) else {
             return Ok(None);
         };
@@ -53,14 +72,16 @@ impl Measures {
             listener,
             layout: app.layout(),
             reserve_bytes: app.ledger_options().reserve_bytes,
+            own: own.clone(),
         }))
     }
 
     /// Serves those of a gateway, whose `/livez` and `/readyz` are on its own port.
     pub fn begin_gateway(self, services: &mut Services, gateway: Gateway) {
         let (layout, reserve_bytes) = (self.layout, self.reserve_bytes);
+        let own = self.own;
         let source = move |path: String| -> BoxFuture<'static, Option<Reply>> {
-            let (gateway, layout) = (gateway.clone(), layout.clone());
+            let (gateway, layout, own) = (gateway.clone(), layout.clone(), own.clone());
             Box::pin(async move {
                 if path != "/metrics" {
                     return None;
@@ -68,6 +89,7 @@ impl Measures {
                 let mut page = Page::default();
                 gateway.write_metrics(&mut page).await;
                 write_process(&layout, "daas-gateway", reserve_bytes, &mut page);
+                own.write(&mut page);
                 Some(Reply::page(&page))
             })
         };
@@ -83,6 +105,7 @@ impl Measures {
         executor: ExecutorId,
     ) {
         let (layout, reserve_bytes) = (self.layout, self.reserve_bytes);
+        let own = self.own;
         let source = move |path: String| -> BoxFuture<'static, Option<Reply>> {
             let reply = match path.as_str() {
                 "/livez" => Some(Reply::ready(Vec::new())),
@@ -91,6 +114,7 @@ impl Measures {
                     let mut page = Page::default();
                     status.write_metrics(&ledger, executor, &mut page);
                     write_process(&layout, "daas-nautilus", reserve_bytes, &mut page);
+                    own.write(&mut page);
                     Some(Reply::page(&page))
                 }
                 _ => None,

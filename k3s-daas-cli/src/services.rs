@@ -14,7 +14,8 @@ use k3s_daas::executor::Executor;
 use k3s_daas::executor::kube::KubeExecutor;
 use k3s_daas::gateway::{self, Gateway, Tls};
 use k3s_daas::ledger::local::LocalLedger;
-use k3s_daas::nautilus::{self, Nautilus};
+use k3s_daas::nautilus::{self, Controls, Nautilus};
+use k3s_daas::spans::SpanSink;
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -158,6 +159,8 @@ pub struct GatewayParts {
     pub config: gateway::Config,
     /// Its certificate.
     pub tls: Tls,
+    /// Who takes its spans.
+    pub spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl GatewayParts {
@@ -170,11 +173,13 @@ impl GatewayParts {
         config.audience = self.audience;
         config.discovery_token = self.discovery;
         descriptors::bound_connections(&mut config);
-        let gateway = Gateway::builder(Arc::new(self.ledger), self.blobs, self.cluster)
+        let mut gateway = Gateway::builder(Arc::new(self.ledger), self.blobs, self.cluster)
             .with_config(config)
-            .with_tls(self.tls)
-            .build();
-        gateway.context("cannot make the gateway")
+            .with_tls(self.tls);
+        if let Some(spans) = self.spans {
+            gateway = gateway.with_spans(spans);
+        }
+        gateway.build().context("cannot make the gateway")
     }
 }
 
@@ -259,27 +264,32 @@ pub struct NautilusParts {
     pub config: nautilus::Config,
     /// Where its metrics are served.
     pub measures: Option<Measures>,
+    /// Who takes its spans.
+    pub spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl NautilusParts {
-    /// Runs it, and signs heads of the ledger as the executor.
+    /// Runs it, and signs heads of the ledger as the executor; how to change it while it runs.
     ///
     /// # Errors
     /// If its journal cannot be opened.
-    pub fn begin(self, services: &mut Services) -> anyhow::Result<()> {
+    pub fn begin(self, services: &mut Services) -> anyhow::Result<Arc<Controls>> {
         let signer = Arc::new(self.signer);
         let heads = self.ledger.with_signer(signer.clone());
         let executor: Arc<dyn Executor> = Arc::new(self.kube);
-        let service = Nautilus::builder(
+        let mut service = Nautilus::builder(
             Arc::new(self.ledger),
             executor,
             self.blobs,
             signer,
             self.executor,
         )
-        .with_config(self.config)
-        .build()
-        .map_err(journal::explained)?;
+        .with_config(self.config);
+        if let Some(spans) = self.spans {
+            service = service.with_spans(spans);
+        }
+        let service = service.build().map_err(journal::explained)?;
+        let controls = service.controls();
         if let Some(measures) = self.measures {
             // Begun before it, so that it still answers while Nautilus ends.
             measures.begin_nautilus(services, service.status(), heads.clone(), self.executor);
@@ -294,7 +304,7 @@ impl NautilusParts {
             }
             result.map_err(journal::explained)
         });
-        Ok(())
+        Ok(controls)
     }
 }
 

@@ -180,7 +180,7 @@ fn what_is_no_whole_copy_is_not_restored() {
         let text = std::fs::read(at.join(manifest)).unwrap();
         std::fs::write(at.join(manifest), &text[..text.len() / 2]).unwrap();
     });
-    bad("another format", 1, &|at| {
+    bad("another format", 9, &|at| {
         edit(at.join(manifest), "\"format\": 1", "\"format\": 2")
     });
     bad("a file that lies elsewhere", 6, &|at| {

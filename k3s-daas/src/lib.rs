@@ -24,6 +24,9 @@ macro_rules! crash_point {
 #[cfg(feature = "crash-points")]
 pub mod crash;
 
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+mod changing;
+
 pub mod types;
 
 pub mod crypto;
@@ -48,6 +51,9 @@ pub mod audit;
 
 #[cfg(any(feature = "gateway", feature = "nautilus"))]
 pub mod metrics;
+
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+pub mod spans;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;

@@ -231,7 +231,7 @@ impl Manifest {
                 "the copy is of format {}, and this program reads {FORMAT}",
                 manifest.format
             );
-            return Err(Failure::new(Exit::Failure, message)
+            return Err(Failure::new(Exit::Version, message)
                 .with_next(format!("restore it with daas {}", manifest.version))
                 .into());
         }

@@ -11,7 +11,8 @@ pub enum Command {
     /// Show every setting, its value, and where that is from.
     #[command(after_help = "\
 The names are those in the settings file (TOML), tables joined by dots; -o json also shows the \
-variable of each and what it is for.
+variable of each, what it is for, and whether a change of it counts upon a reload (SIGHUP), a restart, or for \
+the next command.
 
 Examples:
   daas config show

@@ -181,6 +181,7 @@ async fn begin(
                     kube: services::kube(Some(&kubeconfig), None).await?,
                     config: nautilus::Config::new(layout.journal()),
                     measures: None,
+                    spans: None,
                 };
                 parts.begin(services)?;
                 let (listener, address) = services::listen(([127, 0, 0, 1], 0).into()).await?;
@@ -197,6 +198,7 @@ async fn begin(
                     audience: address.to_string(),
                     config: Default::default(),
                     tls,
+                    spans: None,
                 };
                 let gateway = gateway.build()?;
                 services::begin_gateway(services, gateway.clone(), listener);

@@ -17,7 +17,8 @@ use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
-use crate::measures::Measures;
+use crate::measures::{Measures, Own};
+use crate::otlp;
 use crate::provision::{self, Ground};
 use crate::running::Running;
 use crate::services::{self, GatewayParts, NautilusParts, Services};
@@ -171,6 +172,8 @@ async fn start(
     let flags = vec![(Key::GatewayListen, address.to_string())];
     let app = App::new(global, Output::default(), flags)?;
     let blobs = services::blobs(layout)?;
+    // It reads its settings at the start alone.
+    let own = Own::default();
     let nautilus = NautilusParts {
         ledger: ground.ledger_as(Role::Operator),
         blobs: blobs.clone(),
@@ -178,7 +181,8 @@ async fn start(
         executor: ground.executor,
         kube,
         config: app.settings.nautilus(layout)?,
-        measures: Measures::listen(&app, Key::NautilusMetricsListen).await?,
+        measures: Measures::listen(&app, Key::NautilusMetricsListen, &own).await?,
+        spans: otlp::begin(services, &app, "daas-nautilus", &own.spans)?,
     };
     nautilus.begin(services)?;
     let tls = services::own_certificate(layout, address)?;
@@ -194,9 +198,10 @@ async fn start(
         audience: session::audience(&app.settings),
         config: app.settings.gateway()?,
         tls,
+        spans: otlp::begin(services, &app, "daas-gateway", &own.spans)?,
     };
     let gateway = gateway.build()?;
-    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen).await? {
+    if let Some(measures) = Measures::listen(&app, Key::GatewayMetricsListen, &own).await? {
         measures.begin_gateway(services, gateway.clone());
     }
     services::begin_gateway(services, gateway.clone(), listener);

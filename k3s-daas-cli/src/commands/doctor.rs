@@ -18,6 +18,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::printer::Show;
 use crate::settings::{Flags, Key};
 use crate::units::Moment;
+use crate::versions;
 
 /// How to print.
 #[derive(clap::Args, Debug)]
@@ -225,7 +226,7 @@ fn certificates(app: &App) -> Vec<Finding> {
 
 fn certificate(check: &str, path: &Path) -> Finding {
     let renew = match check {
-        "certificate" => "have it renewed, and restart the gateway",
+        "certificate" => "have it renewed, and reload the gateway (SIGHUP)",
         _ => "remove gateway/ and restart the gateway; every kubeconfig must be written anew",
     };
     if !path.exists() && check == "authority" {
@@ -339,6 +340,9 @@ fn of_cluster(app: &App, ledger: &LocalLedger) -> Finding {
             "set it to what `daas cluster create` printed",
         );
     };
+    if let Err(other) = versions::check_contract(ledger, Some(cluster), None) {
+        return Finding::of_error(check, &other.into(), "");
+    }
     let eligible = ledger.view(|now| Some(now.state.cluster(cluster)?.eligible().count()));
     match eligible {
         None => Finding::failed(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use k3s_daas::crypto::write_private;
-use k3s_daas::gateway::Tls;
+use k3s_daas::gateway::{Gateway, Tls};
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::types::{ClusterId, TokenId};
@@ -14,15 +14,20 @@ use k3s_daas::types::{ClusterId, TokenId};
 use super::kubeconfig;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
+use crate::descriptors;
 use crate::exit::{self, Exit, Failure};
-use crate::measures::Measures;
+use crate::logging;
+use crate::measures::{Measures, Own};
+use crate::otlp;
+use crate::reload::{Hangups, Program};
 use crate::services::{self, GatewayParts, Services};
 use crate::session;
-use crate::settings::{self, Flags, Key};
+use crate::settings::{self, Flags, Key, Settings};
 use crate::units;
+use crate::versions;
 
 /// The service that kubectl talks to: HTTPS in, requests on the ledger out, and the answers back.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     name = "daas-gateway",
     version,
@@ -92,22 +97,31 @@ impl Cli {
 /// If something is missing, or it cannot listen.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let app = App::new(&cli.global, Output::default(), cli.flags())?;
-    app.start_logging("info")?;
+    app.start_logging(LOG)?;
     app.block_on(serve(cli, &app))
 }
 
 async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     let shutdown = services::shutdown_on_signal()?;
+    let hangups = Hangups::listen()?;
     let layout = app.layout();
     let cluster: ClusterId = app.settings.required(Key::Cluster)?;
     let ledger = app.ledger(Role::Gateway).await?;
+    versions::check_contract(
+        &ledger,
+        Some(cluster),
+        app.settings.value(Key::GatewayToken),
+    )?;
     check_key(app, &ledger)?;
-    let (listener, address) = services::listen(app.settings.required(Key::GatewayListen)?).await?;
-    // Port 0 is a port now.
+    let wanted: SocketAddr = app.settings.required(Key::GatewayListen)?;
+    let (listener, address) = services::listen(wanted).await?;
     let mut flags = cli.flags();
-    flags.retain(|(key, _)| *key != Key::GatewayListen);
-    flags.push((Key::GatewayListen, address.to_string()));
-    let settled = App::new(&cli.global, Output::default(), flags)?;
+    // Port 0 is a port now.
+    if wanted.port() == 0 {
+        flags.retain(|(key, _)| *key != Key::GatewayListen);
+        flags.push((Key::GatewayListen, address.to_string()));
+    }
+    let settled = App::new(&cli.global, Output::default(), flags.clone())?;
     if app.settings.is_development() {
         // So that `daas request` and `daas credential` find it.
         settings::update(
@@ -116,24 +130,35 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
         )?;
     }
     let tls = certificate(app, &layout, address)?;
+    let mut services = Services::default();
+    let own = Own::default();
     let gateway = GatewayParts {
         ledger,
         blobs: services::blobs(&layout)?,
         cluster,
-        discovery: app.settings.value(Key::GatewayToken),
+        discovery: settled.settings.value(Key::GatewayToken),
         audience: session::audience(&settled.settings),
         config: settled.settings.gateway()?,
         tls,
+        spans: otlp::begin(&mut services, app, "daas-gateway", &own.spans)?,
     };
     let gateway = gateway.build()?;
-    let mut services = Services::default();
-    if let Some(measures) = Measures::listen(app, Key::GatewayMetricsListen).await? {
+    if let Some(measures) = Measures::listen(app, Key::GatewayMetricsListen, &own).await? {
         measures.begin_gateway(&mut services, gateway.clone());
     }
     services::begin_gateway(&mut services, gateway.clone(), listener);
+    let again = {
+        let (global, gateway) = (cli.global.clone(), gateway.clone());
+        move || {
+            let (global, flags, gateway) = (global.clone(), flags.clone(), gateway.clone());
+            async move { reload(&global, flags, &gateway, address) }
+        }
+    };
+    let running = settled.settings.clone();
+    hangups.begin(&mut services, Program::Gateway, running, own.reloads, again);
     if let Some(file) = &cli.kubeconfig {
         let ca = match gateway.ca_pem() {
-            Some(pem) => Some(pem.as_bytes().to_vec()),
+            Some(pem) => Some(pem.into_bytes()),
             None => session::authority(&settled)?,
         };
         let kubeconfig = kubeconfig::of_app(&settled, kubeconfig::NAME, ca.as_deref())?;
@@ -144,6 +169,26 @@ async fn serve(cli: &Cli, app: &App) -> anyhow::Result<()> {
     app.printer
         .note(&format!("serving {}", session::server(&settled.settings)));
     services.run(shutdown).await
+}
+
+/// Reads everything that can change again, and applies it if nothing of it is wrong.
+fn reload(
+    global: &Global,
+    flags: Flags,
+    gateway: &Gateway,
+    address: SocketAddr,
+) -> anyhow::Result<Settings> {
+    let app = App::new(global, Output::default(), flags)?;
+    let filter = logging::prepare(app.log_filter(LOG))?;
+    let tls = certificate(&app, &app.layout(), address)?;
+    let mut config = app.settings.gateway()?;
+    config.audience = gateway.config().audience;
+    config.discovery_token = app.settings.value(Key::GatewayToken);
+    descriptors::bound_connections(&mut config);
+    gateway.reload(config)?;
+    gateway.replace_tls(tls);
+    logging::change(filter);
+    Ok(app.settings)
 }
 
 /// Refuses a key with which nothing would be accepted, as far as the gateway's own token shows that.
@@ -194,9 +239,12 @@ fn certificate(
     }
 }
 
+/// What it logs unless told otherwise.
+const LOG: &str = "info";
+
 const EXAMPLES: &str = "\
 The gateway's account (that of its key) must be a delegate of the tokens that it serves: see `daas token \
-delegate`. SIGINT and SIGTERM let what is under way finish.
+delegate`. SIGINT and SIGTERM let what is under way finish; SIGHUP has settings and certificate read again.
 
 --listen and --server hold for this process alone: for `daas request`, `daas whoami` and `daas kubeconfig` over \
 the same directory, set `gateway.listen` or `gateway.server` in its settings file (or DAAS_GATEWAY_LISTEN or \

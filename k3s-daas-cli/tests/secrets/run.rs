@@ -15,6 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use k3s_daas::crypto::Ed25519Signer;
 
 use crate::search::Search;
+use crate::support::certificate::write;
+use crate::support::collector::{Collector, Manner};
 use crate::support::https::Https;
 use crate::support::{
     DAAS, GATEWAY, NAUTILUS, Run, Separate, command, free_address, http, kubectls,
@@ -39,11 +41,25 @@ fn no_secret_is_anywhere_but_where_it_must_be() {
     ] {
         running.set_environment(program, &[(variable, address.into())]);
     }
+    let mut secrets = Secrets::default();
+    let collector = Collector::start("127.0.0.1:0", Manner::Takes);
+    let credential = secrets.mark("what the collector is told", &["otlp.headers"]);
+    let headers = dir.join("otlp.headers");
+    write(
+        headers.clone(),
+        &format!("authorization: Bearer {credential}\n"),
+    );
+    for program in [GATEWAY, NAUTILUS] {
+        let variables = [
+            ("DAAS_OTLP_ENDPOINT", collector.endpoint().into()),
+            ("DAAS_OTLP_HEADERS_FILE", headers.clone()),
+        ];
+        running.set_environment(program, &variables);
+    }
     running.start_cluster();
     running.start_nautilus();
     running.start_gateway();
 
-    let mut secrets = Secrets::default();
     whole_run(&mut told, &mut secrets, &running.server());
     broken_run(&mut told, &mut secrets, &mut running);
     for address in &metrics {
@@ -81,6 +97,17 @@ fn no_secret_is_anywhere_but_where_it_must_be() {
     }
     files(&search, &secrets, &dir, &mut there);
     modes(&dir);
+    let (traced, told_of) = (collector.bodies(), collector.heads());
+    assert!(told_of.iter().all(|head| head.contains(&credential)));
+    let services = collector.spans().into_iter().map(|span| span.service);
+    assert_eq!(
+        services.collect::<BTreeSet<_>>().len(),
+        2,
+        "of both services"
+    );
+    for batch in traced {
+        nothing(&search, "what is traced", &batch);
+    }
     for (what, said) in &told.said {
         nothing(&search, what, said);
     }

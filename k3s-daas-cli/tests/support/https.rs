@@ -92,14 +92,19 @@ impl Https {
         self.send(method, target, &all, body)
     }
 
-    fn exchange(&self, request: &[u8]) -> io::Result<Answer> {
+    /// An open connection, for who reads and writes on it as they like.
+    pub fn connect(&self) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let host = self.address.rsplit_once(':').unwrap().0.to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let connection =
             ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
         let tcp = TcpStream::connect(&self.address)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
-        let mut stream = StreamOwned::new(connection, tcp);
+        Ok(StreamOwned::new(connection, tcp))
+    }
+
+    fn exchange(&self, request: &[u8]) -> io::Result<Answer> {
+        let mut stream = self.connect()?;
         stream.write_all(request)?;
         stream.flush()?;
         let mut bytes = Vec::new();

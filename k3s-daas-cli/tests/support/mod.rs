@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod cluster;
+pub mod collector;
 pub mod https;
 pub mod kubernetes;
 pub mod webhook;

@@ -36,9 +36,11 @@ use super::{
     AnswerKeep, BlobStore, Durability, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose,
     Result, Swept, Usage,
 };
+use crate::crypto::open_file::OpenFile;
 use crate::crypto::{
     Blob, BlobHash, create_new_private, create_private, random_array, sync_directory, write_private,
 };
+use crate::types::OtherVersion;
 
 /// A store in a directory of a local file system.
 ///
@@ -131,8 +133,8 @@ impl DirectoryBlobStoreBuilder {
     /// # Errors
     /// - [`Error::Key`]: the key file is readable by others, or not to be read at all.
     /// - [`Error::WrongKey`]: it is gone, is no key file, or has another key than the blobs.
-    /// - [`Error::Unusable`]: the directory is not a blob store, is one of a newer version, holds its
-    ///   key, or lets others in.
+    /// - [`Error::Version`]: it is of a newer version.
+    /// - [`Error::Unusable`]: the directory is not a blob store, holds its key, or lets others in.
     /// - [`Error::Unavailable`].
     pub fn open(self) -> Result<DirectoryBlobStore> {
         let root = self.directory;
@@ -148,8 +150,9 @@ impl DirectoryBlobStoreBuilder {
         let is_old = check_format(&root, &self.key_file, &key_id(&key))?;
         make_directory(&root.join(SEALED))?;
         make_directory(&root.join(TEMPORARY))?;
-        let inner = Inner {
+        let mut inner = Inner {
             lock: Lock::open(&root.join(LOCK_FILE), LOCK_PATIENCE).map_err(unavailable)?,
+            format: OpenFile::at(&format).map_err(unavailable)?,
             root,
             sealer: Sealer::new(&key),
             limits: self.limits,
@@ -164,6 +167,7 @@ impl DirectoryBlobStoreBuilder {
             let text = format_text(&key_id(&key));
             write_private(&format, text.as_bytes()).map_err(unavailable)?;
         }
+        inner.format = OpenFile::at(&format).map_err(unavailable)?;
         remove_old(&inner.root);
         inner.recount(&mut locked)?;
         drop(locked);
@@ -260,6 +264,8 @@ impl BlobStore for DirectoryBlobStore {
 struct Inner {
     root: PathBuf,
     lock: Lock,
+    /// Replaced by whoever brings the store to another version.
+    format: OpenFile,
     sealer: Sealer,
     limits: Limits,
     durability: Durability,
@@ -673,6 +679,9 @@ impl Inner {
 
     fn lock(&self) -> Result<Locked<'_>> {
         let mut locked = self.lock.lock().map_err(unavailable)?;
+        if self.format.len().map_err(unavailable)?.is_none() {
+            OtherVersion::check("blob store", read_format(&self.root)?.0, FORMAT)?;
+        }
         if locked.is_doubtful() {
             match self.recount(&mut locked) {
                 // It is counted, but not written down: what makes room must go on.
@@ -819,29 +828,36 @@ fn check_directory(root: &Path) -> Result<()> {
 
 /// Whether the directory is of the format before this one.
 fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<bool> {
-    let path = root.join(FORMAT_FILE);
-    let text = fs::read(&path).map_err(unavailable)?;
-    let text = String::from_utf8_lossy(&text);
-    let mut lines = text.lines();
-    let format = lines.next();
-    if format != Some(FORMAT_LINE) && format != Some(OLD_FORMAT_LINE) {
-        return unusable(format!(
-            "{} is not of a format this version knows",
-            path.display()
-        ));
+    let (version, key) = read_format(root)?;
+    if version != OLD_FORMAT {
+        OtherVersion::check("blob store", version, FORMAT)?;
     }
-    if lines.next().and_then(|line| line.strip_prefix("key ")) != Some(key_id) {
+    if key.as_deref() != Some(key_id) {
         return wrong_key(format!(
             "the blobs in {} are sealed with another key than that in {}",
             root.display(),
             key_file.display()
         ));
     }
-    Ok(format == Some(OLD_FORMAT_LINE))
+    Ok(version == OLD_FORMAT)
+}
+
+/// The version of a store, and which key it is sealed with.
+fn read_format(root: &Path) -> Result<(u64, Option<String>)> {
+    let path = root.join(FORMAT_FILE);
+    let text = fs::read(&path).map_err(unavailable)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    let version = lines.next().and_then(|line| line.strip_prefix(FORMAT_NAME));
+    let Some(version) = version.and_then(|version| version.parse().ok()) else {
+        return unusable(format!("{} names no format", path.display()));
+    };
+    let key = lines.next().and_then(|line| line.strip_prefix("key "));
+    Ok((version, key.map(str::to_owned)))
 }
 
 fn format_text(key_id: &str) -> String {
-    format!("{FORMAT_LINE}\nkey {key_id}\n")
+    format!("{FORMAT_NAME}{FORMAT}\nkey {key_id}\n")
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -889,8 +905,10 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-const FORMAT_LINE: &str = "k3s-daas blobs 2";
-const OLD_FORMAT_LINE: &str = "k3s-daas blobs 1";
+const FORMAT_NAME: &str = "k3s-daas blobs ";
+const FORMAT: u64 = 2;
+/// The one that is brought up to date when it is opened.
+const OLD_FORMAT: u64 = 1;
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
 const SEALED: &str = "sealed";

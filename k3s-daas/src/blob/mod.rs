@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::{Blob, BlobHash, PrivateFileError, blake2b256};
-use crate::types::{RequestId, TokenId};
+use crate::types::{OtherVersion, RequestId, TokenId};
 
 #[cfg(feature = "directory")]
 pub use directory::*;
@@ -479,6 +479,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// It is kept in another version than this program's, which may have happened while it was open; it was left as it is.
+    #[error(transparent)]
+    Version(#[from] OtherVersion),
     /// The store cannot be opened as it is; its files are left alone.
     #[error("the blob store cannot be opened: {reason}")]
     Unusable {

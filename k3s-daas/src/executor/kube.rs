@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,7 +40,7 @@ use ::kube::config::{KubeConfigOptions, Kubeconfig};
 /// | `Impersonate-Extra-Daas.dev%2Frequest-Id` | the request ID: extra key [`REQUEST_ID_KEY`] in the cluster's audit log |
 #[derive(Clone)]
 pub struct KubeExecutor {
-    service: Service,
+    service: Arc<RwLock<Service>>,
     server: String,
     /// Host and port of the server.
     address: String,
@@ -72,7 +73,7 @@ impl KubeExecutor {
         Ok(Self {
             address: format!("{}:{port}", url.host().unwrap_or_default()),
             server: url.to_string(),
-            service: service(&config)?,
+            service: Arc::new(RwLock::new(service(&config)?)),
             impersonates: true,
         })
     }
@@ -128,6 +129,18 @@ impl KubeExecutor {
         &self.server
     }
 
+    /// Has this executor and its clones go to their server with the credentials and authorities of `fresh`, which is of
+    /// the same server. What was begun goes on as it was.
+    pub fn adopt_credentials(&self, fresh: &Self) {
+        let fresh = fresh.service();
+        *self.service.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    fn service(&self) -> Service {
+        let service = self.service.read();
+        service.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn from_read(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, ConfigError> {
         let options = KubeConfigOptions {
             context: context.map(str::to_owned),
@@ -138,7 +151,7 @@ impl KubeExecutor {
     }
 
     async fn send(&self, request: http::Request<Body>) -> Result<Response, Error> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         let answered = match service.ready().await {
             Ok(service) => service.call(request).await,
             Err(error) => return Err(self.not_sent(&*error)),

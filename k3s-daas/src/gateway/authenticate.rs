@@ -19,7 +19,7 @@ impl Inner {
         let text = extract::bearer(&parts.headers)?;
         let signed = SignedCredential::from_bearer(text).map_err(Refusal::Credential)?;
         let (checked, now_ms) = self.ledger.view(|snapshot| {
-            let audience = &self.config.audience;
+            let audience = &self.config().audience;
             let now_ms = snapshot.now_ms;
             let checked = signed.check(snapshot.state, self.cluster, audience, now_ms);
             (checked, now_ms)

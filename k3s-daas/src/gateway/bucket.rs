@@ -68,15 +68,25 @@ impl Bucket {
 /// A bucket for each; full ones are forgotten.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
-    rate: Rate,
+    rate: Mutex<Rate>,
     each: Mutex<HashMap<K, Bucket>>,
 }
 
 impl<K: Copy + Eq + Hash> Buckets<K> {
     pub(super) fn new(rate: Rate) -> Self {
         Self {
-            rate,
+            rate: Mutex::new(rate),
             each: Mutex::default(),
+        }
+    }
+
+    /// Fills all of them at another rate from now on.
+    pub(super) fn change(&self, rate: Rate) {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = rate;
+        for bucket in each.values_mut() {
+            bucket.fill();
+            bucket.rate = rate;
         }
     }
 
@@ -90,8 +100,8 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         if each.len() >= FEW && each.len().is_power_of_two() && !each.contains_key(&key) {
             each.retain(|_, bucket| !bucket.is_full());
         }
-        let bucket = each.entry(key).or_insert_with(|| Bucket::new(self.rate));
-        bucket.take()
+        let new = || Bucket::new(*self.rate.lock().unwrap_or_else(PoisonError::into_inner));
+        each.entry(key).or_insert_with(new).take()
     }
 }
 
@@ -119,6 +129,21 @@ mod tests {
         let mut bucket = Bucket::new(Rate::new(0, 1));
         bucket.take().unwrap();
         assert_eq!(bucket.take(), Err(DAY));
+    }
+
+    #[test]
+    fn a_rate_that_changes_holds_for_those_there_are() {
+        let buckets = Buckets::new(Rate::new(1, 100));
+        buckets.take('a').unwrap();
+        buckets.change(Rate::new(1, 2));
+        for key in ['a', 'b'] {
+            buckets.take(key).unwrap();
+            buckets.take(key).unwrap();
+            assert!(buckets.take(key).is_err(), "{key}");
+        }
+        buckets.change(Rate::new(1_000_000, 2));
+        std::thread::sleep(Duration::from_millis(1));
+        buckets.take('a').unwrap();
     }
 
     #[test]

@@ -225,6 +225,25 @@ impl Config {
         }
     }
 
+    /// What a gateway keeps while it runs, whatever it is told later: fields of this.
+    pub const FIXED: &[&str] = &[
+        "audience",
+        "discovery_ttl",
+        "read_retention",
+        "refusal_report",
+    ];
+
+    /// What comes into force of `new` where this holds.
+    pub(super) fn reloaded(&self, new: Self) -> Self {
+        Self {
+            audience: self.audience.clone(),
+            discovery_ttl: self.discovery_ttl,
+            read_retention: self.read_retention,
+            refusal_report: self.refusal_report,
+            ..new
+        }
+    }
+
     /// Checks what no gateway could work with.
     ///
     /// # Errors
@@ -413,6 +432,33 @@ mod tests {
             Err("watch_slice")
         );
         assert_eq!(with(&|c| c.audience = "a b".into()), Err("audience"));
+    }
+
+    #[test]
+    fn what_is_fixed_stays_and_all_else_is_taken() {
+        let old = Config::new("a");
+        let fields = serde_json::to_value(&old).unwrap();
+        for (field, value) in fields.as_object().unwrap() {
+            let other: serde_json::Value = match value {
+                serde_json::Value::Bool(is) => (!is).into(),
+                serde_json::Value::Number(number) => (number.as_u64().unwrap() + 1).into(),
+                serde_json::Value::Null => format!("0x{}", "7".repeat(64)).into(),
+                // There is one way of each of the modes yet.
+                serde_json::Value::String(text) if text == "settled" || text == "ledger" => {
+                    continue;
+                }
+                serde_json::Value::String(text) if text == "a" => "b".into(),
+                serde_json::Value::String(_) => "7s".into(),
+                other => panic!("{other}"),
+            };
+            let mut fields = fields.clone();
+            fields[field] = other;
+            let new: Config = serde_json::from_value(fields).unwrap();
+            assert_ne!(new, old, "{field}");
+            let is_fixed = Config::FIXED.contains(&field.as_str());
+            let expected = if is_fixed { old.clone() } else { new.clone() };
+            assert_eq!(old.reloaded(new), expected, "{field}");
+        }
     }
 
     #[test]

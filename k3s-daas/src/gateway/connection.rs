@@ -33,7 +33,7 @@ impl Connection {
     ///
     /// There are many of these: what is large in it is on the heap, each only for as long as it is needed.
     pub(super) async fn serve(self, acceptor: TlsAcceptor, stream: TcpStream) {
-        let config = &self.gateway.inner.config;
+        let config = self.gateway.inner.config();
         // Small frames of a watch must not wait for more.
         stream.set_nodelay(true).ok();
         let (socket, remains) = Socket::new(stream);
@@ -55,12 +55,12 @@ impl Connection {
             async move { Ok::<_, Infallible>(answer(&gateway, &activity, request).await) }
         });
         if is_http2 {
-            let served = Box::pin(http2(config).serve_connection(io, service));
+            let served = Box::pin(http2(&config).serve_connection(io, service));
             // A stream ends by itself; a connection that does not end well has nothing to be told.
             self.drive(served, &activity).await;
             return;
         }
-        let served = Box::pin(http1(config).serve_connection(io, service));
+        let served = Box::pin(http1(&config).serve_connection(io, service));
         if self.drive(served, &activity).await {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
@@ -74,7 +74,7 @@ impl Connection {
         acceptor: TlsAcceptor,
         socket: Socket,
     ) -> Option<TlsStream<Socket>> {
-        let timeout = self.gateway.inner.config.handshake_timeout;
+        let timeout = self.gateway.inner.config().handshake_timeout;
         let shaken = tokio::time::timeout(timeout, acceptor.accept(socket)).await;
         if let Ok(Ok(stream)) = shaken {
             return Some(stream);
@@ -88,7 +88,7 @@ impl Connection {
 
     /// Until it ends; whether it ended for a reason that its client should still hear of.
     async fn drive(&self, mut served: Pin<Box<impl Served>>, activity: &Activity) -> bool {
-        let config = &self.gateway.inner.config;
+        let config = self.gateway.inner.config();
         let metrics = &self.gateway.inner.metrics;
         let mut is_ending = false;
         let tick = config.idle_timeout.min(config.write_timeout).min(TICK);

@@ -125,7 +125,7 @@ impl Inner {
         asked: &Asked,
         timing: &mut Timing,
     ) -> Option<Result<(RequestId, Response<Body>), Refusal>> {
-        let token = self.config.discovery_token?;
+        let token = self.config().discovery_token?;
         // kubectl's own timeout is not part of what it asks.
         let mut parameters = parameters(&asked.query).filter(|(name, _)| name != "timeout");
         let hash = match (parameters.next(), parameters.next()) {
@@ -200,7 +200,7 @@ impl Inner {
 
     /// What discovery says of `path`, for the gateway itself.
     pub(super) async fn discover_own(&self, path: &str, accept: &str) -> Option<(u16, Bytes)> {
-        let token = self.config.discovery_token?;
+        let token = self.config().discovery_token?;
         let own = Caller {
             token,
             credential: None,

@@ -201,7 +201,7 @@ pub(super) async fn keep_asking(
             () = inner.question() => {}
         }
         let is_well = inner.trouble().is_none();
-        let longest = inner.config.probe_interval;
+        let longest = inner.config().probe_interval;
         drop(inner);
         executors.lock().pause = Pause::ForAll;
         executors.ended.send_modify(|ended| *ended += 1);
@@ -255,8 +255,8 @@ impl Inner {
     /// Waits until what the executors are known for is not older than the interval between questions, but
     /// not for long; what is still missing then.
     pub(super) async fn examine_executors(&self) -> Option<String> {
-        let interval = self.config.probe_interval;
-        if self.config.discovery_token.is_none() || self.executors.is_reached_within(interval) {
+        let interval = self.config().probe_interval;
+        if self.config().discovery_token.is_none() || self.executors.is_reached_within(interval) {
             return None;
         }
         self.wait_for_question(Pause::Over).await;
@@ -284,7 +284,7 @@ impl Inner {
 
     /// Resolves, for one who waits for the answer to a read, once it is known that nobody gives one.
     pub(super) async fn nobody_answers(&self, is_read: bool) -> Trouble {
-        let quiet = self.config.probe_interval / 2;
+        let quiet = self.config().probe_interval / 2;
         let mut ended = self.executors.ended.subscribe();
         loop {
             tokio::time::timeout(quiet, ended.changed()).await.ok();
@@ -307,11 +307,12 @@ impl Inner {
 
     /// Asks for the cluster's version with the gateway's own token.
     async fn question(&self) {
-        let (Some(token), Some(mut asked)) = (self.config.discovery_token, Asked::get("/version"))
+        let (Some(token), Some(mut asked)) =
+            (self.config().discovery_token, Asked::get("/version"))
         else {
             return;
         };
-        asked.deadline = Some(self.config.probe_timeout);
+        asked.deadline = Some(self.config().probe_timeout);
         asked.set_header("user-agent", super::discovery::USER_AGENT.to_owned());
         let own = Caller {
             token,

@@ -13,7 +13,7 @@ use super::holds::Holds;
 use super::pending::Pending;
 use crate::crypto::BlobHash;
 use crate::ledger::{self, Cursor, Ledger, SequencedEvent};
-use crate::types::{ClusterId, RequestId, TokenId};
+use crate::types::{ClusterId, OtherVersion, RequestId, TokenId};
 use crate::wire::{Event, K8sApiRequest};
 
 /// Follows events from where the ledger stands now, and tells who waits for an answer.
@@ -40,6 +40,8 @@ struct Unanswered {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     state: Mutex<Followed>,
+    /// Cancelled when following is over for good.
+    lost: CancellationToken,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,8 @@ pub(super) struct Followed {
     pub(super) cursor: Cursor,
     /// Why following does not go on now.
     pub(super) trouble: Option<String>,
+    /// Why it never will, in this process.
+    pub(super) other: Option<OtherVersion>,
     /// Places along the way, oldest first, with their time: where to look for an old event.
     places: Vec<(u64, Cursor)>,
 }
@@ -75,6 +79,10 @@ impl Follower {
                         tracing::warn!(%through, "what was not followed yet is archived");
                         self.progress.pass_over(through);
                         break;
+                    }
+                    Some(Err(ledger::Error::Version(other))) => {
+                        self.progress.lose(other);
+                        return;
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "following the ledger was interrupted");
@@ -157,6 +165,7 @@ impl Progress {
         Followed {
             cursor: state.cursor,
             trouble: state.trouble.clone(),
+            other: state.other,
             places: Vec::new(),
         }
     }
@@ -200,6 +209,19 @@ impl Progress {
 
     fn interrupt(&self, trouble: String) {
         self.lock().trouble = Some(trouble);
+    }
+
+    fn lose(&self, other: OtherVersion) {
+        let mut state = self.lock();
+        state.trouble = Some(other.to_string());
+        state.other = Some(other);
+        drop(state);
+        self.lost.cancel();
+    }
+
+    /// Waits until following is over for good.
+    pub(super) async fn lost(&self) {
+        self.lost.cancelled().await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Followed> {

@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 use super::executors::Trouble;
 use super::extract::parameters;
 use super::{Body, Inner, reply};
+use crate::contract::VERSION;
 use crate::ledger::LedgerExt as _;
 
 /// One dependency and how it is.
@@ -95,6 +96,10 @@ impl Inner {
             let cluster = snapshot.state.cluster(self.cluster);
             let trouble = match cluster {
                 None => Some("the ledger does not know the cluster".to_owned()),
+                Some(cluster) if cluster.version != VERSION => Some(format!(
+                    "the cluster is of contract version {}, and this gateway knows {VERSION}",
+                    cluster.version
+                )),
                 Some(cluster) if cluster.eligible().next().is_none() => {
                     Some("no executor is eligible".to_owned())
                 }

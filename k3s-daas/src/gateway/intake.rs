@@ -34,7 +34,7 @@ impl Inner {
         B: http_body::Body + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let limit = self.config.max_body_bytes;
+        let limit = self.config().max_body_bytes;
         let mut body = pin!(body);
         let is_declared_too_large = body.size_hint().lower() > limit as u64;
         let read = async {
@@ -44,7 +44,7 @@ impl Inner {
                 self.collect(caller.token, body.as_mut(), limit).await
             }
         };
-        let read = tokio::time::timeout(self.config.body_timeout, read).await;
+        let read = tokio::time::timeout(self.config().body_timeout, read).await;
         let refusal = match read.unwrap_or(Err(Refusal::BodyTimeout)) {
             Ok((bytes, room)) => {
                 asked.body = bytes;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::changing::resize;
+
 /// A bound on all and one on each, counted by who holds what.
 ///
 /// The last quarter of all is for those who hold few, so that some who take all they may leave others
@@ -13,10 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Limit<K> {
     all: Arc<Semaphore>,
-    /// What is left of all when only those who hold few get one.
-    kept: usize,
-    each: usize,
+    bounds: Mutex<Bounds>,
     held: Arc<Mutex<HashMap<K, usize>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    all: usize,
+    each: usize,
 }
 
 /// One of those that there may be so many of; dropping it makes room.
@@ -31,10 +37,16 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     pub(super) fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
-            kept: all / 4,
-            each,
+            bounds: Mutex::new(Bounds { all, each }),
             held: Arc::default(),
         }
+    }
+
+    /// Bounds them otherwise; who holds more than that now keeps it.
+    pub(super) fn resize(&self, all: usize, each: usize) {
+        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        resize(&self.all, bounds.all, all);
+        *bounds = Bounds { all, each };
     }
 
     /// One of all, before it is known whose.
@@ -50,10 +62,12 @@ impl<K: Copy + Eq + Hash> Limit<K> {
 
     /// One of `key`'s, for who holds one of all already.
     pub(super) fn of(&self, key: K, permit: Option<OwnedSemaphorePermit>) -> Option<Held<K>> {
+        let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.get(&key).copied().unwrap_or_default();
-        let is_for_few = self.all.available_permits() < self.kept;
-        if count >= self.each || (is_for_few && count >= FEW) {
+        // What is left of all when only those who hold few get one.
+        let is_for_few = self.all.available_permits() < bounds.all / 4;
+        if count >= bounds.each || (is_for_few && count >= FEW) {
             return None;
         }
         held.insert(key, count + 1);

@@ -34,6 +34,7 @@ mod review_body;
 mod room;
 mod serve;
 mod socket;
+mod spans;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ mod watch;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,9 +61,11 @@ pub use metrics::Counts;
 pub use tls::{Tls, TlsError};
 
 use crate::blob::BlobStore;
+use crate::changing::Changing;
 use crate::contract::Code;
 use crate::ledger::{Ledger, LedgerExt as _};
 use crate::metrics::Page;
+use crate::spans::SpanSink;
 use crate::types::{ClusterId, RequestId, TokenId};
 use authenticate::Signatures;
 use body::Keeping;
@@ -110,7 +114,7 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 #[derive(Clone)]
 pub struct Gateway {
     inner: Arc<Inner>,
-    tls: Option<Tls>,
+    tls: Option<Arc<Changing<Tls>>>,
     _follower: Arc<DropGuard>,
 }
 
@@ -119,13 +123,16 @@ struct Inner {
     ledger: Arc<dyn Ledger>,
     blobs: Arc<dyn BlobStore>,
     cluster: ClusterId,
-    config: Config,
+    config: Changing<Config>,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<dyn SpanSink>>,
     pending: Arc<Pending>,
     progress: Arc<Progress>,
     discovery: Arc<Discovery>,
     recorder: Recorder,
     signatures: Signatures,
+    connections: Limit<IpAddr>,
+    connection_rates: Buckets<IpAddr>,
     in_flight: Limit<TokenId>,
     rates: Buckets<TokenId>,
     watches: Limit<TokenId>,
@@ -155,6 +162,7 @@ impl Gateway {
             cluster,
             config: Config::default(),
             tls: None,
+            spans: None,
         }
     }
 
@@ -162,15 +170,29 @@ impl Gateway {
     /// ([`Config::drain_timeout`]).
     ///
     /// # Errors
-    /// [`Error::NoTls`]: kubectl sends no credential over plain HTTP, so nothing is served so.
+    /// - [`Error::NoTls`]: kubectl sends no credential over plain HTTP, so nothing is served so.
+    /// - [`Error::Ledger`]: a program of another version has been at the ledger, and this one does nothing more with it.
     pub async fn run(
         &self,
         listener: tokio::net::TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let tls = self.tls.clone().ok_or(Error::NoTls)?;
-        serve::run(self.clone(), tls, listener, shutdown).await;
-        Ok(())
+        let stop = shutdown.child_token();
+        let progress = &self.inner.progress;
+        let serving = serve::run(self.clone(), tls, listener, stop.clone());
+        tokio::pin!(serving);
+        tokio::select! {
+            () = &mut serving => {}
+            () = progress.lost() => {
+                stop.cancel();
+                serving.await;
+            }
+        }
+        match progress.followed().other {
+            Some(other) => Err(Error::Ledger(other.into())),
+            None => Ok(()),
+        }
     }
 
     /// Answers one request, for a host that brings its own server (which must speak TLS to its clients).
@@ -204,7 +226,7 @@ impl Gateway {
             }
         }
         self.inner.metrics.requests.add(1);
-        let mut trail = Trail::begin(&parts, &self.inner.metrics);
+        let mut trail = Trail::begin(&parts, &self.inner.metrics, self.inner.spans.as_ref());
         let served = self.inner.serve(&parts, body, &mut trail).await;
         let mut response = match served {
             Ok(response) => response,
@@ -214,8 +236,8 @@ impl Gateway {
                 refusal.response()
             }
         };
-        let config = &self.inner.config;
-        trail.end(&mut response, config.server_timing, &self.inner.quiet);
+        let is_timed = self.inner.config().server_timing;
+        trail.end(&mut response, is_timed, &self.inner.quiet);
         response
     }
 
@@ -270,14 +292,36 @@ impl Gateway {
 
     /// The CA's certificate that clients trust, PEM, if it is the gateway's own.
     #[must_use]
-    pub fn ca_pem(&self) -> Option<&str> {
-        self.tls.as_ref()?.ca_pem()
+    pub fn ca_pem(&self) -> Option<String> {
+        self.tls.as_ref()?.now().ca_pem().map(str::to_owned)
     }
 
-    /// Its settings.
+    /// Its settings, as they hold now.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.inner.config
+    pub fn config(&self) -> Config {
+        (*self.inner.config()).clone()
+    }
+
+    /// Has other settings hold from now on, all of them or none: what has begun goes on by those it began with, and
+    /// [`Config::FIXED`] stay as they are. Fewer connections, requests or bytes at once hold as soon as enough of those
+    /// there are have ended.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`], and nothing changes.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn reload(&self, config: Config) -> Result<(), InvalidConfig> {
+        config.validate()?;
+        self.inner.reload(config);
+        Ok(())
+    }
+
+    /// Shows another certificate from the next handshake on; connections there are go on with theirs.
+    pub fn replace_tls(&self, tls: Tls) {
+        if let Some(current) = &self.tls {
+            current.set(tls);
+        }
     }
 }
 
@@ -300,6 +344,7 @@ pub struct GatewayBuilder {
     cluster: ClusterId,
     config: Config,
     tls: Option<Tls>,
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl GatewayBuilder {
@@ -312,6 +357,12 @@ impl GatewayBuilder {
     /// Sets its certificate; only [`Gateway::handle`] does without.
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Sets who takes the spans of its requests; nobody unless set.
+    pub fn with_spans(mut self, spans: Arc<dyn SpanSink>) -> Self {
+        self.spans = Some(spans);
         self
     }
 
@@ -329,6 +380,7 @@ impl GatewayBuilder {
             cluster,
             config,
             tls,
+            spans,
         } = self;
         config.validate()?;
         let stop = CancellationToken::new();
@@ -362,11 +414,10 @@ impl GatewayBuilder {
             stop.clone(),
         );
         let inner = Inner {
+            connections: Limit::new(config.max_connections, config.max_connections_per_address),
+            connection_rates: Buckets::new(connection_rate(&config)),
             in_flight: Limit::new(config.max_in_flight, config.max_in_flight_per_token),
-            rates: Buckets::new(Rate::new(
-                config.requests_per_second_per_token,
-                config.request_burst_per_token,
-            )),
+            rates: Buckets::new(request_rate(&config)),
             watches: Limit::new(config.max_watches, config.max_watches_per_token),
             executors: executors.clone(),
             holds,
@@ -383,8 +434,9 @@ impl GatewayBuilder {
             ledger,
             blobs,
             cluster,
-            config,
+            config: Changing::new(config),
             metrics,
+            spans,
             pending,
             progress,
             discovery,
@@ -395,7 +447,7 @@ impl GatewayBuilder {
         tokio::spawn(asking);
         Ok(Gateway {
             inner,
-            tls,
+            tls: tls.map(|tls| Arc::new(Changing::new(tls))),
             _follower: Arc::new(stop.drop_guard()),
         })
     }
@@ -408,12 +460,38 @@ pub enum Error {
     /// A setting is out of its bounds.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// The ledger can be followed no more.
+    #[error("the ledger cannot be followed")]
+    Ledger(#[source] crate::ledger::Error),
     /// It has no certificate.
     #[error("the gateway has no TLS certificate, and kubectl sends no credential without TLS")]
     NoTls,
 }
 
 impl Inner {
+    /// The settings that hold now.
+    fn config(&self) -> Arc<Config> {
+        self.config.now()
+    }
+
+    fn reload(&self, new: Config) {
+        let new = self.config().reloaded(new);
+        self.connections
+            .resize(new.max_connections, new.max_connections_per_address);
+        self.connection_rates.change(connection_rate(&new));
+        self.in_flight
+            .resize(new.max_in_flight, new.max_in_flight_per_token);
+        self.rates.change(request_rate(&new));
+        self.watches
+            .resize(new.max_watches, new.max_watches_per_token);
+        self.buffers
+            .resize(new.max_buffered_bytes, new.max_buffered_bytes_per_token);
+        self.answers
+            .resize(new.max_answer_bytes, new.max_answer_bytes_per_token);
+        self.recorder.change_rate(&new);
+        self.config.set(new);
+    }
+
     async fn serve<B>(
         self: &Arc<Self>,
         parts: &http::request::Parts,
@@ -424,8 +502,8 @@ impl Inner {
         B: http_body::Body + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if parts.headers.len() > self.config.max_headers {
-            return Err(Refusal::TooManyHeaders(self.config.max_headers));
+        if parts.headers.len() > self.config().max_headers {
+            return Err(Refusal::TooManyHeaders(self.config().max_headers));
         }
         let permit = self.in_flight.any();
         let permit = permit.ok_or(Refusal::TooMany("requests"))?;
@@ -544,4 +622,18 @@ impl Inner {
             self.metrics.refused.add(1);
         }
     }
+}
+
+fn connection_rate(config: &Config) -> Rate {
+    Rate::new(
+        config.connections_per_second_per_address,
+        config.connection_burst_per_address,
+    )
+}
+
+fn request_rate(config: &Config) -> Rate {
+    Rate::new(
+        config.requests_per_second_per_token,
+        config.request_burst_per_token,
+    )
 }

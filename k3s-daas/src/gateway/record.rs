@@ -54,13 +54,18 @@ impl Recorder {
             ledger,
             cluster,
             metrics,
-            rates: Buckets::new(Rate::new(config.refusals_per_second, config.refusal_burst)),
+            rates: Buckets::new(rate(config)),
             overflow: Mutex::default(),
         });
         let report = config.refusal_report;
         let task = shared.clone();
         tokio::spawn(async move { task.run(waiting, report, stop).await });
         Self { queue, shared }
+    }
+
+    /// Records so many one by one from now on.
+    pub(super) fn change_rate(&self, config: &Config) {
+        self.shared.rates.change(rate(config));
     }
 
     /// Records that `message` of `token` is refused with `code`, soon, unless there are too many.
@@ -70,6 +75,10 @@ impl Recorder {
             self.shared.count(token, code, now_ms);
         }
     }
+}
+
+fn rate(config: &Config) -> Rate {
+    Rate::new(config.refusals_per_second, config.refusal_burst)
 }
 
 impl Shared {

@@ -7,13 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::changing::resize;
+
 /// How many bytes may be held, all together and for each. Counted in KiB, rounded up.
 #[derive(Debug)]
 pub(super) struct Room<K> {
     all: Arc<Semaphore>,
-    each_kib: u32,
+    bounds: Mutex<Bounds>,
     /// What is left to each that holds something.
     shares: Mutex<HashMap<K, Weak<Semaphore>>>,
+}
+
+/// In KiB.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    all: usize,
+    each: u32,
 }
 
 /// Room that is taken; dropping it gives it back.
@@ -27,14 +36,26 @@ impl<K: Copy + Eq + Hash> Room<K> {
     pub(super) fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all.div_ceil(KIB))),
-            each_kib: kib(each.min(all)),
+            bounds: Mutex::new(Bounds::of(all, each)),
             shares: Mutex::default(),
         }
     }
 
+    /// Makes it larger or smaller; what is taken stays so.
+    pub(super) fn resize(&self, all: usize, each: usize) {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Bounds::of(all, each);
+        resize(&self.all, bounds.all, new.all);
+        for share in shares.values().filter_map(Weak::upgrade) {
+            resize(&share, bounds.each as usize, new.each as usize);
+        }
+        *bounds = new;
+    }
+
     /// Room for `bytes` of `key`'s, at once or not at all. What could never fit takes all there is.
     pub(super) fn try_take(&self, key: K, bytes: usize) -> Option<Taken> {
-        let kib = kib(bytes).min(self.each_kib);
+        let kib = kib(bytes).min(self.each_kib());
         let own = self.share(key).try_acquire_many_owned(kib).ok()?;
         let all = self.all.clone().try_acquire_many_owned(kib).ok()?;
         Some(Taken { all, own })
@@ -42,7 +63,7 @@ impl<K: Copy + Eq + Hash> Room<K> {
 
     /// The same, waiting for it for a while.
     pub(super) async fn take(&self, key: K, bytes: usize, patience: Duration) -> Option<Taken> {
-        let kib = kib(bytes).min(self.each_kib);
+        let kib = kib(bytes).min(self.each_kib());
         let share = self.share(key);
         let both = async {
             // The token's own first: who waits for itself keeps nothing from others.
@@ -78,6 +99,13 @@ impl<K: Copy + Eq + Hash> Room<K> {
         self.all.available_permits() == 0 || self.share(key).available_permits() == 0
     }
 
+    fn each_kib(&self) -> u32 {
+        self.bounds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .each
+    }
+
     fn share(&self, key: K) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(&key).and_then(Weak::upgrade) {
@@ -86,9 +114,18 @@ impl<K: Copy + Eq + Hash> Room<K> {
         if shares.len() >= FEW && shares.len().is_power_of_two() {
             shares.retain(|_, share| share.strong_count() > 0);
         }
-        let share = Arc::new(Semaphore::new(self.each_kib as usize));
+        let share = Arc::new(Semaphore::new(self.each_kib() as usize));
         shares.insert(key, Arc::downgrade(&share));
         share
+    }
+}
+
+impl Bounds {
+    fn of(all: usize, each: usize) -> Self {
+        Self {
+            all: all.div_ceil(KIB),
+            each: kib(each.min(all)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -9,26 +10,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::bucket::{Buckets, Rate};
 use super::connection::Connection;
-use super::limits::Limit;
 use super::tls::Tls;
 use super::{Gateway, Quiet};
+use crate::changing::Changing;
 
 /// Accepts until `shutdown`, then lets what is under way end.
 pub(super) async fn run(
     gateway: Gateway,
-    tls: Tls,
+    tls: Arc<Changing<Tls>>,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) {
-    let config = &gateway.inner.config;
-    let connections =
-        Limit::<IpAddr>::new(config.max_connections, config.max_connections_per_address);
-    let rates = Buckets::<IpAddr>::new(Rate::new(
-        config.connections_per_second_per_address,
-        config.connection_burst_per_address,
-    ));
+    let (connections, rates) = (&gateway.inner.connections, &gateway.inner.connection_rates);
     let quiet = Quiet::default();
     let tasks = TaskTracker::new();
     let kill = CancellationToken::new();
@@ -66,7 +60,7 @@ pub(super) async fn run(
             peer,
             shutdown: shutdown.clone(),
         };
-        let acceptor = TlsAcceptor::from(tls.server_config());
+        let acceptor = TlsAcceptor::from(tls.now().server_config());
         let kill = kill.clone();
         tasks.spawn(async move {
             let _held = held;
@@ -79,10 +73,8 @@ pub(super) async fn run(
     drop(listener);
     tasks.close();
     gateway.inner.stop_streams.cancel();
-    if tokio::time::timeout(config.drain_timeout, tasks.wait())
-        .await
-        .is_err()
-    {
+    let patience = gateway.inner.config().drain_timeout;
+    if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
         tracing::warn!(left = tasks.len(), "connections did not end in time");
         kill.cancel();
         tasks.wait().await;

@@ -50,6 +50,12 @@ pub(super) struct Timing {
     pub(super) submit: Duration,
     pub(super) execute: Duration,
     pub(super) fetch: Duration,
+    /// When the later ones began, of those it came to.
+    pub(super) submit_at: Option<Instant>,
+    pub(super) execute_at: Option<Instant>,
+    pub(super) fetch_at: Option<Instant>,
+    /// Whether it was this very call that the ledger admitted.
+    pub(super) is_admitted: bool,
 }
 
 /// A request ready to be submitted, with the bytes that travel beside it.
@@ -98,6 +104,7 @@ impl Inner {
         timing.authorize += started.elapsed();
 
         let started = Instant::now();
+        timing.submit_at = Some(started);
         let deadline_ms = prepared.message.deadline_ms;
         self.store_blobs(caller.token, asked.id, &prepared, deadline_ms)
             .await?;
@@ -105,7 +112,7 @@ impl Inner {
         let submitted = self.submit(caller, asked, &prepared).await;
         timing.submit += started.elapsed();
         match submitted? {
-            Submitted::Admitted => {}
+            Submitted::Admitted => timing.is_admitted = true,
             Submitted::Held => {
                 drop(waiter);
                 return self.join(caller, asked, timing).await;
@@ -113,6 +120,7 @@ impl Inner {
         }
 
         let started = Instant::now();
+        timing.execute_at = Some(started);
         let is_read = prepared.is_read;
         let answered = self
             .wait(&mut waiter, caller.token, asked, deadline_ms, is_read)
@@ -121,6 +129,7 @@ impl Inner {
         crash_point!(GatewayAnswerSeen);
         drop(waiter);
         let started = Instant::now();
+        timing.fetch_at = Some(started);
         let answer = self
             .fetch(caller.token, asked.id, &answered?, is_read, false)
             .await;
@@ -193,7 +202,7 @@ impl Inner {
         let end_ms = asked.id.timestamp_ms().saturating_add(known.behind_ms);
         // Time for an answer must be left, too.
         let least_ms = patience_ms
-            .min(in_ms(self.config.deadline))
+            .min(in_ms(self.config().deadline))
             .min(known.behind_ms / 4)
             .max(1);
         if end_ms < now_ms.saturating_add(least_ms) {
@@ -206,16 +215,16 @@ impl Inner {
         let patience = match self.clients_timeout(asked) {
             Some(timeout) => timeout.saturating_sub(lead(timeout)),
             None if asked.deadline.is_some_and(|given| !given.is_zero()) => {
-                self.config.max_deadline
+                self.config().max_deadline
             }
-            None => self.config.deadline.min(self.config.max_deadline),
+            None => self.config().deadline.min(self.config().max_deadline),
         };
         in_ms(patience).max(1)
     }
 
     /// How long after the deadline an answer may still come.
     fn grace(&self, asked: &Asked) -> Duration {
-        let grace = self.config.answer_grace;
+        let grace = self.config().answer_grace;
         match self.clients_timeout(asked) {
             Some(timeout) => grace.min(lead(timeout) / 2),
             None => grace,
@@ -225,7 +234,7 @@ impl Inner {
     /// After what time the client is gone, if it is before the gateway would give up by itself.
     fn clients_timeout(&self, asked: &Asked) -> Option<Duration> {
         let timeout = asked.deadline.filter(|timeout| !timeout.is_zero())?;
-        (timeout <= self.config.max_deadline).then_some(timeout)
+        (timeout <= self.config().max_deadline).then_some(timeout)
     }
 
     /// How old, and how far ahead, an ID of a client's own may be.
@@ -276,7 +285,7 @@ impl Inner {
         deadline_ms: u64,
     ) -> Result<(), Refusal> {
         let until = Duration::from_millis(deadline_ms.saturating_sub(self.ledger.now_ms()));
-        let keep = until + self.config.payload_retention;
+        let keep = until + self.config().payload_retention;
         let holder = Holder::for_request(token, id);
         for blob in &prepared.blobs {
             crash_point!(GatewayBeforePayload);
@@ -505,7 +514,7 @@ impl Inner {
         let _delivery = is_read.then(|| self.holds.deliver(token, id, answered.hash));
         let room = self
             .answers
-            .take(token, length, self.config.answer_patience)
+            .take(token, length, self.config().answer_patience)
             .await
             .ok_or(Refusal::NoRoom { id, is_read })?;
         let blob = match self.fetch_blob(&answered.hash).await {
@@ -591,6 +600,7 @@ impl Inner {
         timing.authorize += started.elapsed();
 
         let started = Instant::now();
+        timing.execute_at = Some(started);
         let mut waiter = self.pending.wait(token, id);
         let answered = match self.recorded_answer(token, id).await {
             Some(answered) => answered,
@@ -602,6 +612,7 @@ impl Inner {
         drop(waiter);
         timing.execute += started.elapsed();
         let started = Instant::now();
+        timing.fetch_at = Some(started);
         let answer = self.fetch(token, id, &answered, held.is_read, true).await;
         timing.fetch += started.elapsed();
         answer

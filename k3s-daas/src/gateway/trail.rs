@@ -12,26 +12,31 @@ use super::Body;
 use super::extract::{Asked, REQUEST_ID_HEADER};
 use super::metrics::Metrics;
 use super::refusal::Refusal;
+use super::spans;
 use super::submit::Timing;
 use crate::metrics::ms;
-use crate::types::{RequestId, TokenId, TraceId};
+use crate::spans::SpanSink;
+use crate::types::{RequestId, SpanId, TokenId, TraceId};
 
 /// One request of a client, until it has its response or is given up.
 ///
 /// Nothing secret is in here: neither query nor headers nor bodies.
 pub(super) struct Trail {
-    begun: Instant,
+    pub(super) begun: Instant,
     pub(super) id: Option<RequestId>,
     pub(super) token: Option<TokenId>,
     pub(super) timing: Timing,
     pub(super) outcome: Outcome,
-    trace: Option<TraceId>,
-    verb: &'static str,
-    resource: String,
-    namespace: String,
-    path: String,
-    bytes_in: usize,
-    refusal: Option<&'static str>,
+    /// The client's trace, and its span that this is a part of.
+    pub(super) parent: Option<(TraceId, SpanId)>,
+    pub(super) method: &'static str,
+    pub(super) verb: &'static str,
+    pub(super) resource: String,
+    pub(super) namespace: String,
+    pub(super) path: String,
+    pub(super) bytes_in: usize,
+    pub(super) refusal: Option<&'static str>,
+    pub(super) spans: Option<Arc<dyn SpanSink>>,
     is_head: bool,
     metrics: Arc<Metrics>,
 }
@@ -92,7 +97,11 @@ impl Outcome {
 }
 
 impl Trail {
-    pub(super) fn begin(parts: &Parts, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn begin(
+        parts: &Parts,
+        metrics: &Arc<Metrics>,
+        spans: Option<&Arc<dyn SpanSink>>,
+    ) -> Self {
         Self {
             begun: Instant::now(),
             id: None,
@@ -100,7 +109,8 @@ impl Trail {
             timing: Timing::default(),
             // Until there is a response.
             outcome: Outcome::Abandoned,
-            trace: trace(&parts.headers),
+            parent: parent(&parts.headers),
+            method: method(&parts.method),
             verb: "",
             resource: String::new(),
             namespace: String::new(),
@@ -109,6 +119,7 @@ impl Trail {
             refusal: None,
             is_head: parts.method == http::Method::HEAD,
             metrics: metrics.clone(),
+            spans: spans.cloned(),
         }
     }
 
@@ -184,6 +195,7 @@ impl Trail {
             submit,
             execute,
             fetch,
+            ..
         } = self.timing;
         let text = format!(
             "authorize;dur={:.3}, submit;dur={:.3}, execute;dur={:.3}, fetch;dur={:.3}, total;dur={:.3}",
@@ -218,12 +230,15 @@ impl Trail {
 
     fn log(&self, status: Option<u16>, bytes_out: Option<u64>, total: Duration) {
         self.metrics.end(self.outcome);
-        let trace = self.trace.or(self.id.map(TraceId::of_request));
+        spans::record(self, status, bytes_out);
+        let trace = self.parent.map(|(trace, _)| trace);
+        let trace = trace.or(self.id.map(TraceId::of_request));
         let Timing {
             authorize,
             submit,
             execute,
             fetch,
+            ..
         } = self.timing;
         tracing::info!(
             request_id = self.id.map(tracing::field::display),
@@ -270,12 +285,22 @@ impl Drop for Delivery {
 }
 
 /// The trace that a client says its request belongs to; none if it says several.
-fn trace(headers: &HeaderMap) -> Option<TraceId> {
+fn parent(headers: &HeaderMap) -> Option<(TraceId, SpanId)> {
     let mut values = headers.get_all("traceparent").iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => TraceId::from_traceparent(value.as_bytes()),
+        (Some(value), None) => TraceId::with_parent(value.as_bytes()),
         _ => None,
     }
+}
+
+/// By OpenTelemetry's convention, which has names for those that everybody knows.
+fn method(method: &http::Method) -> &'static str {
+    [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE",
+    ]
+    .into_iter()
+    .find(|known| method.as_str() == *known)
+    .unwrap_or("_OTHER")
 }
 
 /// Keeps a line that anybody can cause from filling the log.

@@ -127,7 +127,7 @@ enum Initial {
 
 impl Chain {
     fn new(gateway: Arc<Inner>, caller: Caller, asked: Asked, held: Held<TokenId>) -> Self {
-        let config = &gateway.config;
+        let config = gateway.config();
         let seconds = parameter(&asked.query, "timeoutSeconds")
             .and_then(|text| text.parse::<u64>().ok())
             .filter(|seconds| *seconds > 0);
@@ -268,7 +268,7 @@ impl Chain {
         let length = if self.is_first && !asks_initial {
             FIRST_SLICE
         } else {
-            self.gateway.config.watch_slice.min(left)
+            self.gateway.config().watch_slice.min(left)
         };
         let seconds = length.as_secs().max(1);
         let mut slice = self.asked.clone();

@@ -8,7 +8,7 @@ use futures_core::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Call, Code, Request, State};
-use crate::types::{Address, Digest, RequestId, TokenId};
+use crate::types::{Address, Digest, OtherVersion, RequestId, TokenId};
 use crate::wire::{Deployment, Event};
 
 #[cfg(any(test, feature = "conformance"))]
@@ -203,7 +203,7 @@ pub enum Error {
     /// The ledger cannot be reached; what became of the call is not known.
     #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
-    /// What is there is not what it should be: torn, foreign, edited, or of a newer version.
+    /// What is there is not what it should be: torn, foreign or edited.
     #[error("the ledger is damaged: {0}")]
     Corrupt(String),
     /// The events after the cursor were archived, up to this one. All that they were about is pruned.
@@ -214,6 +214,9 @@ pub enum Error {
         /// The last that was.
         through: Cursor,
     },
+    /// It is kept in another version than this program's, which may have happened while it was open. Nothing changed.
+    #[error(transparent)]
+    Version(#[from] OtherVersion),
     /// There is none, and none is made silently.
     #[error("there is no ledger in {0}")]
     NotFound(String),
@@ -245,6 +248,7 @@ impl Error {
             | Self::Invalid(_)
             | Self::Corrupt(_)
             | Self::Archived { .. }
+            | Self::Version(_)
             | Self::NotFound(_)
             | Self::AlreadyExists(_)
             | Self::Backend { .. } => false,

@@ -10,6 +10,8 @@ use super::core::{Core, Held, Pause};
 use super::journal::{End, JournalError, Key, Unstored};
 use super::reply::{Refusal, Reply};
 use super::room::Place;
+use super::spans::Done;
+use super::status::Stage;
 use super::worker::holder;
 use crate::blob::{self, AnswerKeep, Durability};
 use crate::contract::{Call, Code};
@@ -34,7 +36,7 @@ pub(super) async fn answer(
 ) -> Result<(), JournalError> {
     let (token, id) = key;
     let request = &held.request;
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let reply = reply.and_then(|reply| {
         let status = reply.status;
         let sealed = reply.seal();
@@ -100,7 +102,7 @@ pub(super) async fn answer(
         .journal
         .answer(unstored, request.is_read, request.prunable_at_ms)
         .await?;
-    core.status.stages.write.observe(started.elapsed());
+    core.took(key, Stage::Write, started.into_std());
     crash_point!(NautilusAnswerWritten);
     deliver(core, unstored).await
 }
@@ -119,7 +121,7 @@ pub(super) async fn deliver(core: &Arc<Core>, unstored: Unstored) -> Result<(), 
             Ok(_) => {
                 crash_point!(NautilusStored);
                 core.status.stored.add(1);
-                core.status.stages.submit.observe(started.elapsed());
+                core.took(key, Stage::Submit, started.into_std());
                 tracing::debug!(%token, request_id = %id, epoch, "answer stored");
                 break false;
             }
@@ -202,6 +204,9 @@ async fn refuse(
         verb = target.map_or("", |target| target.verb.as_str()), resource, namespace, status = reply.status, outcome,
         ?refusal, "request");
     let status = reply.status;
+    core.spans.done(key, || {
+        Done::new(held.request.epoch, status, outcome, target)
+    });
     let sealed = reply.seal();
     // A store that cannot take even this leaves the client with the status on the ledger.
     if !matches!(put(core, key, held, &sealed).await, Put::Done) {
@@ -214,7 +219,7 @@ async fn refuse(
 async fn timed_put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
     let started = Instant::now();
     let put = put(core, key, held, sealed).await;
-    core.status.stages.store.observe(started.elapsed());
+    core.took(key, Stage::Store, started.into_std());
     put
 }
 
@@ -260,7 +265,9 @@ async fn put(core: &Core, key: Key, held: &Held, sealed: &Blob) -> Put {
                 }
                 // Its own earlier answers stay for a while: to wait would only hold up others.
                 Err(blob::Error::ShareFull { .. }) => return Put::NoRoom,
-                Err(blob::Error::Full { .. }) if started.elapsed() >= core.config.blob_patience => {
+                Err(blob::Error::Full { .. })
+                    if started.elapsed() >= core.config().blob_patience =>
+                {
                     return Put::NoRoom;
                 }
                 Err(error) => {

@@ -13,7 +13,9 @@ use tokio_util::task::TaskTracker;
 use super::journal::{Journal, JournalError, Key, Lost, Progress, Recovered};
 use super::queue::{FairQueue, Waiting};
 use super::room::Room;
-use super::{Error, Parts, Result, Status, answer, duties, follow, worker};
+use super::spans::Spans;
+use super::status::Stage;
+use super::{Controls, Error, Parts, Result, Status, answer, duties, follow, worker};
 use crate::blob::BlobStore;
 use crate::contract::{Call, Request};
 use crate::crypto::{Signature, Signer};
@@ -31,8 +33,9 @@ pub(super) struct Core {
     pub(super) me: ExecutorId,
     pub(super) cluster: ClusterId,
     pub(super) deployment: Deployment,
-    pub(super) config: super::Config,
+    controls: Arc<Controls>,
     pub(super) status: Arc<Status>,
+    pub(super) spans: Spans,
     pub(super) journal: Journal,
     /// Where the ledger was when the journal was made.
     pub(super) birth: Cursor,
@@ -105,15 +108,15 @@ pub(super) struct Held {
 impl Core {
     pub(super) fn new(
         parts: Parts,
+        controls: Arc<Controls>,
         cluster: ClusterId,
         journal: Journal,
         (birth, fence): (Cursor, Cursor),
         shutdown: CancellationToken,
     ) -> Arc<Self> {
-        let config = parts.config;
-        let lane = |slots| Lane {
+        let lane = |slots: &Arc<Semaphore>| Lane {
             queue: FairQueue::default(),
-            slots: Arc::new(Semaphore::new(slots)),
+            slots: slots.clone(),
         };
         Arc::new(Self {
             deployment: parts.ledger.deployment(),
@@ -124,6 +127,7 @@ impl Core {
             me: parts.me,
             cluster,
             status: parts.status,
+            spans: Spans::new(parts.spans),
             journal,
             birth,
             fence,
@@ -132,12 +136,17 @@ impl Core {
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
             room: Room::new(),
-            lanes: [lane(config.concurrency), lane(config.watch_concurrency)],
-            config,
+            lanes: controls.slots.each_ref().map(lane),
+            controls,
             clock_ms: AtomicU64::new(0),
             requests: Mutex::default(),
             failure: Mutex::new(None),
         })
+    }
+
+    /// How it behaves now.
+    pub(super) fn config(&self) -> Arc<super::Config> {
+        self.controls.config()
     }
 
     pub(super) async fn run(self: Arc<Self>, recovered: Recovered) -> Result<()> {
@@ -174,7 +183,7 @@ impl Core {
         self.status.set_following(false);
         self.shutdown.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.config.drain, self.tasks.wait())
+        if tokio::time::timeout(self.config().drain, self.tasks.wait())
             .await
             .is_err()
         {
@@ -237,7 +246,8 @@ impl Core {
             };
             let key = waiting.key;
             self.note_queued(lane);
-            self.status.stages.queue.observe(waiting.since.elapsed());
+            self.spans.begin(key, waiting.since);
+            self.took(key, Stage::Queue, waiting.since);
             let core = Arc::clone(&self);
             self.tasks.spawn(async move {
                 let handled = core
@@ -273,7 +283,7 @@ impl Core {
 
     /// The same for a time that was read just now.
     pub(super) fn latest_of(&self, now_ms: u64) -> u64 {
-        let tolerance = self.config.clock_tolerance.as_millis();
+        let tolerance = self.config().clock_tolerance.as_millis();
         self.note_time(now_ms)
             .saturating_add(u64::try_from(tolerance).unwrap_or(u64::MAX))
     }
@@ -399,7 +409,14 @@ impl Core {
         is_new
     }
 
+    /// Measures a part of what is done about a request, which is over now.
+    pub(super) fn took(&self, key: Key, stage: Stage, began: std::time::Instant) {
+        self.status.stages.of(stage).observe(began.elapsed());
+        self.spans.stage(key, stage, began);
+    }
+
     fn done(&self, key: Key, result: Result<(), JournalError>) {
+        self.spans.end(key);
         let mut requests = self.requests();
         requests.held.remove(&key);
         self.status.held.set(requests.held.len() as u64);

@@ -16,23 +16,26 @@ pub(super) async fn run(core: Arc<Core>) {
     let scanning = async {
         let mut claims = HashMap::new();
         loop {
-            tokio::time::sleep(core.config.scan_interval).await;
+            tokio::time::sleep(core.config().scan_interval).await;
             scan(&core, &mut claims).await;
         }
     };
     let pruning = async {
-        let interval = core.config.prune_interval;
-        while !interval.is_zero() {
+        loop {
+            let interval = core.config().prune_interval;
+            if interval.is_zero() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
             // Executors of one cluster must not all do it at once.
             tokio::time::sleep(interval + chance(interval / 2)).await;
             prune(&core).await;
         }
-        std::future::pending::<()>().await;
     };
     let upkeep = async {
         loop {
             upkeep(&core).await;
-            tokio::time::sleep(core.config.upkeep_interval).await;
+            tokio::time::sleep(core.config().upkeep_interval).await;
         }
     };
     tokio::select! {
@@ -81,7 +84,7 @@ async fn scan(core: &Arc<Core>, claims: &mut Claims) {
             .get(&key)
             .filter(|(epoch, _)| *epoch == request.epoch);
         let claim = known.copied().unwrap_or_else(|| {
-            let delay = core.config.claim_delay + chance(core.config.claim_delay);
+            let delay = core.config().claim_delay + chance(core.config().claim_delay);
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             (
                 request.epoch,
@@ -207,4 +210,6 @@ async fn forget(core: &Arc<Core>) -> Result<(), JournalError> {
 const CLAIMS_PER_SCAN: usize = 64;
 /// Requests pruned in one round.
 const PRUNED_AT_ONCE: usize = 4 * Bound::PRUNED;
+/// When to look whether pruning is wanted after all.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);

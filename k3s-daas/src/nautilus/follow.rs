@@ -52,7 +52,9 @@ pub(super) async fn run(core: &Arc<Core>, mut cursor: Cursor) -> Result<()> {
             }
             match failure {
                 None => {}
-                Some(error @ ledger::Error::Corrupt(_)) => return Err(error.into()),
+                Some(error @ (ledger::Error::Corrupt(_) | ledger::Error::Version(_))) => {
+                    return Err(error.into());
+                }
                 Some(ledger::Error::Archived { through }) if through > cursor => {
                     tracing::warn!(%cursor, %through, "what was not followed yet is archived");
                     cursor = through;
@@ -96,7 +98,9 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
     while core.view(|snapshot| snapshot.cursor) < last.cursor {
         match core.ledger.sync().await {
             Ok(_) => {}
-            Err(error @ ledger::Error::Corrupt(_)) => return Err(Error::Ledger(error)),
+            Err(error @ (ledger::Error::Corrupt(_) | ledger::Error::Version(_))) => {
+                return Err(Error::Ledger(error));
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot bring the ledger's state up to its events")
             }

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::contract::Call;
 use crate::ledger::Cursor;
-use crate::types::{ChainId, ExecutorId, RequestId, TokenId};
+use crate::types::{ChainId, ExecutorId, OtherVersion, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
 
 use self::queue::{Queue, Urgency};
@@ -155,7 +155,10 @@ pub enum JournalError {
         /// How far it goes.
         ledger: Cursor,
     },
-    /// It is no journal of this version, or it is damaged.
+    /// It is of another version; it was left as it is.
+    #[error(transparent)]
+    Version(#[from] OtherVersion),
+    /// It is no journal, or it is damaged.
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),
     /// Its file was removed or replaced while it was open.

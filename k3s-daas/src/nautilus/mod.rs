@@ -9,6 +9,7 @@
 
 mod answer;
 mod config;
+mod controls;
 mod core;
 mod duties;
 mod follow;
@@ -16,6 +17,7 @@ mod journal;
 mod queue;
 mod reply;
 mod room;
+mod spans;
 mod status;
 mod watch;
 mod worker;
@@ -30,9 +32,11 @@ use crate::blob::BlobStore;
 use crate::crypto::Signer;
 use crate::executor::Executor;
 use crate::ledger::{self, Ledger, LedgerExt as _};
+use crate::spans::SpanSink;
 use crate::types::ExecutorId;
 
 pub use config::Config;
+pub use controls::Controls;
 pub use journal::JournalError;
 pub use status::Status;
 
@@ -64,6 +68,7 @@ pub async fn create_journal(path: &Path, ledger: &dyn Ledger, executor: Executor
 /// An executor's service: follows the ledger, executes, answers.
 pub struct Nautilus {
     parts: Parts,
+    controls: Arc<Controls>,
     journal: Journal,
     recovered: Recovered,
 }
@@ -82,6 +87,7 @@ struct Parts {
     me: ExecutorId,
     config: Config,
     status: Arc<Status>,
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Nautilus {
@@ -103,6 +109,7 @@ impl Nautilus {
                 me: executor_id,
                 config: Config::default(),
                 status: Arc::default(),
+                spans: None,
             },
         }
     }
@@ -111,6 +118,12 @@ impl Nautilus {
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.parts.status)
+    }
+
+    /// Changes how it behaves while it runs.
+    #[must_use]
+    pub fn controls(&self) -> Arc<Controls> {
+        Arc::clone(&self.controls)
     }
 
     /// Runs until `shutdown`, then gives back what it did not begin and finishes what it did.
@@ -124,6 +137,7 @@ impl Nautilus {
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let Self {
             parts,
+            controls,
             journal,
             recovered,
         } = self;
@@ -150,7 +164,7 @@ impl Nautilus {
             ledger
         };
         let bounds = (recovered.birth, fence);
-        Core::new(parts, cluster, journal, bounds, shutdown)
+        Core::new(parts, controls, cluster, journal, bounds, shutdown)
             .run(recovered)
             .await
     }
@@ -160,6 +174,12 @@ impl NautilusBuilder {
     /// Sets how it behaves.
     pub fn with_config(mut self, config: Config) -> Self {
         self.parts.config = config;
+        self
+    }
+
+    /// Sets who takes the spans of what it executes; nobody unless set.
+    pub fn with_spans(mut self, spans: Arc<dyn SpanSink>) -> Self {
+        self.parts.spans = Some(spans);
         self
     }
 
@@ -176,6 +196,7 @@ impl NautilusBuilder {
         let chain = parts.ledger.deployment().chain;
         let (journal, recovered) = Journal::open(&parts.config.journal, chain, parts.me)?;
         Ok(Nautilus {
+            controls: Arc::new(Controls::new(parts.config.clone())),
             parts,
             journal,
             recovered,

@@ -42,6 +42,44 @@ pub(super) struct Stages {
     pub(super) submit: Histogram,
 }
 
+/// A part of executing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Queue,
+    Begin,
+    Cluster,
+    Store,
+    Write,
+    Submit,
+}
+
+impl Stage {
+    /// As metrics and spans have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Begin => "begin",
+            Self::Cluster => "cluster",
+            Self::Store => "store",
+            Self::Write => "write",
+            Self::Submit => "submit",
+        }
+    }
+}
+
+impl Stages {
+    pub(super) fn of(&self, stage: Stage) -> &Histogram {
+        match stage {
+            Stage::Queue => &self.queue,
+            Stage::Begin => &self.begin,
+            Stage::Cluster => &self.cluster,
+            Stage::Store => &self.store,
+            Stage::Write => &self.write,
+            Stage::Submit => &self.submit,
+        }
+    }
+}
+
 /// A number that services change and others read.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);

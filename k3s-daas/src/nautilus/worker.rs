@@ -13,6 +13,8 @@ use super::core::{Core, Held, InMemory, Pause};
 use super::journal::{Begun, JournalError, Key, Past, Recalled};
 use super::reply::{Doubt, Refusal, Reply};
 use super::room::Place;
+use super::spans::{Done, EXECUTED};
+use super::status::Stage;
 use super::watch::{Frames, Framing, asks_initial_events, ends_initial_events};
 use crate::blob::{self, Holder};
 use crate::crypto::{Blob, BlobHash};
@@ -149,7 +151,7 @@ fn may_release(core: &Core, held: &Held) -> bool {
     let request = &held.request;
     // Two executors that both cannot reach the cluster must not hand it to each other for ever.
     held.has_others
-        && request.epoch < core.config.max_releases
+        && request.epoch < core.config().max_releases
         && !request.is_claimed_write()
         && core.now_ms() < request.deadline_ms
 }
@@ -215,7 +217,7 @@ async fn decide_known(
     }
     let patience = core
         .until(request.lease_ends_ms)
-        .min(core.config.blob_patience);
+        .min(core.config().blob_patience);
     let fetched = tokio::try_join!(
         fetch(core, key, &event.payload, "payload", patience),
         fetch(core, key, &event.query, "query", patience),
@@ -356,7 +358,7 @@ async fn begin_and_execute(
         let keep_until_ms = request.prunable_at_ms;
         let started = Instant::now();
         let begun = core.journal.begin(key, epoch, keep_until_ms).await?;
-        core.status.stages.begin.observe(started.elapsed());
+        core.took(key, Stage::Begin, started.into_std());
         if begun == Begun::Before {
             return Ok(Executed::Refused(Refusal::Unknown(Doubt::Restart)));
         }
@@ -367,6 +369,7 @@ async fn begin_and_execute(
         return Ok(Executed::NotBegun);
     }
     let target = authorized.request().target();
+    let method = authorized.request().method();
     let (verb, resource) = (target.verb, target.path.full_resource());
     let namespace = target.path.namespace.clone();
     tracing::debug!(%token, request_id = %id, epoch, %verb, resource, "begins");
@@ -386,7 +389,7 @@ async fn begin_and_execute(
     .await;
     core.status.at_cluster.subtract(1);
     let elapsed = started.elapsed();
-    core.status.stages.cluster.observe(elapsed);
+    core.took(key, Stage::Cluster, started.into_std());
     let executed = match executed {
         Ok(Ok(executed)) => executed,
         Ok(Err(Upstream::NotSent { reason })) => {
@@ -419,8 +422,18 @@ async fn begin_and_execute(
         core.status.set_cluster(None);
         let elapsed_ms = ms(elapsed);
         tracing::info!(request_id = %id, trace_id = %TraceId::of_request(id), %token, epoch, %verb, resource,
-            namespace, status = reply.status, outcome = "executed", bytes_out = reply.body.len(), elapsed_ms,
+            namespace, status = reply.status, outcome = EXECUTED, bytes_out = reply.body.len(), elapsed_ms,
             "request");
+        core.spans.done(key, || Done {
+            epoch,
+            status: reply.status,
+            outcome: EXECUTED,
+            method: Some(method),
+            verb: Some(verb),
+            resource,
+            namespace,
+            bytes_out: Some(reply.body.len() as u64),
+        });
         if reply.is_refused_impersonation() {
             tracing::warn!(%token, request_id = %id,
                 "the cluster does not let this executor act as the token, so the refusal is not the token's: \
@@ -446,12 +459,12 @@ async fn not_sent(core: &Core, key: Key, epoch: u64, is_read: bool) -> Result<()
 fn watch_window(core: &Core, lease_ends_ms: u64) -> Duration {
     let lease = core.until(lease_ends_ms);
     let share = lease.saturating_sub(lease / 4);
-    core.config.watch_window.min(share)
+    core.config().watch_window.min(share)
 }
 
 /// The whole body, up to the bound.
 async fn read_whole(core: &Core, response: Response, place: &mut Place, is_read: bool) -> Executed {
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let Response {
         status,
         headers,
@@ -501,7 +514,7 @@ async fn cut_watch(
     mut awaits_initial: bool,
     is_read: bool,
 ) -> Executed {
-    let limit = core.config.max_response_bytes;
+    let limit = core.config().max_response_bytes;
     let Response {
         status,
         headers,
@@ -559,7 +572,7 @@ async fn cut_watch(
             awaits_initial && !ends_initial_events(&bytes[whole_before..frames.whole()]);
         if !is_settling && !awaits_initial && frames.count() > 0 {
             is_settling = true;
-            end = end.min(Instant::now() + core.config.watch_settle);
+            end = end.min(Instant::now() + core.config().watch_settle);
         }
     }
     bytes.truncate(frames.whole());

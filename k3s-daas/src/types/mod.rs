@@ -17,6 +17,7 @@ mod role;
 mod timestamp;
 mod trace;
 mod verb;
+mod version;
 
 pub use cluster::*;
 #[cfg(any(feature = "gateway", feature = "nautilus"))]
@@ -37,5 +38,6 @@ pub use role::*;
 pub(crate) use timestamp::format_timestamp;
 #[cfg(any(feature = "local", feature = "memory-cluster"))]
 pub(crate) use timestamp::parse_timestamp_us;
-pub use trace::TraceId;
+pub use trace::{SpanId, TraceId};
 pub use verb::*;
+pub use version::OtherVersion;

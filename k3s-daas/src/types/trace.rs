@@ -26,6 +26,12 @@ impl TraceId {
     /// What comes after the flags is only read over in versions to come, as the specification says.
     #[must_use]
     pub fn from_traceparent(value: &[u8]) -> Option<Self> {
+        Self::with_parent(value).map(|(trace, _)| trace)
+    }
+
+    /// The same with the span of the client's that the request is a part of.
+    #[must_use]
+    pub fn with_parent(value: &[u8]) -> Option<(Self, SpanId)> {
         let (head, rest) = value.split_at_checked(LENGTH)?;
         let is_parted = [2, 35, 52].iter().all(|&at| head[at] == b'-');
         let (version, trace) = (hex(&head[..2])?, hex(&head[3..35])?);
@@ -35,7 +41,9 @@ impl TraceId {
             0xff => false,
             _ => rest.is_empty() || rest[0] == b'-',
         };
-        (is_parted && is_whole && parent != 0 && trace != 0).then_some(Self(trace))
+        let parent = u64::try_from(parent).ok()?;
+        (is_parted && is_whole && parent != 0 && trace != 0)
+            .then_some((Self(trace), SpanId(parent)))
     }
 
     /// That of a request whose client began none: its ID without hyphens, so that whoever knows one knows the
@@ -43,6 +51,45 @@ impl TraceId {
     #[must_use]
     pub fn of_request(id: RequestId) -> Self {
         Self(id.as_u128())
+    }
+
+    /// Big-endian, as on the wire.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+/// ID of a span within a trace: 8 bytes, not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpanId(u64);
+
+impl SpanId {
+    /// One that nothing else has.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 8];
+        // Without randomness traces are of no use, and nothing else depends on it.
+        let _ = getrandom::fill(&mut bytes);
+        Self::from_bytes(bytes)
+    }
+
+    /// That of these bytes, big-endian; the last of them set if none is.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes).max(1))
+    }
+
+    /// Big-endian, as on the wire.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 

@@ -410,14 +410,47 @@ fn later_formats_are_refused() {
     place.open();
     let format = place.root().join(FORMAT_FILE);
     let text = fs::read_to_string(&format).unwrap();
-    for other in [
-        text.replace("blobs 2", "blobs 3"),
-        "garbage".into(),
-        String::new(),
-    ] {
+    for other in ["garbage".into(), String::new(), text.replace("2", "x")] {
         fs::write(&format, other).unwrap();
         assert_unusable(&place.refusal(), "format");
     }
+    for version in [0, 3, 99] {
+        let other = text.replace("blobs 2", &format!("blobs {version}"));
+        fs::write(&format, &other).unwrap();
+        let refused = place.refusal();
+        assert!(
+            matches!(&refused, Error::Version(other) if other.found == version && other.known == 2),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read_to_string(&format).unwrap(), other);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_becomes_another_version_while_it_is_open_is_left_alone() {
+    let place = Place::new();
+    let store = place.open();
+    let blob = Blob::seal([7; 100]);
+    let keep = Duration::from_secs(99);
+    store.put(&blob, &holder(), keep).await.unwrap();
+    let format = place.root().join(FORMAT_FILE);
+    let text = fs::read_to_string(&format).unwrap();
+    let names = || fs::read_dir(place.root().join(SEALED)).unwrap().count();
+    let before = names();
+    write_private(&format, text.replace("blobs 2", "blobs 3").as_bytes()).unwrap();
+    let another = Blob::seal([8; 100]);
+    let put = store.put(&another, &holder(), keep).await;
+    let released = store.release(&blob.hash(), &holder()).await;
+    for refused in [put.map(drop), released] {
+        assert!(
+            matches!(&refused, Err(Error::Version(other)) if other.is_newer()),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(names(), before);
+    // The same version written anew is no other.
+    write_private(&format, text.as_bytes()).unwrap();
+    store.put(&another, &holder(), keep).await.unwrap();
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ const OLD: &str = "blobs";
 mod tests {
     use std::time::Duration;
 
-    use super::super::{DirectoryBlobStore, FORMAT_FILE, OLD_FORMAT_LINE};
+    use super::super::{DirectoryBlobStore, FORMAT_FILE, FORMAT_NAME, OLD_FORMAT};
     use super::*;
     use crate::blob::BlobStore as _;
     use crate::crypto::Blob;
@@ -108,7 +108,8 @@ mod tests {
         fs::remove_file(new).unwrap();
         let format = fs::read_to_string(root.join(FORMAT_FILE)).unwrap();
         let (_, rest) = format.split_once('\n').unwrap();
-        fs::write(root.join(FORMAT_FILE), format!("{OLD_FORMAT_LINE}\n{rest}")).unwrap();
+        let text = format!("{FORMAT_NAME}{OLD_FORMAT}\n{rest}");
+        fs::write(root.join(FORMAT_FILE), text).unwrap();
     }
 
     #[tokio::test]

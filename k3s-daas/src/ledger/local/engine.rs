@@ -16,7 +16,7 @@ use super::load::{Loaded, load, load_within};
 use super::message::{LocalCall, SignedCall, SignedHead};
 use super::notify::{Neighbours, Waker, Woken};
 use super::objects::{self, Fingerprint, Sum, Table};
-use super::published::{Final, Published};
+use super::published::{End, Final, Published};
 use super::replay::{PAGE, Replay, number};
 use super::replica::{Entry, Refusal, Replica};
 use super::signatures::{Answered, Deferred, Question};
@@ -671,8 +671,8 @@ impl Engine {
         if !self.is_stale {
             return Ok(());
         }
-        if let Some(damage) = &self.published.read().damage {
-            return Err(Error::Corrupt(damage.clone()).into());
+        if let Some(end) = &self.published.read().end {
+            return Err(end.error().into());
         }
         self.journal.roll_back();
         let loaded = load(&self.journal)?;
@@ -699,14 +699,14 @@ impl Engine {
         self.progress.send_replace(self.replica.tip.events);
     }
 
-    /// Remembers that the log is damaged, if that is what failed.
+    /// Remembers what no later attempt would change.
     fn fail(&mut self, failure: Failure) -> Error {
         let error = Error::from(failure);
-        if let Error::Corrupt(damage) = &error {
+        if let Some(end) = End::of(&error) {
             let mut view = self.published.write();
-            if view.damage.is_none() {
-                tracing::error!(%damage, "the ledger is damaged");
-                view.damage = Some(damage.clone());
+            if view.end.is_none() {
+                tracing::error!(%error, "nothing more is done with the ledger");
+                view.end = Some(end);
             }
             drop(view);
             self.is_stale = true;
@@ -814,6 +814,7 @@ fn repeat(error: &Error) -> Error {
         Error::DiskReserve => Error::DiskReserve,
         Error::Corrupt(why) => Error::Corrupt(why.clone()),
         Error::Archived { through } => Error::Archived { through: *through },
+        Error::Version(other) => Error::Version(*other),
         Error::Unavailable(why) => Error::Unavailable(why.clone()),
         other => {
             let cause = std::error::Error::source(other);

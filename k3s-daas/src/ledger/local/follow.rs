@@ -57,19 +57,19 @@ impl Follower {
             }
             self.place().await?;
             self.progress.borrow_and_update();
-            let (events, damage) = {
+            let (events, end) = {
                 let view = self.inner.published.read();
                 let events = if view.tip.events <= self.sequence {
                     Some(Vec::new())
                 } else {
                     view.recent_after(self.sequence, PAGE)
                 };
-                (events, view.damage.clone())
+                (events, view.end.clone())
             };
             self.waiting = match events {
                 Some(events) if events.is_empty() => {
-                    if let Some(damage) = damage {
-                        return Err(Error::Corrupt(damage));
+                    if let Some(end) = end {
+                        return Err(end.error());
                     }
                     self.progress.changed().await.map_err(|_| ended())?;
                     continue;

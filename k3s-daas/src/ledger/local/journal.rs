@@ -14,7 +14,8 @@ use super::message::{Genesis, SignedHead};
 use super::objects::{Fingerprint, Table};
 use super::replica::{Applied, Tip};
 use crate::crypto::{PublicKey, Signature};
-use crate::types::{Address, Digest};
+use crate::ledger::Error;
+use crate::types::{Address, Digest, OtherVersion};
 use crate::wire::to_bcs;
 
 /// A connection to the tables.
@@ -176,26 +177,18 @@ impl Journal {
             let why = format!("application ID {application_id:#x} is not that of a local ledger");
             return Err(BrokenLink::database(why).into());
         }
-        let version: i32 = pragma("user_version")?;
-        if version != USER_VERSION && version != ARCHIVED_VERSION {
-            let why =
-                format!("it has version {version}, and this program knows {ARCHIVED_VERSION}");
-            return Err(BrokenLink::database(why).into());
-        }
+        self.check_version()?;
         let fresh = Connection::open_in_memory()?;
         for statement in SCHEMA {
             fresh.execute_batch(statement)?;
         }
         let (expected, found) = (schema_of(&fresh)?, schema_of(&self.connection)?);
         if expected == found {
-            let is_archived = self.meta_bytes(CHECKPOINT)?.is_some();
-            if is_archived == (version == ARCHIVED_VERSION) {
+            let version: i32 = pragma("user_version")?;
+            if version == ARCHIVED_VERSION || self.meta_bytes(CHECKPOINT)?.is_none() {
                 return Ok(());
             }
-            let why = match is_archived {
-                true => format!("it has version {version}, and a checkpoint"),
-                false => format!("it has version {version}, and no checkpoint"),
-            };
+            let why = format!("it has version {version}, and a checkpoint");
             return Err(BrokenLink::database(why).into());
         }
         let name = found
@@ -275,8 +268,27 @@ impl Journal {
         self.meta("genesis")
     }
 
+    /// How far it goes. Every batch and every look at what others wrote begins with it, so this is where a
+    /// program that is running learns that a newer one has been at its database.
     pub(crate) fn tip(&self) -> Result<StoredTip, Failure> {
-        self.meta("tip")
+        self.check_version()?;
+        self.meta("tip").or_else(|error| {
+            // Not everywhere are the two read at one moment.
+            self.check_version()?;
+            Err(error)
+        })
+    }
+
+    fn check_version(&self) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare_cached("PRAGMA user_version")?;
+        let found: i32 = statement.query_row([], |row| row.get(0))?;
+        // Without a checkpoint it is not what this program makes of one.
+        if found == ARCHIVED_VERSION && matches!(self.meta_bytes(CHECKPOINT), Ok(Some(_))) {
+            return Ok(());
+        }
+        let number = |version| u64::try_from(version).unwrap_or_default();
+        let checked = OtherVersion::check("ledger", number(found), number(USER_VERSION));
+        checked.map_err(|other| Error::Version(other).into())
     }
 
     /// Names in the table `meta`.
@@ -801,6 +813,8 @@ const APPLICATION_ID: i32 = 0x6b33_7364;
 /// Pages of 4 KiB: what one process wrote is no use to another, which reads it anew.
 const CACHE_PAGES: i32 = 256;
 
+/// The version of the ledger: counts every change of what processes over one ledger must agree on, which are the
+/// tables, what stands in their rows, the contract's rules, and what gateway and Nautilus seal for each other.
 const USER_VERSION: i32 = 2;
 /// The same tables, whose beginning was archived.
 const ARCHIVED_VERSION: i32 = 3;

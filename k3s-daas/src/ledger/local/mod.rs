@@ -195,7 +195,8 @@ impl LocalLedger {
     ///
     /// # Errors
     /// - [`Error::NotFound`]: there is nothing of a ledger.
-    /// - [`Error::Corrupt`]: its database is missing, torn, foreign, edited or of a newer version.
+    /// - [`Error::Corrupt`]: its database is missing, torn, foreign or edited.
+    /// - [`Error::Version`]: it is of another version.
     /// - [`Error::Invalid`]: it lies on a network file system.
     pub fn open(dir: impl AsRef<Path>, signer: Arc<dyn Signer>) -> Result<Self> {
         Self::open_with(dir, signer, Options::default())

@@ -7,8 +7,8 @@ use super::cold::Cold;
 use super::message::Head;
 use super::replica::{Applied, Replica, Tip};
 use crate::contract::{Object, State};
-use crate::ledger::{Cursor, SequencedEvent};
-use crate::types::{Address, Digest};
+use crate::ledger::{Cursor, Error, SequencedEvent};
+use crate::types::{Address, Digest, OtherVersion};
 use crate::wire::Event;
 
 /// The state as of the last commit that this process knows of.
@@ -26,10 +26,37 @@ pub(super) struct View {
     pub(super) last_head: Digest,
     /// Answered requests that the state does not hold.
     pub(super) cold: Cold,
-    /// Why nothing newer comes, if the log turned out to be damaged.
-    pub(super) damage: Option<String>,
+    /// Why nothing newer comes, if that is so.
+    pub(super) end: Option<End>,
     recent: VecDeque<(usize, SequencedEvent)>,
     recent_bytes: usize,
+}
+
+/// Why a process goes on with its ledger no more, however often it is asked.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// The log is damaged.
+    Damage(String),
+    /// Another program made another version of it.
+    Version(OtherVersion),
+}
+
+impl End {
+    /// That of an error which is one.
+    pub(super) fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Corrupt(damage) => Some(Self::Damage(damage.clone())),
+            Error::Version(other) => Some(Self::Version(*other)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Self::Damage(damage) => Error::Corrupt(damage.clone()),
+            Self::Version(other) => Error::Version(*other),
+        }
+    }
 }
 
 impl Published {
@@ -41,7 +68,7 @@ impl Published {
             heads,
             last_head,
             cold,
-            damage: None,
+            end: None,
             recent: VecDeque::new(),
             recent_bytes: 0,
         };

@@ -13,7 +13,7 @@ use super::{JournalError, signed};
 use crate::crypto::check_not_writable;
 use crate::crypto::open_file::OpenFile;
 use crate::ledger::Cursor;
-use crate::types::{ChainId, ExecutorId};
+use crate::types::{ChainId, ExecutorId, OtherVersion};
 
 /// Makes the journal of one executor on one chain; `birth` is where the ledger was after somebody saw that
 /// there is none: a process that still has a removed one open begins nothing that was assigned later.
@@ -149,9 +149,11 @@ fn prepare(
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version != SCHEMA_VERSION {
-        return Err(JournalError::Unreadable(format!(
-            "it has version {version}, this program knows {SCHEMA_VERSION}"
-        )));
+        // One without a version is no journal at all.
+        let version = u64::try_from(version).ok().filter(|version| *version > 0);
+        let version =
+            version.ok_or_else(|| JournalError::Unreadable("it has no version".into()))?;
+        OtherVersion::check("journal", version, SCHEMA_VERSION.unsigned_abs())?;
     }
     // Nothing is changed in what is not this executor's journal, and whole.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;

@@ -464,10 +464,17 @@ fn what_is_no_journal_is_left_alone() {
         connection.execute_batch(statements).unwrap();
     };
     database("CREATE TABLE t (a)");
-    refused("version 0");
+    refused("no version");
     for version in [2, 4] {
         database(&format!("PRAGMA user_version = {version}"));
-        refused(&format!("version {version}"));
+        let before = std::fs::read(&path).unwrap();
+        let error = Journal::open(&path, CHAIN, ME).unwrap_err();
+        assert!(
+            matches!(&error, JournalError::Version(other)
+                if other.found == version && other.known == 3 && other.is_newer() == (version == 4)),
+            "{error:?}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
     // Cut short, after any page.
     std::fs::remove_file(&path).unwrap();

@@ -259,7 +259,7 @@ async fn what_is_no_ledger_is_not_opened() {
     LocalLedger::open(whole.path(), signer(&key)).unwrap();
 
     type Spoil<'a> = &'a dyn Fn(&Path);
-    let spoil: [(&str, Spoil<'_>); 9] = [
+    let spoil: [(&str, Spoil<'_>); 8] = [
         ("missing", &|db| fs::remove_file(db).unwrap()),
         ("empty", &|db| fs::write(db, b"").unwrap()),
         ("no database", &|db| {
@@ -276,7 +276,6 @@ async fn what_is_no_ledger_is_not_opened() {
         ("application ID", &|db| {
             execute(db, "PRAGMA application_id = 7");
         }),
-        ("version", &|db| execute(db, "PRAGMA user_version = 3")),
         ("schema", &|db| {
             execute(
                 db,
@@ -348,6 +347,58 @@ async fn a_live_process_finds_what_was_edited_under_it() {
     assert!(matches!(after, Err(Error::Corrupt(_))), "{after:?}");
     let still = ledger.sync().await;
     assert!(matches!(still, Err(Error::Corrupt(_))), "{still:?}");
+}
+
+#[tokio::test]
+async fn another_version_is_left_alone() {
+    let (ledger, key, dir) = new_ledger().await;
+    new_token(&ledger).await;
+    let copied = tempfile::tempdir().unwrap();
+    copy(&ledger, copied.path()).await;
+    let database = copied.path().join("ledger.db");
+    for version in [0, 1, 3, 77] {
+        execute(&database, &format!("PRAGMA user_version = {version}"));
+        let before = fs::read(&database).unwrap();
+        let opened = LocalLedger::open(copied.path(), signer(&key));
+        let Err(Error::Version(other)) = opened else {
+            panic!("{version}: {opened:?}");
+        };
+        assert_eq!((other.found, other.known), (version, 2));
+        assert_eq!(other.is_newer(), version > 2);
+        let verified = audit::verify(copied.path(), &audit::Options::default());
+        assert!(matches!(verified, Err(Error::Version(_))), "{verified:?}");
+        assert_eq!(fs::read(&database).unwrap(), before);
+    }
+    drop(dir);
+}
+
+#[tokio::test]
+async fn a_live_process_writes_nothing_once_a_newer_one_was_there() {
+    let (ledger, key, dir) = new_ledger().await;
+    let (_, _, token) = new_token(&ledger).await;
+    let other = LocalLedger::open(dir.path(), signer(&key)).unwrap();
+    let end = other.sync().await.unwrap();
+    let mut events = other.events(end);
+    let database = dir.path().join("ledger.db");
+    let rows = || -> i64 {
+        let connection = Connection::open(&database).unwrap();
+        let count = "SELECT count(*) FROM calls";
+        connection.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let before = rows();
+    execute(&database, "PRAGMA user_version = 3");
+    for process in [&ledger, &other] {
+        let called = process.call(deposit(token)).await;
+        assert!(
+            matches!(&called, Err(Error::Version(other)) if other.found == 3),
+            "{called:?}"
+        );
+        let synced = process.sync().await;
+        assert!(matches!(synced, Err(Error::Version(_))), "{synced:?}");
+    }
+    let heard = events.next().await.unwrap();
+    assert!(matches!(heard, Err(Error::Version(_))), "{heard:?}");
+    assert_eq!(rows(), before);
 }
 
 #[tokio::test]

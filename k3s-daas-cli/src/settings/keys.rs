@@ -1,0 +1,279 @@
+//! The settings there are: names, variables, defaults, meanings, and when a change of one counts.
+
+use serde::Serialize;
+
+use crate::env_vars as env;
+
+/// Declares the settings: their keys in the file, variables, defaults and meanings.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident = $key:literal, $env:expr, $kind:ident, $default:expr, $change:ident;)+) => {
+        /// Every setting there is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Key { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Key {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Its name in the file, tables joined by dots.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $key,)+ }
+            }
+
+            /// Its environment variable.
+            #[must_use]
+            pub fn env(self) -> &'static str {
+                match self { $(Self::$name => $env,)+ }
+            }
+
+            /// What it is for.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// When a change of it counts.
+            #[must_use]
+            pub fn change(self) -> Change {
+                match self { $(Self::$name => Change::$change,)+ }
+            }
+
+            pub(super) fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)+ }
+            }
+
+            pub(super) fn default(self) -> Option<Fallback> {
+                match self { $(Self::$name => $default,)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Directory of the ledger, the keys and everything else.
+    Dir = "dir", env::DIR, Path, None, Restart;
+    /// Whether this is a development directory, whose plain keys are accepted.
+    Development = "development", "", Bool, Some(Fallback::Text("false")), Restart;
+    /// Chain of the ledger, as `daas cluster create` prints it.
+    Chain = "chain", "", Id, None, Restart;
+    /// Cluster to work with.
+    Cluster = "cluster", env::CLUSTER, Id, None, Restart;
+    /// Capability that governs the cluster.
+    AdminCap = "admin_cap", env::ADMIN_CAP, Id, None, Command;
+    /// Seal token to work with.
+    Token = "token", env::TOKEN, Id, None, Command;
+    /// Executor that Nautilus answers as.
+    Executor = "executor", env::EXECUTOR, Id, None, Restart;
+    /// Bytes that must stay free on the ledger's disk; below, only answers and revocations are taken.
+    LedgerReserveBytes = "ledger.reserve_bytes", "", Bytes, Some(Fallback::Text("67108864")), Restart;
+    /// Key file of the cluster's administrator.
+    AdminKey = "keys.admin", env::ADMIN_KEY, Path, Some(Fallback::InDir("keys/admin.key")), Command;
+    /// Key file of the token's owner.
+    OwnerKey = "keys.owner", env::OWNER_KEY, Path, Some(Fallback::InDir("keys/owner.key")), Command;
+    /// Key file of the gateway.
+    GatewayKey = "keys.gateway", env::GATEWAY_KEY, Path, Some(Fallback::InDir("keys/gateway.key")), Restart;
+    /// Key file of the executor's operator.
+    OperatorKey = "keys.operator", env::OPERATOR_KEY, Path, Some(Fallback::InDir("keys/operator.key")), Restart;
+    /// Key file that the executor signs answers with.
+    ExecutorKey = "keys.executor", env::EXECUTOR_KEY, Path, Some(Fallback::InDir("keys/executor.key")), Restart;
+    /// Key file of the executor's encryption key.
+    EncryptionKey = "keys.encryption", env::ENCRYPTION_KEY, Path, Some(Fallback::InDir("keys/encryption.key")), Command;
+    /// File with the passphrase of encrypted key files.
+    PassphraseFile = "passphrase_file", env::PASSPHRASE_FILE, Path, None, Restart;
+    /// Address that the gateway listens on.
+    GatewayListen = "gateway.listen", env::GATEWAY_LISTEN, Socket, Some(Fallback::Text("127.0.0.1:7443")), Restart;
+    /// Address that the gateway serves /metrics on, over plain HTTP; nowhere unless set.
+    GatewayMetricsListen = "gateway.metrics_listen", env::GATEWAY_METRICS, Socket, None, Restart;
+    /// URL under which clients reach the gateway.
+    GatewayServer = "gateway.server", env::GATEWAY_SERVER, Url, None, Restart;
+    /// What credentials for the gateway name as their audience.
+    GatewayAudience = "gateway.audience", env::GATEWAY_AUDIENCE, Text, None, Restart;
+    /// Certificate authority that clients of the gateway trust.
+    GatewayCa = "gateway.ca", env::GATEWAY_CA, Path, Some(Fallback::InDir("gateway/ca.crt")), Command;
+    /// Certificate that the gateway shows instead of one of its own CA.
+    GatewayCertificate = "gateway.certificate", env::GATEWAY_CERTIFICATE, Path, None, Reload;
+    /// Private key of that certificate.
+    GatewayPrivateKey = "gateway.private_key", env::GATEWAY_PRIVATE_KEY, Path, None, Reload;
+    /// The gateway's own token for discovery.
+    GatewayToken = "gateway.token", env::GATEWAY_TOKEN, Id, None, Reload;
+    /// Time to answer a request that has no timeout parameter.
+    GatewayDeadline = "gateway.deadline", "", Gateway, Some(Fallback::Text("65s")), Reload;
+    /// The longest time that a client may ask for; under 1h.
+    GatewayMaxDeadline = "gateway.max_deadline", "", Gateway, Some(Fallback::Text("10m")), Reload;
+    /// How long past the deadline a recorded answer is waited for.
+    GatewayAnswerGrace = "gateway.answer_grace", "", Gateway, Some(Fallback::Text("2s")), Reload;
+    /// When the caller gets the answer.
+    GatewayAnswer = "gateway.answer", "", Gateway, Some(Fallback::Text("settled")), Reload;
+    /// How commands that change nothing are answered.
+    GatewayReads = "gateway.reads", "", Gateway, Some(Fallback::Text("ledger")), Reload;
+    /// Bytes of a body from a client; at most 3 MiB.
+    GatewayMaxBodyBytes = "gateway.max_body_bytes", "", Gateway, Some(Fallback::Text("3145728")), Reload;
+    /// Bytes of all such bodies at once.
+    GatewayMaxBufferedBytes = "gateway.max_buffered_bytes", "", Gateway, Some(Fallback::Text("134217728")), Reload;
+    /// Bytes of them of one token.
+    GatewayMaxBufferedBytesPerToken = "gateway.max_buffered_bytes_per_token", "", Gateway, Some(Fallback::Text("33554432")), Reload;
+    /// Bytes of all answers at once that clients have not read yet.
+    GatewayMaxAnswerBytes = "gateway.max_answer_bytes", "", Gateway, Some(Fallback::Text("268435456")), Reload;
+    /// Bytes of them of one token.
+    GatewayMaxAnswerBytesPerToken = "gateway.max_answer_bytes_per_token", "", Gateway, Some(Fallback::Text("67108864")), Reload;
+    /// How long an answer waits for room.
+    GatewayAnswerPatience = "gateway.answer_patience", "", Gateway, Some(Fallback::Text("5s")), Reload;
+    /// How long a client may not read of a response before it is taken away.
+    GatewayWriteTimeout = "gateway.write_timeout", "", Gateway, Some(Fallback::Text("1m")), Reload;
+    /// Time for a client to send its body.
+    GatewayBodyTimeout = "gateway.body_timeout", "", Gateway, Some(Fallback::Text("30s")), Reload;
+    /// Bytes of a request's head.
+    GatewayMaxHeaderBytes = "gateway.max_header_bytes", "", Gateway, Some(Fallback::Text("32768")), Reload;
+    /// Headers of a request.
+    GatewayMaxHeaders = "gateway.max_headers", "", Gateway, Some(Fallback::Text("100")), Reload;
+    /// Time for a client to send a request's head.
+    GatewayHeaderTimeout = "gateway.header_timeout", "", Gateway, Some(Fallback::Text("32s")), Reload;
+    /// Time for a TLS handshake.
+    GatewayHandshakeTimeout = "gateway.handshake_timeout", "", Gateway, Some(Fallback::Text("10s")), Reload;
+    /// How long a connection may stay without a request.
+    GatewayIdleTimeout = "gateway.idle_timeout", "", Gateway, Some(Fallback::Text("90s")), Reload;
+    /// How long what a client still sends is forgotten once its connection is over.
+    GatewayLingerTimeout = "gateway.linger_timeout", "", Gateway, Some(Fallback::Text("5s")), Reload;
+    /// Time for what is under way when the gateway shuts down.
+    GatewayDrainTimeout = "gateway.drain_timeout", "", Gateway, Some(Fallback::Text("30s")), Reload;
+    /// Connections at once.
+    GatewayMaxConnections = "gateway.max_connections", "", Gateway, Some(Fallback::Text("8192")), Reload;
+    /// Connections at once from one address.
+    GatewayMaxConnectionsPerAddress = "gateway.max_connections_per_address", "", Gateway, Some(Fallback::Text("2048")), Reload;
+    /// New connections per second from one address.
+    GatewayConnectionsPerSecondPerAddress = "gateway.connections_per_second_per_address", "", Gateway, Some(Fallback::Text("500")), Reload;
+    /// How many of them may come at once.
+    GatewayConnectionBurstPerAddress = "gateway.connection_burst_per_address", "", Gateway, Some(Fallback::Text("2048")), Reload;
+    /// Streams at once of one HTTP/2 connection.
+    GatewayMaxStreams = "gateway.max_streams", "", Gateway, Some(Fallback::Text("250")), Reload;
+    /// Requests that the client of a connection may give up per second before it is disconnected.
+    GatewayResetsPerSecond = "gateway.resets_per_second", "", Gateway, Some(Fallback::Text("20")), Reload;
+    /// How many of them may come at once.
+    GatewayResetBurst = "gateway.reset_burst", "", Gateway, Some(Fallback::Text("100")), Reload;
+    /// Bytes of an HTTP/2 connection that may come although they are no part of a request.
+    GatewayMaxControlBytes = "gateway.max_control_bytes", "", Gateway, Some(Fallback::Text("1048576")), Reload;
+    /// Requests per second of one token.
+    GatewayRequestsPerSecondPerToken = "gateway.requests_per_second_per_token", "", Gateway, Some(Fallback::Text("4000")), Reload;
+    /// How many of them may come at once.
+    GatewayRequestBurstPerToken = "gateway.request_burst_per_token", "", Gateway, Some(Fallback::Text("8000")), Reload;
+    /// Requests at once.
+    GatewayMaxInFlight = "gateway.max_in_flight", "", Gateway, Some(Fallback::Text("600")), Reload;
+    /// Requests at once of one token.
+    GatewayMaxInFlightPerToken = "gateway.max_in_flight_per_token", "", Gateway, Some(Fallback::Text("256")), Reload;
+    /// Watches at once.
+    GatewayMaxWatches = "gateway.max_watches", "", Gateway, Some(Fallback::Text("2048")), Reload;
+    /// Watches at once of one token.
+    GatewayMaxWatchesPerToken = "gateway.max_watches_per_token", "", Gateway, Some(Fallback::Text("256")), Reload;
+    /// How long an executor may take for the gateway's own question, whether anybody answers.
+    GatewayProbeTimeout = "gateway.probe_timeout", "", Gateway, Some(Fallback::Text("6s")), Reload;
+    /// How old what is known of the executors may be for /readyz; half of that when a request waits.
+    GatewayProbeInterval = "gateway.probe_interval", "", Gateway, Some(Fallback::Text("15s")), Reload;
+    /// How long discovery is served from memory; at most 30s.
+    GatewayDiscoveryTtl = "gateway.discovery_ttl", "", Gateway, Some(Fallback::Text("30s")), Restart;
+    /// Length of the short watches that a watch is fed from.
+    GatewayWatchSlice = "gateway.watch_slice", "", Gateway, Some(Fallback::Text("5s")), Reload;
+    /// When a watch that asks for no end is ended.
+    GatewayWatchLifetime = "gateway.watch_lifetime", "", Gateway, Some(Fallback::Text("45m")), Reload;
+    /// How long the answer to a read stays in the blob store once it is recorded.
+    GatewayReadRetention = "gateway.read_retention", "", Gateway, Some(Fallback::Text("1m")), Restart;
+    /// How long a request's body stays in the blob store past its deadline.
+    GatewayPayloadRetention = "gateway.payload_retention", "", Gateway, Some(Fallback::Text("10m")), Reload;
+    /// Refusals of one token that are recorded one by one, per second.
+    GatewayRefusalsPerSecond = "gateway.refusals_per_second", "", Gateway, Some(Fallback::Text("5")), Reload;
+    /// How many of them may come at once.
+    GatewayRefusalBurst = "gateway.refusal_burst", "", Gateway, Some(Fallback::Text("20")), Reload;
+    /// How often those over it are recorded as a count.
+    GatewayRefusalReport = "gateway.refusal_report", "", Gateway, Some(Fallback::Text("10s")), Restart;
+    /// Whether responses say in Server-Timing where their time went.
+    GatewayServerTiming = "gateway.server_timing", "", Gateway, Some(Fallback::Text("true")), Reload;
+    /// Kubeconfig of the cluster that Nautilus executes on.
+    NautilusKubeconfig = "nautilus.kubeconfig", env::NAUTILUS_KUBECONFIG, Path, None, Reload;
+    /// Context of that kubeconfig; its current one if none is given.
+    NautilusContext = "nautilus.context", env::NAUTILUS_CONTEXT, Text, None, Reload;
+    /// Address that Nautilus serves /metrics, /livez and /readyz on, over plain HTTP; nowhere unless set.
+    NautilusMetricsListen = "nautilus.metrics_listen", env::NAUTILUS_METRICS, Socket, None, Restart;
+    /// How many requests are at the cluster at a time, watches not counted.
+    NautilusConcurrency = "nautilus.concurrency", "", Nautilus, Some(Fallback::Text("64")), Reload;
+    /// How many watches are at the cluster at a time.
+    NautilusWatchConcurrency = "nautilus.watch_concurrency", "", Nautilus, Some(Fallback::Text("256")), Reload;
+    /// Nothing is begun this close to the end of a lease, since clocks differ.
+    NautilusClockTolerance = "nautilus.clock_tolerance", "", Nautilus, Some(Fallback::Text("250ms")), Reload;
+    /// Longest response of the cluster, headers and body, in bytes.
+    NautilusMaxResponseBytes = "nautilus.max_response_bytes", "", Nautilus, Some(Fallback::Text("33554432")), Reload;
+    /// How long a watch goes on after its first event.
+    NautilusWatchSettle = "nautilus.watch_settle", "", Nautilus, Some(Fallback::Text("50ms")), Reload;
+    /// How long a watch waits for its first event.
+    NautilusWatchWindow = "nautilus.watch_window", "", Nautilus, Some(Fallback::Text("5s")), Reload;
+    /// How long a body that is not in the blob store is asked for again, and room for an answer.
+    NautilusBlobPatience = "nautilus.blob_patience", "", Nautilus, Some(Fallback::Text("2s")), Reload;
+    /// How often unanswered requests are looked through.
+    NautilusScanInterval = "nautilus.scan_interval", "", Nautilus, Some(Fallback::Text("1s")), Reload;
+    /// How long after another executor's lease its request is claimed, and up to as much again by chance.
+    NautilusClaimDelay = "nautilus.claim_delay", "", Nautilus, Some(Fallback::Text("1s")), Reload;
+    /// How often a request is given back to another executor before it is answered 503.
+    NautilusMaxReleases = "nautilus.max_releases", "", Nautilus, Some(Fallback::Text("2")), Reload;
+    /// How often requests whose time is over are pruned from the ledger; 0s: never.
+    NautilusPruneInterval = "nautilus.prune_interval", "", Nautilus, Some(Fallback::Text("1m")), Reload;
+    /// How often the blob store is swept and the cluster probed.
+    NautilusUpkeepInterval = "nautilus.upkeep_interval", "", Nautilus, Some(Fallback::Text("15s")), Reload;
+    /// How long what has begun may take after a shutdown was asked for.
+    NautilusDrain = "nautilus.drain", "", Nautilus, Some(Fallback::Text("30s")), Reload;
+    /// URL of a collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; nowhere unless set.
+    OtlpEndpoint = "otlp.endpoint", env::OTLP_ENDPOINT, Collector, None, Restart;
+    /// File with headers for the collector, one `Name: value` a line; nobody else's to read.
+    OtlpHeadersFile = "otlp.headers_file", env::OTLP_HEADERS_FILE, Path, None, Restart;
+    /// Authority of the collector's certificate, PEM; those of the system unless set.
+    OtlpCa = "otlp.ca", env::OTLP_CA, Path, None, Restart;
+    /// Which part of all requests is traced, 0 to 1; the same for gateway and Nautilus, or traces have gaps.
+    OtlpSampleRatio = "otlp.sample_ratio", env::OTLP_SAMPLE_RATIO, Ratio, Some(Fallback::Text("1")), Restart;
+    /// Name of the service in traces; daas-gateway and daas-nautilus unless set.
+    OtlpServiceName = "otlp.service_name", env::OTLP_SERVICE_NAME, Text, None, Restart;
+    /// What is logged: a filter such as `info` or `k3s_daas=debug`; unless set, info by daas-gateway and daas-nautilus, else warn.
+    Log = "log", env::LOG, Text, None, Reload;
+    /// How it is logged: `text` or `json`.
+    LogFormat = "log_format", env::LOG_FORMAT, LogFormat, Some(Fallback::Text("text")), Restart;
+}
+
+/// When a change of a setting counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Change {
+    /// When a running service is told to read its settings again (SIGHUP).
+    Reload,
+    /// When the service that uses it is started again.
+    Restart,
+    /// With the next command; no running service uses it.
+    Command,
+}
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Path,
+    Text,
+    Bool,
+    Bytes,
+    Id,
+    Socket,
+    Url,
+    LogFormat,
+    /// From 0 to 1.
+    Ratio,
+    /// A URL that is no secret.
+    Collector,
+    /// A field of [`k3s_daas::gateway::Config`].
+    Gateway,
+    /// A field of [`k3s_daas::nautilus::Config`].
+    Nautilus,
+}
+
+/// What a setting is when nobody sets it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fallback {
+    Text(&'static str),
+    /// A path below [`Key::Dir`].
+    InDir(&'static str),
+}
