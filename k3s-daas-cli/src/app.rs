@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use k3s_daas::crypto::keystore::{KeyFile, KeystoreError, Passphrase, load_development};
 use k3s_daas::crypto::{Ed25519Signer, check_parent_of_private};
-use k3s_daas::ledger::local::{LocalLedger, Options};
-use k3s_daas::ledger::{self, Ledger as _};
+use k3s_daas::ledger::local::{ArchivedEvents, LocalLedger, Options};
+use k3s_daas::ledger::{self, Cursor, Ledger as _, SequencedEvent};
 use k3s_daas::types::{Address, ChainId};
 use zeroize::Zeroizing;
 
@@ -162,6 +162,21 @@ impl App {
     /// If there is no ledger.
     pub async fn reader(&self) -> anyhow::Result<LocalLedger> {
         self.open(Arc::new(Ed25519Signer::generate())).await
+    }
+
+    /// Events after a cursor that were archived in some directories; none if no directory is named.
+    ///
+    /// # Errors
+    /// If the archive cannot be read, or is not of this ledger.
+    pub fn archived_events(
+        &self,
+        directories: &[PathBuf],
+        after: Cursor,
+    ) -> anyhow::Result<impl Iterator<Item = ledger::Result<SequencedEvent>>> {
+        let events = (!directories.is_empty())
+            .then(|| ArchivedEvents::open(self.layout().ledger(), directories, after))
+            .transpose()?;
+        Ok(events.into_iter().flatten())
     }
 
     async fn open(&self, signer: Arc<Ed25519Signer>) -> anyhow::Result<LocalLedger> {

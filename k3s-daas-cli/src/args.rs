@@ -124,6 +124,9 @@ pub enum Command {
     /// Verify what the ledger recorded.
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Archive what the ledger recorded long ago.
+    #[command(subcommand)]
+    Ledger(commands::ledger::Command),
     /// Look at everything that the services need, and say what to do about what is wrong.
     Doctor(commands::doctor::Args),
     /// Watch gateway, Nautilus and ledger at work.

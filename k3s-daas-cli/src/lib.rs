@@ -71,6 +71,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Request(args) => commands::request::run(args, global),
         Command::Events(args) => commands::events::run(args, global),
         Command::Audit(command) => commands::audit::run(command, global),
+        Command::Ledger(command) => commands::ledger::run(command, global),
         Command::Doctor(args) => commands::doctor::run(args, global),
         Command::Top(args) => commands::top::run(args, global),
         Command::Backup(args) => commands::backup::backup(args, global),

@@ -35,7 +35,7 @@ pub trait Show: Serialize {
 }
 
 /// Writes results to standard output and everything else to standard error.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Printer {
     format: Format,
     progress: bool,

@@ -61,6 +61,16 @@ points! {
     LedgerPublished = "ledger.published";
     /// Other processes are told, and who made the calls is not.
     LedgerNotified = "ledger.notified";
+    /// A segment of the log is written whole, and not in its place.
+    ArchiveSegmentWritten = "archive.segment-written";
+    /// A segment is in its place for good, and the ledger has its calls too.
+    ArchiveSegmentStored = "archive.segment-stored";
+    /// All segments are there and the checkpoint is signed, and the ledger does not have it.
+    ArchiveBeforeCheckpoint = "archive.before-checkpoint";
+    /// The ledger begins at the checkpoint, and no row is removed.
+    ArchiveCheckpointed = "archive.checkpointed";
+    /// Some of the rows before the checkpoint are removed.
+    ArchiveRemoved = "archive.removed";
     /// New events are read, and the journal does not have them.
     NautilusFollowed = "nautilus.followed";
     /// The journal has them, and nothing is done about them.

@@ -2,12 +2,16 @@
 
 mod reconcile;
 
+use std::path::PathBuf;
+
+use clap::ValueHint;
 use k3s_daas::audit::{self, BrokenLink, Options, Report, RequestTrail};
+use k3s_daas::crypto::PublicKey;
 use k3s_daas::ledger::local::Head;
 use k3s_daas::types::RequestId;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::names;
@@ -19,7 +23,7 @@ use crate::units::Moment;
 #[derive(clap::Subcommand, Debug)]
 #[non_exhaustive]
 pub enum Command {
-    /// Verify the ledger from its genesis on: calls, signatures, rules, chain, heads, balances, state.
+    /// Verify the ledger from its genesis or checkpoint on: calls, signatures, rules, chain, heads, balances, state.
     #[command(after_help = "\
 Nothing but the ledger's directory is read, and nothing in it is changed; services may go on. The head \
 that is printed, kept elsewhere and given another time with --head, also finds that the whole ledger was \
@@ -28,6 +32,7 @@ replaced. What does not hold is named by its first place, with exit code 6.
 Examples:
   daas audit verify
   daas audit verify --head 1204:9f2c…  -o json
+  daas audit verify --archive /mnt/archive
   daas audit verify --request 0192d8f0-1111-7abc-8def-0123456789ab")]
     Verify {
         /// Also print the trail of this request.
@@ -36,6 +41,13 @@ Examples:
         /// A head that was kept elsewhere: the ledger must go through it.
         #[arg(long, value_name = "HEAD")]
         head: Option<Head>,
+        /// Where segments of `daas ledger archive` lie; may be given more than once. Without it what was archived is not
+        /// verified.
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        archive: Vec<PathBuf>,
+        /// Who must have signed the genesis, and with it the checkpoint: 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        genesis_key: Option<PublicKey>,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -53,28 +65,33 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         Command::Verify {
             request,
             head,
+            archive,
+            genesis_key,
             output,
-        } => verify(*request, *head, *output, global),
+        } => {
+            let mut options = Options::default();
+            options.head = *head;
+            options.request = *request;
+            options.archive.clone_from(archive);
+            options.genesis_key = *genesis_key;
+            verify(options, *output, global)
+        }
         Command::Reconcile(args) => reconcile::run(args, global),
     }
 }
 
-fn verify(
-    request: Option<RequestId>,
-    head: Option<Head>,
-    output: Output,
-    global: &Global,
-) -> anyhow::Result<()> {
+fn verify(mut options: Options, output: Output, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, output, Flags::new())?;
     app.printer.progress("verifying…");
-    let mut options = Options::default();
-    options.head = head;
-    options.request = request;
+    if options.genesis_key.is_none() {
+        options.genesis_key = genesis_key(&app);
+    }
     let report =
         audit::verify(app.layout().ledger(), &options).map_err(|error| app.no_ledger(error))?;
     let broken = report.broken.clone();
     let trails = report.trails.clone();
     let chain = report.chain;
+    let archived = report.archived.clone();
     app.printer.object(&Shown(report))?;
     if app.printer.format() == Format::Table {
         for trail in &trails {
@@ -88,14 +105,32 @@ fn verify(
     if let Some(chain) = chain {
         app.expect_chain(chain)?;
     }
-    if request.is_some() && trails.is_empty() {
-        return Err(Failure::new(
+    if let Some(part) = archived.as_ref().filter(|part| !part.verified) {
+        app.printer.note(&format!(
+            "not verified: calls 1 to {}, which were archived. What they led to was taken from the checkpoint that {} \
+             signed; name the archive with --archive to verify all of it",
+            part.last_call, part.key
+        ));
+    }
+    if options.request.is_some() && trails.is_empty() {
+        let failure = Failure::new(
             Exit::NotFound,
             "the ledger verifies, and knows no such request",
-        )
-        .into());
+        );
+        return Err(match archived.is_some_and(|part| !part.verified) {
+            true => failure
+                .with_next("it may be of the part that was archived: name that with --archive")
+                .into(),
+            false => failure.into(),
+        });
     }
     Ok(())
+}
+
+/// The key that the settings know as the admin's, if the genesis must be signed by it.
+fn genesis_key(app: &App) -> Option<PublicKey> {
+    let path = app.settings.path(Role::Admin.key())?;
+    app.public_key_in(&path, Role::Admin.name()).ok()
 }
 
 fn is_broken(broken: &BrokenLink) -> anyhow::Error {
@@ -123,6 +158,7 @@ impl Show for Shown {
         "ANSWERED",
         "REFUSED",
         "UP TO",
+        "ARCHIVED",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -140,6 +176,13 @@ impl Show for Shown {
             report.answered.to_string(),
             report.rejected.to_string(),
             Moment(report.time_ms).to_string(),
+            or_dash(report.archived.as_ref().map(|part| {
+                let calls = format!("calls 1 to {}", part.last_call);
+                match part.verified {
+                    true => format!("{calls}, verified in {} segments", part.segments),
+                    false => format!("{calls}, not verified"),
+                }
+            })),
         ]
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use http::Method;
 use k3s_daas::ledger::LedgerExt as _;
-use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::local::{LocalLedger, SignedCheckpoint};
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -150,7 +150,9 @@ async fn examine(app: &App) -> Vec<Finding> {
     let mut groups = Vec::new();
     match app.reader().await {
         Ok(ledger) => {
-            findings.extend(of_ledger(app, &ledger));
+            // Whoever cannot read it says so below.
+            let archived = ledger.checkpoint().await.ok().flatten();
+            findings.extend(of_ledger(app, &ledger, archived));
             let tokens = ledger.view(|now| {
                 let tokens =
                     [Key::Token, Key::GatewayToken].map(|key| app.settings.value::<TokenId>(key));
@@ -303,8 +305,13 @@ fn disk(what: &str, directory: &Path, reserve: u64) -> Finding {
     }
 }
 
-fn of_ledger(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
-    let mut findings = vec![Finding::ok("ledger", format!("at {}", ledger.head()))];
+fn of_ledger(app: &App, ledger: &LocalLedger, archived: Option<SignedCheckpoint>) -> Vec<Finding> {
+    let archived = archived.map(|checkpoint| {
+        let calls = checkpoint.message.head.calls;
+        format!(", calls 1 to {calls} archived")
+    });
+    let at = format!("at {}{}", ledger.head(), archived.unwrap_or_default());
+    let mut findings = vec![Finding::ok("ledger", at)];
     let behind_ms = ledger.clock_behind_ms();
     findings.push(if behind_ms > MAX_CLOCK_MS {
         Finding::failed(

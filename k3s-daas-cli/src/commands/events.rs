@@ -1,13 +1,17 @@
 //! `daas events`.
 
+use std::path::PathBuf;
+
+use clap::ValueHint;
 use futures_util::StreamExt as _;
 use k3s_daas::contract::Code;
-use k3s_daas::ledger::{Cursor, Ledger as _, SequencedEvent};
+use k3s_daas::ledger::{self, Cursor, Ledger as _, SequencedEvent};
 use k3s_daas::wire::Event;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::args::{Global, Output};
+use crate::exit::{Exit, Failure};
 use crate::names;
 use crate::printer::{Format, Show};
 use crate::settings::Flags;
@@ -21,7 +25,8 @@ keeps the cursor of the last event goes on after it with --from and misses none.
 
 Examples:
   daas events
-  daas events --follow --from 4711 -o json")]
+  daas events --follow --from 4711 -o json
+  daas events --archive /mnt/archive")]
 pub struct Args {
     /// Go on printing what comes.
     #[arg(long, short = 'f')]
@@ -29,6 +34,9 @@ pub struct Args {
     /// Only what came after this cursor.
     #[arg(long, value_name = "CURSOR", default_value_t = Cursor::START, value_parser = names::parse::<Cursor>)]
     from: Cursor,
+    /// Where segments of `daas ledger archive` lie, for events that were archived; may be given more than once.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    archive: Vec<PathBuf>,
     /// How to print.
     #[command(flatten)]
     output: Output,
@@ -43,13 +51,22 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     app.block_on(async {
         let ledger = app.reader().await?;
         let last = ledger.sync().await?;
-        let mut events = ledger.events(args.from);
         let (mut seen, mut is_headed) = (args.from, false);
+        for event in app.archived_events(&args.archive, args.from)? {
+            let event = event?;
+            seen = event.cursor;
+            if !is_headed {
+                heading(&app)?;
+                is_headed = true;
+            }
+            app.printer.follow(&Row(event))?;
+        }
+        let mut events = ledger.events(seen);
         while args.follow || seen < last {
             let Some(event) = events.next().await else {
                 break;
             };
-            let event = event?;
+            let event = event.map_err(archived)?;
             seen = event.cursor;
             if !is_headed {
                 heading(&app)?;
@@ -59,6 +76,19 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// What to do about events that are not in the ledger any more.
+pub(crate) fn archived(error: ledger::Error) -> anyhow::Error {
+    match error {
+        ledger::Error::Archived { through } => Failure::new(
+            Exit::NotFound,
+            format!("the events up to {through} were archived"),
+        )
+        .with_next("name the directory that `daas ledger archive` moved them to with --archive")
+        .into(),
+        error => error.into(),
+    }
 }
 
 /// The first line of a table, before the first event.

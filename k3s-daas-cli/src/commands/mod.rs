@@ -20,6 +20,7 @@ pub mod executor;
 pub mod gateway;
 pub mod key;
 pub mod kubeconfig;
+pub mod ledger;
 pub mod man;
 pub mod memory_cluster;
 pub mod nautilus;

@@ -79,11 +79,15 @@ pending, unanswered, timed-out (a read), unknown (it may or may not have happene
 
 Examples:
   daas request show 0192d8f0-1111-7abc-8def-0123456789ab
-  daas request show 0192d8f0-1111-7abc-8def-0123456789ab -o json")]
+  daas request show 0192d8f0-1111-7abc-8def-0123456789ab -o json
+  daas request show 0192d8f0-1111-7abc-8def-0123456789ab --archive /mnt/archive")]
     Show {
         /// The ID: `Daas-Request-Id` of the answer.
         #[arg(value_parser = names::parse::<RequestId>)]
         id: RequestId,
+        /// Where segments of `daas ledger archive` lie, for a request that was archived; may be given more than once.
+        #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+        archive: Vec<std::path::PathBuf>,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -109,9 +113,14 @@ pub enum PatchType {
 /// # Errors
 /// If there is no answer, or it is an error.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    if let Some(Command::Show { id, output }) = &args.command {
+    if let Some(Command::Show {
+        id,
+        archive,
+        output,
+    }) = &args.command
+    {
         let app = App::new(global, *output, Flags::new())?;
-        return app.block_on(show::show(&app, *id));
+        return app.block_on(show::show(&app, *id, archive));
     }
     let (Some(method), Some(path)) = (&args.method, &args.path) else {
         return Err(Failure::new(Exit::Usage, "METHOD and PATH are needed").into());

@@ -26,6 +26,8 @@ pub enum Reached {
     GivingBack,
     /// Nautilus, once answers need not be kept any more.
     Pruning,
+    /// `daas ledger archive`; the ledger's own tests kill it there.
+    Archiving,
 }
 
 /// Who reaches `point`. One that is new is under load, and fails the test if nobody comes to it there.
@@ -34,6 +36,7 @@ pub fn reached(point: Point) -> Reached {
         _ if CLAIMS.contains(&point) => Reached::Claiming,
         _ if GIVES_BACK.contains(&point) => Reached::GivingBack,
         _ if PRUNES.contains(&point) => Reached::Pruning,
+        _ if point.name().starts_with("archive.") => Reached::Archiving,
         _ if point.name().starts_with("gateway.") => Reached::Gateway,
         _ if point.name().starts_with("ledger.") => Reached::Both,
         _ => Reached::Nautilus,
@@ -154,6 +157,7 @@ fn table() -> String {
             Reached::Claiming => ("Nautilus, while another stands still", UNKNOWN),
             Reached::GivingBack => ("one of two Nautilus, without the cluster", NOT_EXECUTED),
             Reached::Pruning => ("Nautilus", "created, before"),
+            Reached::Archiving => ("`daas ledger archive`", "nothing, they do not wait for it"),
         };
         let (name, about) = (point.name(), point.about());
         writeln!(table, "| `{name}` | {about} | {who} | {told} |").unwrap();

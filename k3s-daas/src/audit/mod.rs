@@ -10,24 +10,28 @@
 mod reconcile;
 mod tables;
 mod trail;
+mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::contract::{Attestation, NoAttestation};
+use crate::contract::{Attestation, NoAttestation, OneByOne};
 use crate::crypto::PublicKey;
+use crate::ledger::local::archive::restore;
 use crate::ledger::local::disk::Layout;
 use crate::ledger::local::failure::Failure;
-use crate::ledger::local::journal::Journal;
+use crate::ledger::local::journal::{CHECKPOINT, CHECKPOINT_STATE, Journal};
 use crate::ledger::local::objects::Fingerprint;
-use crate::ledger::local::replay::{Replay, Replayed};
+use crate::ledger::local::replay::{Replay, Replayed, number};
 use crate::ledger::local::replica::Replica;
-use crate::ledger::local::{Head, SignedHead, expect_database};
+use crate::ledger::local::{Head, SignedCheckpoint, expect_database};
 use crate::ledger::{Error, Result};
-use crate::types::{ChainId, Digest, RequestId};
+use crate::types::{ChainId, RequestId};
 use crate::wire::Event;
+
+use self::walk::{Heads, Walk, expect_head_after};
 
 pub use self::reconcile::{
     ClusterLog, Counts, Finding, FindingKind, NAUTILUS_ACCOUNT, ReconcileError, ReconcileOptions,
@@ -44,6 +48,11 @@ pub struct Options {
     pub head: Option<Head>,
     /// A request whose trail is wanted.
     pub request: Option<RequestId>,
+    /// Directories with the segments of the part that was archived. Without any, that part is not verified: the
+    /// ledger is, from its checkpoint on.
+    pub archive: Vec<PathBuf>,
+    /// Who must have signed the genesis, and with it the checkpoint.
+    pub genesis_key: Option<PublicKey>,
     /// Verifies attestation documents; the same as the ledger's own. Default: none is genuine.
     pub attestation: Arc<dyn Attestation>,
 }
@@ -53,6 +62,8 @@ impl Default for Options {
         Self {
             head: None,
             request: None,
+            archive: Vec::new(),
+            genesis_key: None,
             attestation: Arc::new(NoAttestation),
         }
     }
@@ -63,6 +74,8 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("head", &self.head)
             .field("request", &self.request)
+            .field("archive", &self.archive)
+            .field("genesis_key", &self.genesis_key)
             .finish_non_exhaustive()
     }
 }
@@ -83,7 +96,9 @@ pub struct Report {
     pub head: Option<String>,
     /// The head of [`Options::head`], if the log goes through it.
     pub through: Option<String>,
-    /// Calls that hold, each signed by its sender.
+    /// What was archived, if anything was.
+    pub archived: Option<ArchivedPart>,
+    /// Calls that hold, each signed by its sender. Without those that were archived, unless these were verified too.
     pub calls: u64,
     /// Events that hold.
     pub events: u64,
@@ -103,7 +118,41 @@ pub struct Report {
     pub trails: Vec<RequestTrail>,
 }
 
-/// Verifies the ledger in `dir` from its genesis on, as of this moment. Others may go on writing.
+/// The part of a ledger that was archived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ArchivedPart {
+    /// Whether it was verified, from the genesis on and up to the checkpoint. If not, all that follows rests on who signed
+    /// the checkpoint.
+    pub verified: bool,
+    /// Sequence number of its last call.
+    pub last_call: u64,
+    /// Of its last event.
+    pub last_event: u64,
+    /// Ledger time of its last call, Unix milliseconds.
+    pub to_ms: u64,
+    /// Who signed the checkpoint.
+    pub key: PublicKey,
+    /// Segments that hold.
+    pub segments: u64,
+}
+
+impl ArchivedPart {
+    fn of(checkpoint: &SignedCheckpoint) -> Self {
+        let message = &checkpoint.message;
+        Self {
+            verified: false,
+            last_call: message.head.calls,
+            last_event: message.events,
+            to_ms: message.time_ms,
+            key: checkpoint.key,
+            segments: 0,
+        }
+    }
+}
+
+/// Verifies the ledger in `dir` from its genesis on, as of this moment. Others may go on writing. What was archived is
+/// verified with [`Options::archive`]; without it, verification begins at the checkpoint.
 ///
 /// Takes some 20 µs for each call, and memory for the state.
 ///
@@ -181,135 +230,61 @@ fn walk(
 ) -> std::result::Result<(), Failure> {
     let genesis = journal.genesis()?;
     report.chain = Some(genesis.chain());
-    let mut heads = Heads::read(journal)?;
-    let began_ms = heads.began_ms()?;
-    let mut replica = Replica::at_genesis(&genesis, began_ms)
+    let checkpoint = journal.checkpoint()?;
+    let first_head = match &checkpoint {
+        Some(checkpoint) => {
+            checkpoint.check(&genesis)?;
+            report.archived = Some(ArchivedPart::of(checkpoint));
+            Some(checkpoint.message.genesis)
+        }
+        None => journal.heads_after(i64::MIN, 1)?.pop().transpose()?,
+    };
+    let first_head = first_head.filter(|head| head.message.sequence == 0);
+    let first_head = first_head
+        .ok_or_else(|| BrokenLink::new("head", 0, "is missing, which signs the genesis"))?;
+    if let Some(expected) = options.genesis_key.filter(|key| *key != first_head.key) {
+        let why = format!("{} signed it, and {expected} should have", first_head.key);
+        return Err(BrokenLink::new("head", 0, why).into());
+    }
+    let mut replica = Replica::at_genesis(&genesis, first_head.message.time_ms)
         .map_err(|why| BrokenLink::new("meta", "genesis", why))?;
-    heads.pass(&replica, options, report)?;
-
-    let mut replay = Replay::from_start(journal, &*options.attestation);
-    while let Some(replayed) = replay.step(&mut replica)? {
-        drop(replica.state.take_touched());
-        count(&replayed, &replica, options, report)?;
-        visit(&replayed, &replica);
-        heads.pass(&replica, options, report)?;
+    let unverified = checkpoint.filter(|_| options.archive.is_empty());
+    if let Some(checkpoint) = &unverified {
+        expect_head_after(checkpoint, options)?;
+        replica = restore(&genesis, checkpoint, &journal.checkpoint_state()?)?;
+        report.genesis_key = Some(first_head.key);
     }
-    replay.finish()?;
-    heads.finish(&replica, options)?;
-    tables::compare(journal, &replica)?;
-    compare_tip(journal, &replica, &heads)?;
+    let mut walk = Walk {
+        options,
+        report,
+        visit,
+        heads: Heads::after(unverified.as_ref()),
+        first: replica.tip,
+        replica,
+    };
+    if let Some(checkpoint) = checkpoint.filter(|_| !options.archive.is_empty()) {
+        walk.archive(&genesis, &checkpoint)?;
+        walk.expect(journal, &checkpoint)?;
+    }
+    let from_head = walk.heads.count;
+    walk.heads.extend(journal.heads_after(
+        // Before the first one nothing may be either.
+        checkpoint.map_or(i64::MIN, |_| number(from_head) - 1),
+        usize::MAX,
+    )?)?;
+    walk.follow(match checkpoint {
+        // What was archived may be on its way out.
+        Some(_) => {
+            let tip = walk.replica.tip;
+            let (calls, events) = (number(tip.calls), number(tip.events));
+            Replay::after(journal, &*options.attestation, &OneByOne, calls, events)
+        }
+        None => Replay::from_start(journal, &*options.attestation),
+    })?;
+    walk.heads.finish(&walk.replica, options)?;
+    tables::compare(journal, &walk.replica)?;
+    compare_tip(journal, &walk.replica, &walk.heads)?;
     journal.check_pages()
-}
-
-/// The signed heads, each looked at when the log is as far as it says.
-struct Heads {
-    all: std::vec::IntoIter<std::result::Result<SignedHead, BrokenLink>>,
-    due: Option<SignedHead>,
-    count: u64,
-    last: Digest,
-    last_time_ms: u64,
-}
-
-impl Heads {
-    fn read(journal: &Journal) -> std::result::Result<Self, Failure> {
-        let mut all = journal.heads_after(i64::MIN)?.into_iter();
-        let due = all.next().transpose()?;
-        Ok(Self {
-            all,
-            due,
-            count: 0,
-            last: Digest::ZERO,
-            last_time_ms: 0,
-        })
-    }
-
-    /// When the genesis was signed.
-    fn began_ms(&self) -> std::result::Result<u64, BrokenLink> {
-        let missing = || BrokenLink::new("head", 0, "is missing, which signs the genesis");
-        let first = self.due.filter(|head| head.message.sequence == 0);
-        Ok(first.ok_or_else(missing)?.message.time_ms)
-    }
-
-    /// Checks those that stand for the log as far as `replica` is.
-    fn pass(
-        &mut self,
-        replica: &Replica,
-        options: &Options,
-        report: &mut Report,
-    ) -> std::result::Result<(), Failure> {
-        let tip = &replica.tip;
-        if let Some(head) = options.head.filter(|head| head.calls == tip.calls) {
-            if head.link != tip.link {
-                let why = "the head held elsewhere has another link here: this is not the log that it stands for";
-                return Err(BrokenLink::new("call", tip.calls, why).into());
-            }
-            report.through = Some(head.to_string());
-        }
-        while let Some(due) = self.due.filter(|due| due.message.head.calls <= tip.calls) {
-            self.check(&due, replica)?;
-            if self.count == 0 {
-                report.genesis_key = Some(due.key);
-            }
-            if !report.head_keys.contains(&due.key) {
-                report.head_keys.push(due.key);
-            }
-            self.count += 1;
-            self.last = due.digest();
-            self.last_time_ms = due.message.time_ms;
-            self.due = self.all.next().transpose()?;
-        }
-        report.heads = self.count;
-        report.calls = tip.calls;
-        report.events = tip.events;
-        report.time_ms = tip.time_ms;
-        report.head = Some(tip.head().to_string());
-        Ok(())
-    }
-
-    fn check(&self, due: &SignedHead, replica: &Replica) -> std::result::Result<(), BrokenLink> {
-        let message = &due.message;
-        let broken = |why: &str| Err(BrokenLink::new("head", message.sequence, why));
-        if message.sequence != self.count {
-            let why = format!("is missing, head {} follows", message.sequence);
-            return Err(BrokenLink::new("head", self.count, why));
-        }
-        if message.previous != self.last {
-            return broken("it does not continue the head before it");
-        }
-        if !due.is_genuine(&replica.deployment) {
-            return broken("its signature is not its key's");
-        }
-        if message.head.calls < replica.tip.calls {
-            return broken("it stands for less than the head before it");
-        }
-        if message.head.link != replica.tip.link {
-            return broken("the log has another link there");
-        }
-        if message.time_ms < self.last_time_ms.max(replica.tip.time_ms) {
-            return broken("its time lies before what it stands for");
-        }
-        Ok(())
-    }
-
-    /// That none is left which stands for more than there is.
-    fn finish(&self, replica: &Replica, options: &Options) -> std::result::Result<(), Failure> {
-        let last = replica.tip.calls;
-        if let Some(due) = &self.due {
-            let why = format!(
-                "it stands for {} calls, and the log ends at call {last}",
-                due.message.head.calls
-            );
-            return Err(BrokenLink::new("head", due.message.sequence, why).into());
-        }
-        if let Some(head) = options.head.filter(|head| head.calls > last) {
-            let why = format!(
-                "the head held elsewhere stands for {} calls, and the log ends at call {last}",
-                head.calls
-            );
-            return Err(BrokenLink::database(why).into());
-        }
-        Ok(())
-    }
 }
 
 /// Counts what a call did and adds it to the trail that is wanted.
@@ -359,8 +334,10 @@ fn compare_tip(
     if stored.fingerprint != Fingerprint::of(replica) {
         return broken("its fingerprint is not that of the state");
     }
+    let is_archived = journal.checkpoint()?.is_some();
     for name in journal.meta_names()? {
-        if name != "genesis" && name != "tip" {
+        let of_archive = [CHECKPOINT, CHECKPOINT_STATE].contains(&&name[..]);
+        if name != "genesis" && name != "tip" && !(is_archived && of_archive) {
             return Err(BrokenLink::new("meta", name, "no ledger wrote it").into());
         }
     }

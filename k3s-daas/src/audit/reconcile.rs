@@ -22,6 +22,7 @@ use self::event::{ClusterEvent, Events, Stage};
 use self::judge::{Admission, Key, judge};
 use self::scratch::{Scratch, Who};
 use super::{Options, Report, verify_each};
+use crate::contract::Bound;
 use crate::ledger;
 use crate::ledger::local::replay::Replayed;
 use crate::ledger::local::replica::Replica;
@@ -252,6 +253,10 @@ pub enum ReconcileError {
     /// There is not one event, so nothing can be said.
     #[error("the cluster's log has no event")]
     Empty,
+    /// The cluster's log begins before what the ledger can be asked for: what happened then is in the archive, which
+    /// [`Options::archive`] names.
+    #[error("the cluster's log begins in a time of which the ledger's events were archived")]
+    Archived,
     /// The temporary database that both are sorted in cannot be used.
     #[error("the temporary database cannot be used")]
     Scratch(#[from] rusqlite::Error),
@@ -368,6 +373,12 @@ impl Comparison<'_> {
         self.result.ledger = verify_each(dir, &self.options.ledger, &mut visit)?;
         if let Some(failure) = failure {
             return Err(failure.into());
+        }
+        if let Some(archived) = &self.result.ledger.archived
+            && !archived.verified
+            && self.result.window.from_ms <= archived.to_ms + Bound::DEADLINE_AHEAD_MS
+        {
+            return Err(ReconcileError::Archived);
         }
         self.result.counts.admitted = admitted;
         Ok(())

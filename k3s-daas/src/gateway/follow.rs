@@ -74,6 +74,12 @@ impl Follower {
                         self.progress.advance(&event);
                         wait = FIRST_WAIT;
                     }
+                    Some(Err(ledger::Error::Archived { through })) => {
+                        // Whoever waited for one of them has gone long ago.
+                        tracing::warn!(%through, "what was not followed yet is archived");
+                        self.progress.pass_over(through);
+                        break;
+                    }
                     Some(Err(ledger::Error::Version(other))) => {
                         self.progress.lose(other);
                         return;
@@ -194,6 +200,11 @@ impl Progress {
             }
             state.places.push((time_ms, event.cursor));
         }
+    }
+
+    fn pass_over(&self, through: Cursor) {
+        let mut state = self.lock();
+        state.cursor = state.cursor.max(through);
     }
 
     fn interrupt(&self, trouble: String) {

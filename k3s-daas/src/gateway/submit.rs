@@ -633,7 +633,8 @@ impl Inner {
             0 => assigned_at_ms,
             _ => deadline_ms.saturating_sub(crate::contract::Bound::DEADLINE_AHEAD_MS),
         };
-        let mut events = self.ledger.events(self.progress.place_before(admitted_ms));
+        let mut from = self.progress.place_before(admitted_ms);
+        let mut events = self.ledger.events(from);
         let wire_id = id.to_wire();
         let search = async {
             while let Some(event) = events.next().await {
@@ -645,6 +646,11 @@ impl Inner {
                         {
                             return Some(Box::new(request));
                         }
+                    }
+                    // What is not pruned was admitted later.
+                    Err(ledger::Error::Archived { through }) if through > from => {
+                        from = through;
+                        events = self.ledger.events(from);
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a search for an earlier request was interrupted");

@@ -206,6 +206,14 @@ pub enum Error {
     /// What is there is not what it should be: torn, foreign or edited.
     #[error("the ledger is damaged: {0}")]
     Corrupt(String),
+    /// The events after the cursor were archived, up to this one. All that they were about is pruned.
+    #[error(
+        "the events up to {through} were archived: read them from the archive, or go on after {through}"
+    )]
+    Archived {
+        /// The last that was.
+        through: Cursor,
+    },
     /// It is kept in another version than this program's, which may have happened while it was open. Nothing changed.
     #[error(transparent)]
     Version(#[from] OtherVersion),
@@ -239,6 +247,7 @@ impl Error {
             Self::Refused(_)
             | Self::Invalid(_)
             | Self::Corrupt(_)
+            | Self::Archived { .. }
             | Self::Version(_)
             | Self::NotFound(_)
             | Self::AlreadyExists(_)

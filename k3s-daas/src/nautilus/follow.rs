@@ -55,6 +55,12 @@ pub(super) async fn run(core: &Arc<Core>, mut cursor: Cursor) -> Result<()> {
                 Some(error @ (ledger::Error::Corrupt(_) | ledger::Error::Version(_))) => {
                     return Err(error.into());
                 }
+                Some(ledger::Error::Archived { through }) if through > cursor => {
+                    tracing::warn!(%cursor, %through, "what was not followed yet is archived");
+                    cursor = through;
+                    pass_over(core, cursor, &mut unsaved).await?;
+                    break;
+                }
                 Some(error) => {
                     tracing::warn!(%error, %cursor, "cannot follow the ledger; trying again");
                     break;
@@ -174,6 +180,19 @@ async fn take(core: &Arc<Core>, events: &[SequencedEvent], unsaved: &mut Unsaved
     for key in assigned {
         core.enqueue(key);
     }
+    Ok(())
+}
+
+/// Goes on after events that were archived: all requests that they are about are pruned, and so have ended.
+async fn pass_over(core: &Arc<Core>, cursor: Cursor, unsaved: &mut Unsaved) -> Result<()> {
+    let ended = core.idle().into_iter();
+    let ended: Vec<Key> = ended.filter(|key| core.look(*key).is_none()).collect();
+    core.drop_ended(&ended);
+    let mut progress = std::mem::replace(unsaved, Unsaved::new(cursor)).progress;
+    progress.cursor = cursor;
+    progress.ended.extend(ended);
+    core.journal.advance(progress).await?;
+    core.status.set_cursor(cursor);
     Ok(())
 }
 

@@ -401,6 +401,8 @@ fn only(receipt: crate::ledger::Result<Receipt>) -> Event {
 pub(super) struct Tampered {
     pub(super) inner: MemoryLedger,
     pub(super) tamper: Arc<dyn Fn(&mut Event) + Send + Sync>,
+    /// The events up to here were archived.
+    pub(super) archived: Cursor,
 }
 
 impl fmt::Debug for Tampered {
@@ -423,6 +425,11 @@ impl Ledger for Tampered {
 
     fn events(&self, cursor: Cursor) -> BoxStream<'static, ledger::Result<SequencedEvent>> {
         use futures_util::StreamExt as _;
+        if cursor < self.archived {
+            let through = self.archived;
+            let refused = Err(ledger::Error::Archived { through });
+            return Box::pin(futures_util::stream::iter([refused]));
+        }
         let tamper = Arc::clone(&self.tamper);
         let events = self.inner.events(cursor).map(move |event| {
             event.map(|mut event| {

@@ -49,6 +49,8 @@ pub enum IntentKind {
     LocalCall = 10,
     /// The head of a local ledger.
     LocalHead = 11,
+    /// What the archived beginning of a local ledger amounts to.
+    LocalCheckpoint = 12,
 }
 
 /// Which deployment of the contract: the part of an intent that is the same for all of it.

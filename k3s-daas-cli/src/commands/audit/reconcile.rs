@@ -77,6 +77,9 @@ pub struct Args {
     /// A head of the ledger that was kept elsewhere: the ledger must go through it.
     #[arg(long, value_name = "HEAD")]
     head: Option<Head>,
+    /// Where segments of `daas ledger archive` lie; may be given more than once.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    archive: Vec<PathBuf>,
     /// How to print.
     #[command(flatten)]
     output: Output,
@@ -156,6 +159,7 @@ fn logs(paths: &[PathBuf]) -> anyhow::Result<Vec<ClusterLog>> {
 fn options(args: &Args, app: &App) -> ReconcileOptions {
     let mut options = ReconcileOptions::default();
     options.ledger.head = args.head;
+    options.ledger.archive.clone_from(&args.archive);
     options.accounts = args.account.clone();
     options.cluster = app.settings.value::<ClusterId>(Key::Cluster);
     options.clock_skew = Duration::from_millis(args.clock_skew.as_ms());
@@ -175,6 +179,10 @@ fn explain(app: &App, error: ReconcileError) -> anyhow::Error {
         ReconcileError::Line { .. } => (
             Exit::Failure,
             "give the file as kube-apiserver wrote it (--audit-log-format=json)",
+        ),
+        ReconcileError::Archived => (
+            Exit::Failure,
+            "name the archive with --archive, or give files of the log that begin later",
         ),
         ReconcileError::Empty => (
             Exit::Failure,

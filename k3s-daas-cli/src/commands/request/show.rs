@@ -1,18 +1,20 @@
 //! `daas request show`: what became of a request, from the ledger and the answer beside it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use k3s_daas::blob::{BlobStore, Holder};
 use k3s_daas::contract::Code;
 use k3s_daas::crypto::BlobHash;
-use k3s_daas::ledger::{Cursor, Ledger as _};
+use k3s_daas::ledger::{Cursor, Ledger as _, SequencedEvent};
 use k3s_daas::types::{ByteString, ExecutorId, RequestId, TokenId};
 use k3s_daas::wire::{Event, K8sApiRequest, K8sRequestProcessed, ResponseEnvelope};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::commands::events::archived as archived_events;
 use crate::exit::{Exit, Failure};
 use crate::printer::{Show, wrap};
 use crate::services;
@@ -22,20 +24,14 @@ use crate::units::Moment;
 ///
 /// # Errors
 /// [`Exit::NotFound`] if the ledger knows none.
-pub(super) async fn show(app: &App, id: RequestId) -> anyhow::Result<()> {
+pub(super) async fn show(app: &App, id: RequestId, archive: &[PathBuf]) -> anyhow::Result<()> {
     let ledger = app.reader().await?;
     let last = ledger.sync().await?;
     let mut found: Vec<Shown> = Vec::new();
-    let mut events = ledger.events(Cursor::START);
     let mut seen = Cursor::START;
-    while seen < last {
-        let Some(event) = events.next().await else {
-            break;
-        };
-        let event = event?;
-        seen = event.cursor;
+    let mut take = |event: &SequencedEvent| {
         let Some(token) = token_of(&event.event, id) else {
-            continue;
+            return;
         };
         let at = found.iter().position(|shown| shown.token == token);
         let at = at.unwrap_or_else(|| {
@@ -43,6 +39,41 @@ pub(super) async fn show(app: &App, id: RequestId) -> anyhow::Result<()> {
             found.len() - 1
         });
         found[at].take(event.cursor, event.timestamp_ms, &event.event);
+    };
+    for event in app.archived_events(archive, seen)? {
+        let event = event?;
+        seen = event.cursor;
+        take(&event);
+    }
+    // Of what was archived and not named only the rest can be told.
+    let checkpoint = ledger
+        .checkpoint()
+        .await?
+        .map(|checkpoint| checkpoint.message);
+    let archived = checkpoint.filter(|checkpoint| checkpoint.events > seen.major);
+    if let Some(checkpoint) = archived {
+        seen.major = checkpoint.events;
+    }
+    let mut events = ledger.events(seen);
+    while seen < last {
+        let Some(event) = events.next().await else {
+            break;
+        };
+        let event = event.map_err(archived_events)?;
+        seen = event.cursor;
+        take(&event);
+    }
+    let is_known = |shown: &Shown| shown.state.is_admitted || shown.state.refused.is_some();
+    if let Some(checkpoint) = archived.filter(|_| !found.iter().any(is_known)) {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!(
+                "the ledger knows no request {id} that came after {}, and what came before was archived",
+                Moment(checkpoint.time_ms)
+            ),
+        )
+        .with_next("name the directory that `daas ledger archive` moved it to with --archive")
+        .into());
     }
     if found.is_empty() {
         return Err(

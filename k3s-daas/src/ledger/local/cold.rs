@@ -61,6 +61,12 @@ impl Cold {
         }
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (TokenId, RequestId)> {
+        let rows = self.tokens.iter();
+        rows.flat_map(|(token, rows)| rows.iter().map(|(id, _)| (*token, *id)))
+    }
+
     /// Those that may be pruned at a time.
     pub(super) fn prunable(&self, now_ms: u64) -> impl Iterator<Item = (TokenId, RequestId)> {
         let rows = self

@@ -33,6 +33,11 @@ impl Layout {
         self.dir.join("lock")
     }
 
+    /// Held by who archives.
+    pub(super) fn archive_lock(&self) -> PathBuf {
+        self.dir.join("archive-lock")
+    }
+
     /// The sockets of those who want to know of every commit.
     pub(super) fn followers(&self) -> PathBuf {
         self.dir.join("followers")

@@ -12,7 +12,7 @@ use super::cold::{self, Row};
 use super::disk::{self, Growing, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
-use super::load::load;
+use super::load::{Loaded, load, load_within};
 use super::message::{LocalCall, SignedCall, SignedHead};
 use super::notify::{Neighbours, Waker, Woken};
 use super::objects::{self, Fingerprint, Sum, Table};
@@ -241,6 +241,13 @@ impl Engine {
             );
             return Err(BrokenLink::database(why).into());
         };
+        if missing > 0 && self.is_behind_the_archive()? {
+            // Nothing leads from here to there any more but the tables, as for one who is started.
+            tracing::warn!("what this process had not followed yet was archived meanwhile");
+            let loaded = load_within(&self.journal)?;
+            self.take_loaded(loaded);
+            return Ok(true);
+        }
         if missing > 0 {
             self.is_stale = true;
             let (last_call, last_event) = (self.replica.tip.calls, self.replica.tip.events);
@@ -669,6 +676,17 @@ impl Engine {
         }
         self.journal.roll_back();
         let loaded = load(&self.journal)?;
+        self.take_loaded(loaded);
+        Ok(())
+    }
+
+    fn is_behind_the_archive(&self) -> std::result::Result<bool, Failure> {
+        let checkpoint = self.journal.checkpoint()?;
+        Ok(checkpoint
+            .is_some_and(|checkpoint| checkpoint.message.head.calls > self.replica.tip.calls))
+    }
+
+    fn take_loaded(&mut self, loaded: Loaded) {
         self.replica = loaded.replica;
         self.heads = loaded.stored.heads;
         self.last_head = loaded.stored.last_head;
@@ -679,7 +697,6 @@ impl Engine {
         self.published.write().replace(&self.replica, loaded.cold);
         self.publish_heads();
         self.progress.send_replace(self.replica.tip.events);
-        Ok(())
     }
 
     /// Remembers what no later attempt would change.
@@ -721,10 +738,10 @@ impl Batch {
 }
 
 /// The lock file, held until dropped; the operating system drops it for a process that dies.
-struct Locked(Arc<File>);
+pub(super) struct Locked(Arc<File>);
 
 impl Locked {
-    fn wait(lock: &Arc<File>) -> std::result::Result<Self, Failure> {
+    pub(super) fn wait(lock: &Arc<File>) -> std::result::Result<Self, Failure> {
         lock.lock().map_err(Failure::io("queue on the lock file"))?;
         Ok(Self(lock.clone()))
     }
@@ -796,6 +813,7 @@ fn repeat(error: &Error) -> Error {
         Error::Busy => Error::Busy,
         Error::DiskReserve => Error::DiskReserve,
         Error::Corrupt(why) => Error::Corrupt(why.clone()),
+        Error::Archived { through } => Error::Archived { through: *through },
         Error::Version(other) => Error::Version(*other),
         Error::Unavailable(why) => Error::Unavailable(why.clone()),
         other => {

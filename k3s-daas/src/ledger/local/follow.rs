@@ -157,6 +157,15 @@ impl Readers {
 
 /// Events after one sequence number, from disk, their links checked.
 fn page(journal: &Journal, after: u64) -> std::result::Result<VecDeque<SequencedEvent>, Failure> {
+    if let Some(checkpoint) = journal.checkpoint()?
+        && after < checkpoint.message.events
+    {
+        let through = Cursor {
+            major: checkpoint.message.events,
+            minor: 0,
+        };
+        return Err(Error::Archived { through }.into());
+    }
     let first = super::replay::number(after + 1);
     let Some(row) = journal.events_after(first - 1, 1)?.pop().transpose()? else {
         return Ok(VecDeque::new());

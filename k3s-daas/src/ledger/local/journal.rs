@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::archive::SignedCheckpoint;
 use super::disk::Layout;
 use super::failure::{BrokenLink, Failure};
 use super::message::{Genesis, SignedHead};
@@ -183,7 +184,12 @@ impl Journal {
         }
         let (expected, found) = (schema_of(&fresh)?, schema_of(&self.connection)?);
         if expected == found {
-            return Ok(());
+            let version: i32 = pragma("user_version")?;
+            if version == ARCHIVED_VERSION || self.meta_bytes(CHECKPOINT)?.is_none() {
+                return Ok(());
+            }
+            let why = format!("it has version {version}, and a checkpoint");
+            return Err(BrokenLink::database(why).into());
         }
         let name = found
             .iter()
@@ -276,9 +282,21 @@ impl Journal {
     fn check_version(&self) -> Result<(), Failure> {
         let mut statement = self.connection.prepare_cached("PRAGMA user_version")?;
         let found: i32 = statement.query_row([], |row| row.get(0))?;
+        // Without a checkpoint it is not what this program makes of one.
+        if found == ARCHIVED_VERSION && self.has_meta(CHECKPOINT)? {
+            return Ok(());
+        }
         let number = |version| u64::try_from(version).unwrap_or_default();
         let checked = OtherVersion::check("ledger", number(found), number(USER_VERSION));
         checked.map_err(|other| Error::Version(other).into())
+    }
+
+    /// Whether there is one of this name, however long it is.
+    fn has_meta(&self, name: &str) -> Result<bool, Failure> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM meta WHERE name = ?1")?;
+        Ok(statement.exists([name])?)
     }
 
     /// Names in the table `meta`.
@@ -291,13 +309,127 @@ impl Journal {
     }
 
     fn meta<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, Failure> {
+        let value = self.find_meta(name)?;
+        value.ok_or_else(|| BrokenLink::new("meta", name, "is missing").into())
+    }
+
+    fn find_meta<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, Failure> {
+        let Some(bytes) = self.meta_bytes(name)? else {
+            return Ok(None);
+        };
+        let value = bcs::from_bytes(&bytes)
+            .map_err(|_| BrokenLink::new("meta", name, "is not what it should be"))?;
+        Ok(Some(value))
+    }
+
+    fn meta_bytes(&self, name: &'static str) -> Result<Option<Vec<u8>>, Failure> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-        let bytes: Option<Vec<u8>> = statement.query_row([name], |row| row.get(0)).optional()?;
-        let bytes = bytes.ok_or_else(|| BrokenLink::new("meta", name, "is missing"))?;
-        bcs::from_bytes(&bytes)
-            .map_err(|_| BrokenLink::new("meta", name, "is not what it should be").into())
+        Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+    }
+
+    /// Where the log begins, if its beginning was archived.
+    pub(crate) fn checkpoint(&self) -> Result<Option<SignedCheckpoint>, Failure> {
+        self.find_meta(CHECKPOINT)
+    }
+
+    /// The state at the checkpoint, compressed.
+    pub(crate) fn checkpoint_state(&self) -> Result<Vec<u8>, Failure> {
+        let bytes = self.meta_bytes(CHECKPOINT_STATE)?;
+        bytes.ok_or_else(|| BrokenLink::new("meta", CHECKPOINT_STATE, "is missing").into())
+    }
+
+    /// Lets the log begin at a checkpoint.
+    pub(super) fn put_checkpoint(
+        &self,
+        checkpoint: &SignedCheckpoint,
+        state: &[u8],
+    ) -> Result<(), Failure> {
+        for (name, value) in [
+            (CHECKPOINT, &to_bcs(checkpoint)[..]),
+            (CHECKPOINT_STATE, state),
+        ] {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO meta (name, value) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                )?
+                .execute(params![name, value])?;
+        }
+        // Programs that know of no archive would look for the first call.
+        self.connection
+            .pragma_update(None, "user_version", ARCHIVED_VERSION)?;
+        Ok(())
+    }
+
+    /// The first rows of calls and events, if there are any.
+    pub(crate) fn first_rows(&self) -> Result<(Option<i64>, Option<i64>), Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT (SELECT min(sequence) FROM calls), (SELECT min(sequence) FROM events)",
+        )?;
+        Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// Removes what lies before a place of the log, at most `limit` calls of it; whether any was left.
+    pub(super) fn remove_before(
+        &self,
+        calls: u64,
+        events: u64,
+        heads: u64,
+        limit: i64,
+    ) -> Result<bool, Failure> {
+        let (calls, events) = (signed(calls), signed(events));
+        let (first_call, first_event) = self.first_rows()?;
+        let to_call = first_call.map(|first| calls.min(first.saturating_add(limit - 1)));
+        let to_event = match to_call {
+            // The events of a call go with it.
+            Some(to) if to < calls => {
+                let row = self.call(to)?;
+                events.min(signed(row.first_event + row.event_count) - 1)
+            }
+            _ => events,
+        };
+        let mut removed = 0;
+        if let Some(to) = to_call {
+            removed += self
+                .connection
+                .prepare_cached("DELETE FROM calls WHERE sequence <= ?1")?
+                .execute([to])?;
+        }
+        if first_event.is_some_and(|first| first <= to_event) {
+            removed += self
+                .connection
+                .prepare_cached("DELETE FROM events WHERE sequence <= ?1")?
+                .execute([to_event])?;
+        }
+        removed += self
+            .connection
+            .prepare_cached(
+                "DELETE FROM heads WHERE sequence IN
+                 (SELECT sequence FROM heads WHERE sequence < ?1 ORDER BY sequence LIMIT ?2)",
+            )?
+            .execute([signed(heads), limit])?;
+        Ok(removed > 0)
+    }
+
+    /// The first signed head that stands for so many calls at least.
+    pub(super) fn head_covering(&self, calls: u64) -> Result<Option<SignedHead>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, calls, head FROM heads WHERE calls >= ?1 ORDER BY sequence LIMIT 1",
+        )?;
+        let found = statement
+            .query_row([signed(calls)], |row| {
+                let bytes: Vec<u8> = row.get(2)?;
+                Ok(signed_head(row.get(0)?, row.get(1)?, &bytes))
+            })
+            .optional()?;
+        Ok(found.transpose()?)
+    }
+
+    /// Time of a call.
+    pub(super) fn time_of(&self, call: u64) -> Result<u64, Failure> {
+        Ok(self.call(signed(call))?.time_ms)
     }
 
     pub(super) fn put_tip(&self, tip: &StoredTip) -> Result<(), Failure> {
@@ -353,7 +485,17 @@ impl Journal {
         if call == 0 {
             return Ok(self.genesis()?.link());
         }
-        let row = self.call(signed(call))?;
+        let row = match self.call(signed(call)) {
+            Ok(row) => row,
+            // What lies before a call that was archived stands in the checkpoint.
+            Err(missing) => {
+                let checkpoint = self.checkpoint()?.map(|checkpoint| checkpoint.message);
+                return match checkpoint.filter(|checkpoint| checkpoint.head.calls == call) {
+                    Some(checkpoint) => Ok(checkpoint.head.link),
+                    None => Err(missing),
+                };
+            }
+        };
         if row.event_count == 0 {
             return Ok(row.link);
         }
@@ -534,7 +676,7 @@ impl Journal {
     }
 
     /// The last signed head of the first `heads`.
-    pub(super) fn head_before(&self, heads: u64) -> Result<SignedHead, Failure> {
+    pub(crate) fn head_before(&self, heads: u64) -> Result<SignedHead, Failure> {
         let sequence = heads.saturating_sub(1);
         let mut statement = self
             .connection
@@ -555,11 +697,13 @@ impl Journal {
     pub(crate) fn heads_after(
         &self,
         sequence: i64,
+        limit: usize,
     ) -> Result<Vec<Result<SignedHead, BrokenLink>>, Failure> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, calls, head FROM heads WHERE sequence > ?1 ORDER BY sequence",
+            "SELECT sequence, calls, head FROM heads WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
         )?;
-        let mut rows = statement.query(params![sequence])?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![sequence, limit])?;
         let mut heads = Vec::new();
         while let Some(row) = rows.next()? {
             let (sequence, calls): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -680,6 +824,12 @@ const CACHE_PAGES: i32 = 256;
 /// The version of the ledger: counts every change of what processes over one ledger must agree on, which are the
 /// tables, what stands in their rows, the contract's rules, and what gateway and Nautilus seal for each other.
 const USER_VERSION: i32 = 2;
+/// The same tables, whose beginning was archived.
+const ARCHIVED_VERSION: i32 = 3;
+
+/// Rows of `meta` that an archived ledger has.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const CHECKPOINT_STATE: &str = "checkpoint-state";
 
 /// The first with the repair of the write-ahead log's reset.
 const OLDEST_SQLITE: i32 = 3_051_003;

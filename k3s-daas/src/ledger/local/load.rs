@@ -23,9 +23,12 @@ pub(super) fn load(journal: &Journal) -> Result<Loaded, Failure> {
     loaded
 }
 
-fn load_within(journal: &Journal) -> Result<Loaded, Failure> {
+pub(super) fn load_within(journal: &Journal) -> Result<Loaded, Failure> {
     let genesis = journal.genesis()?;
     let stored = journal.tip()?;
+    if let Some(checkpoint) = journal.checkpoint()? {
+        checkpoint.check(&genesis)?;
+    }
     let mut replica =
         Replica::at_genesis(&genesis, stored.time_ms).map_err(BrokenLink::database)?;
     replica.balances.clear();
@@ -53,7 +56,7 @@ fn check_last_head(
         let last = stored.heads.saturating_sub(1);
         Err(BrokenLink::new("head", last, why).into())
     };
-    let mut heads = journal.heads_after(number(stored.heads) - 2)?;
+    let mut heads = journal.heads_after(number(stored.heads) - 2, 2)?;
     let (Some(head), true) = (heads.pop().transpose()?, heads.is_empty()) else {
         return broken("it is not the last one");
     };

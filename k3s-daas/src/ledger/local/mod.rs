@@ -5,10 +5,14 @@
 //! links, so a row that is changed by itself is found, and who holds a [`Head`] finds any change before it
 //! ([`crate::audit`]).
 //!
+//! The oldest part of the log can be moved into files of its own ([`LocalLedger::archive`]).
+//!
 //! In the directory lie `ledger.db` (and what SQLite puts beside it), `lock`, which writers queue on, and
+//! `archive-lock`, which who archives holds, and
 //! `followers/`, where each process has a socket on which others tell it that they wrote something. All of it is
 //! its owner's alone. Unix only, and not on network file systems.
 
+pub(crate) mod archive;
 mod cold;
 pub(crate) mod disk;
 mod engine;
@@ -16,7 +20,7 @@ pub(crate) mod failure;
 mod follow;
 pub(crate) mod journal;
 mod load;
-mod message;
+pub(crate) mod message;
 mod notify;
 pub(crate) mod objects;
 mod published;
@@ -54,6 +58,9 @@ use crate::crypto::{Signer, check_not_writable, create_new_private, random_array
 use crate::types::{Address, Digest, RequestId, TokenId};
 use crate::wire::Deployment;
 
+pub use self::archive::{
+    ArchiveOptions, Archived, ArchivedEvents, CheckpointMessage, SignedCheckpoint,
+};
 pub use self::failure::BrokenLink;
 pub use self::message::{
     Genesis, Head, HeadMessage, InvalidHead, LocalCall, MAX_CALL_BYTES, MAX_VALIDITY_MS, PACKAGE,

@@ -9,9 +9,44 @@ use super::replica::{Applied, AppliedEvent, Entry, Replica};
 use crate::contract::{Attestation, Call, OneByOne, Signatures};
 use crate::crypto::{BatchVerifier, blake2b256};
 
+/// Where rows of a log are read from.
+pub(crate) trait Log {
+    /// Rows of calls after one sequence number, at most `limit`; those that are no calls say why.
+    fn calls_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<CallRow, BrokenLink>>, Failure>;
+
+    /// The same of events.
+    fn events_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<EventRow, BrokenLink>>, Failure>;
+}
+
+impl Log for Journal {
+    fn calls_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<CallRow, BrokenLink>>, Failure> {
+        Self::calls_after(self, sequence, limit)
+    }
+
+    fn events_after(
+        &self,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Result<EventRow, BrokenLink>>, Failure> {
+        Self::events_after(self, sequence, limit)
+    }
+}
+
 /// Reads a log from one call on and checks that each follows from those before it.
 pub(crate) struct Replay<'a> {
-    journal: &'a Journal,
+    log: &'a dyn Log,
     attestation: &'a dyn Attestation,
     signatures: &'a dyn Signatures,
     last_call: i64,
@@ -32,20 +67,20 @@ pub(crate) struct Replayed {
 
 impl<'a> Replay<'a> {
     /// From the very first row on, whatever its number.
-    pub(crate) fn from_start(journal: &'a Journal, attestation: &'a dyn Attestation) -> Self {
-        Self::after(journal, attestation, &OneByOne, i64::MIN, i64::MIN)
+    pub(crate) fn from_start(log: &'a dyn Log, attestation: &'a dyn Attestation) -> Self {
+        Self::after(log, attestation, &OneByOne, i64::MIN, i64::MIN)
     }
 
     /// From the rows after a call and an event on.
     pub(crate) fn after(
-        journal: &'a Journal,
+        log: &'a dyn Log,
         attestation: &'a dyn Attestation,
         signatures: &'a dyn Signatures,
         last_call: i64,
         last_event: i64,
     ) -> Self {
         Self {
-            journal,
+            log,
             attestation,
             signatures,
             last_call,
@@ -162,7 +197,7 @@ impl<'a> Replay<'a> {
 
     fn next_call(&mut self) -> Result<Option<Verified>, Failure> {
         if self.calls.is_empty() {
-            let rows = self.journal.calls_after(self.last_call, PAGE)?;
+            let rows = self.log.calls_after(self.last_call, PAGE)?;
             self.calls = verified(rows).into();
             self.last_call = match self.calls.back() {
                 Some((Ok(row), _)) => row.sequence,
@@ -175,7 +210,7 @@ impl<'a> Replay<'a> {
 
     fn next_event(&mut self) -> Result<Option<Result<EventRow, BrokenLink>>, Failure> {
         if self.events.is_empty() {
-            self.events = self.journal.events_after(self.last_event, PAGE)?.into();
+            self.events = self.log.events_after(self.last_event, PAGE)?.into();
             if let Some(Ok(row)) = self.events.back() {
                 self.last_event = row.sequence;
             }

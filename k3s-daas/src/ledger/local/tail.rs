@@ -26,7 +26,13 @@ pub(super) fn linked_call(journal: &Journal, sequence: u64) -> Result<Linked, Fa
 
 /// Checks the last calls of the log: their signatures, their links, and that they end at `tip`.
 pub(super) fn check(journal: &Journal, tip: &Tip) -> Result<(), Failure> {
+    let checkpoint = journal.checkpoint()?.map(|checkpoint| checkpoint.message);
+    let archived = checkpoint.map_or((0, 0), |checkpoint| {
+        (checkpoint.head.calls, checkpoint.events)
+    });
     let (last_call, last_event) = journal.last_rows()?;
+    let last_call = last_call.max(number(archived.0));
+    let last_event = last_event.max(number(archived.1));
     for (table, last, expected) in [
         ("call", last_call, number(tip.calls)),
         ("event", last_event, number(tip.events)),
@@ -36,7 +42,7 @@ pub(super) fn check(journal: &Journal, tip: &Tip) -> Result<(), Failure> {
             return Err(BrokenLink::new("meta", "tip", why).into());
         }
     }
-    let first = tip.calls.saturating_sub(TAIL);
+    let first = tip.calls.saturating_sub(TAIL).max(archived.0);
     let mut link = journal.link_after(first)?;
     let mut signatures = BatchVerifier::new();
     let mut sequence = first;

@@ -15,6 +15,7 @@ async fn tampered(
                 tamper(event);
             }
         }),
+        archived: Cursor::START,
     };
     let (id, signer) = world.executors[0].clone();
     let nautilus = Nautilus::builder(
@@ -101,6 +102,7 @@ async fn an_event_that_claims_a_request_for_this_executor_changes_nothing() {
                 event.nautilus_endpoint = me;
             }
         }),
+        archived: Cursor::START,
     };
     let calls = Calls::default();
     let nautilus = Nautilus::builder(

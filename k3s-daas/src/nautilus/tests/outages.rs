@@ -454,3 +454,37 @@ async fn answers_are_held_as_long_as_they_are_of_use() {
     assert_eq!(write_wanted - write, Duration::from_secs(3600));
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_archived_is_passed_over_and_what_came_later_is_executed() {
+    let world = World::new();
+    let request = |name: &str| {
+        let path = format!("/api/v1/nodes/{name}");
+        world.request(Method::Delete, &path).build().unwrap()
+    };
+    // Nobody runs yet; this one's events are gone when somebody does.
+    let before = world.submit(&request("before"));
+    let archived = world.ledger.sync().await.unwrap();
+    let after = world.submit(&request("after"));
+    let ledger = Tampered {
+        inner: world.ledger.clone(),
+        tamper: Arc::new(|_| ()),
+        archived,
+    };
+    let (id, signer) = world.executors[0].clone();
+    let calls = Calls::default();
+    let nautilus = Nautilus::builder(
+        Arc::new(ledger),
+        Arc::new(calls.ok()),
+        Arc::new(world.blobs.clone()),
+        Arc::new(signer),
+        id,
+    )
+    .with_config(world.config())
+    .build()
+    .unwrap();
+    let running = Running::start(nautilus);
+    assert_eq!(world.answered(after).await.status_code, 200);
+    assert_eq!((calls.of(after), calls.of(before)), (1, 0));
+    running.stop().await.unwrap();
+}

@@ -83,6 +83,7 @@ fn the_intent_byte_by_byte() {
         (IntentKind::Link, 9),
         (IntentKind::LocalCall, 10),
         (IntentKind::LocalHead, 11),
+        (IntentKind::LocalCheckpoint, 12),
     ];
     for (kind, number) in kinds {
         assert_eq!(kind as u8, number);

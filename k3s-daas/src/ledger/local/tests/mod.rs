@@ -1,6 +1,7 @@
 //! The local ledger against its suite, against tampering, and against its own death.
 #![allow(clippy::unwrap_used)]
 
+mod archive;
 mod denials;
 mod processes;
 mod signatures;
