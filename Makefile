@@ -29,6 +29,10 @@ doc: ## The API documentation.
 chaos: ## Gateways and Nautilus killed at random moments, 100 rounds of 2,000 creates (DAAS_CHAOS_ROUNDS); an hour or more.
 	DAAS_CHAOS_ROUNDS=$(or $(DAAS_CHAOS_ROUNDS),100) cargo test --package k3s-daas-cli --all-features --test crash random:: -- --nocapture
 
+.PHONY: soak
+soak: ## Work with restarts, pruning and archiving for an hour (DAAS_SOAK_MINUTES); memory and disk must stay what they were.
+	DAAS_SOAK_MINUTES=$(or $(DAAS_SOAK_MINUTES),60) cargo test --release --package k3s-daas-cli --all-features --test crash soak:: -- --nocapture
+
 .PHONY: bench
 bench: kubectl ## Benchmarks; raw results under the target directory.
 	cargo bench --package k3s-daas-benches --bench contract

@@ -11,6 +11,7 @@ mod random;
 mod restarts;
 #[cfg(feature = "crash-points")]
 mod several;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod trail;
