@@ -152,7 +152,7 @@ pub const FAULTS: &[(Fault, Test)] = &[
         |world, fault| {
             let arrived = world.upstream.arrived();
             world.on_machines(Order::SyncTakes, 1_500);
-            let answer = world.write();
+            let answer = world.write_as(RequestId::new(), "?timeout=2s");
             fault.is_told(0, &answer);
             assert!(answer.took < Duration::from_secs(8), "{answer:?}");
             fault.is_seen(world);

@@ -335,14 +335,14 @@ impl World {
 impl Asker {
     #[track_caller]
     fn read(&self) -> Answer {
-        let path = format!("{CONFIGMAPS}?timeout=2s");
+        let path = format!("{CONFIGMAPS}?timeout=4s");
         self.ask(Method::GET, &path, None, "")
     }
 
     #[track_caller]
     fn write(&self, id: Option<RequestId>, query: &str) -> Answer {
         let path = match query {
-            "" => format!("{CONFIGMAPS}?timeout=2s"),
+            "" => format!("{CONFIGMAPS}?timeout=4s"),
             query => format!("{CONFIGMAPS}{query}"),
         };
         self.ask(Method::POST, &path, id, OBJECT)

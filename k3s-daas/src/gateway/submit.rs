@@ -330,7 +330,12 @@ impl Inner {
                 .message
                 .deadline_ms
                 .saturating_sub(self.ledger.now_ms());
-            let limit = Duration::from_millis(left) + self.grace(asked);
+            // Once it is too late to be in time, it is better to know.
+            let grace = match left {
+                0 => self.config().answer_grace,
+                _ => self.grace(asked),
+            };
+            let limit = Duration::from_millis(left) + grace;
             crash_point!(GatewayBeforeSubmit);
             let outcome = tokio::time::timeout(limit, self.ledger.call(call.clone())).await;
             match outcome.unwrap_or_else(|_| Err(ledger::Error::Unavailable("no answer".into()))) {
