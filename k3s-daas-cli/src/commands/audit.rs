@@ -99,11 +99,12 @@ fn verify(mut options: Options, output: Output, global: &Global) -> anyhow::Resu
             app.printer.object(&Trail(trail.clone()))?;
         }
     }
-    if let Some(broken) = broken {
-        return Err(is_broken(&broken));
-    }
+    // First, as another ledger is signed by another key.
     if let Some(chain) = chain {
         app.expect_chain(chain)?;
+    }
+    if let Some(broken) = broken {
+        return Err(is_broken(&broken));
     }
     if let Some(part) = archived.as_ref().filter(|part| !part.verified) {
         app.printer.note(&format!(
