@@ -331,9 +331,19 @@ impl Flood {
         }
         // What comes too far ahead of being looked at is disconnected, and nothing of it waits for ever.
         let begun = Instant::now();
-        let answered = |kind, stream, _: &[u8]| kind == HEADERS && stream == 499;
-        let answered = frame_until(&mut stream, answered, PATIENCE).await;
-        assert!(answered.is_some() || begun.elapsed() < PATIENCE);
+        let seen = std::cell::RefCell::new(std::collections::BTreeMap::new());
+        let ended = |kind, stream, _: &[u8]| {
+            seen.borrow_mut()
+                .entry(kind)
+                .or_insert_with(Vec::new)
+                .push(stream);
+            [HEADERS, RST_STREAM].contains(&kind) && stream == 499
+        };
+        let ended = frame_until(&mut stream, ended, PATIENCE).await;
+        assert!(
+            ended.is_some() || begun.elapsed() < PATIENCE,
+            "by kind of frame, of which streams: {seen:?}"
+        );
     }
 
     async fn slow_bodies(self) {
