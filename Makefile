@@ -91,5 +91,5 @@ fuzz-bites: ## Each fuzz target must find the mistake that is planted for it; sa
 	ci/fuzz.sh bites
 
 .PHONY: deny
-deny: ## Licences, bans and sources of all dependencies; needs cargo-deny.
-	cargo deny check bans licenses sources
+deny: ## Licences, bans and sources of all dependencies; builds cargo-deny when it is not there yet.
+	ci/deny.sh "$(CACHE)/tools"

@@ -64,11 +64,7 @@ if command -v c++ >/dev/null; then
 else
     missing fuzz "C++ compiler"
 fi
-if command -v cargo-deny >/dev/null; then
-    suite deny make --no-print-directory deny
-else
-    missing deny cargo-deny
-fi
+suite deny make --no-print-directory deny
 suite move make --no-print-directory move
 suite twin make --no-print-directory twin
 if command -v python3.11 >/dev/null; then
