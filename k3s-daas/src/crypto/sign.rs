@@ -220,7 +220,7 @@ impl BatchVerifier {
             for item in &self.items {
                 verifier.queue(item.clone());
             }
-            if verifier.verify(SystemRandom).is_ok() {
+            if verifier.verify(SystemRandom::new()).is_ok() {
                 return Ok(());
             }
         }
@@ -419,20 +419,39 @@ impl Drop for SecretKey {
     }
 }
 
-/// The operating system's randomness, for `rand_core` 0.6 as `ed25519-consensus` wants it.
-struct SystemRandom;
+/// The operating system's randomness, for `rand_core` 0.6 as `ed25519-consensus` wants it; asked for in larger parts, as
+/// each time is a system call.
+struct SystemRandom {
+    bytes: [u8; 256],
+    used: usize,
+}
+
+impl SystemRandom {
+    fn new() -> Self {
+        let bytes = [0; 256];
+        let used = bytes.len();
+        Self { bytes, used }
+    }
+}
 
 impl rand_core::RngCore for SystemRandom {
     fn next_u32(&mut self) -> u32 {
-        u32::from_le_bytes(random_array())
+        rand_core::impls::next_u32_via_fill(self)
     }
 
     fn next_u64(&mut self) -> u64 {
-        u64::from_le_bytes(random_array())
+        rand_core::impls::next_u64_via_fill(self)
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
-        getrandom::fill(dest).expect("the operating system provides randomness");
+        for byte in dest {
+            if self.used == self.bytes.len() {
+                self.bytes = random_array();
+                self.used = 0;
+            }
+            *byte = self.bytes[self.used];
+            self.used += 1;
+        }
     }
 
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
