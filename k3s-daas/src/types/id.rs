@@ -180,6 +180,18 @@ impl RequestId {
         self.0.as_u128()
     }
 
+    /// The ID in 16 bytes, in the order of IDs.
+    #[cfg(feature = "local")]
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// From the 16 bytes that [`RequestId::as_bytes`] gave.
+    #[cfg(feature = "local")]
+    pub(crate) fn from_own_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
     /// Milliseconds since 1970 that the ID claims to be made at.
     #[must_use]
     pub fn timestamp_ms(&self) -> u64 {

@@ -115,7 +115,7 @@ impl LocalLedger {
     ) -> Result<Archived> {
         let directory = directory.as_ref().to_owned();
         self.sync().await?;
-        let kept = self.requests();
+        let kept = self.requests()?;
         let attestation = self.inner.options.attestation.clone();
         let layout = self.inner.layout.clone();
         let key = self.signer.public_key();
@@ -177,10 +177,10 @@ impl LocalLedger {
     }
 
     /// All requests that are not pruned.
-    fn requests(&self) -> HashSet<(TokenId, RequestId)> {
+    fn requests(&self) -> Result<HashSet<(TokenId, RequestId)>> {
         let view = self.inner.published.read();
         let hot = view.state.all_requests().map(|(token, id, _)| (token, id));
-        hot.chain(view.cold.all()).collect()
+        Ok(hot.chain(view.cold.all()?).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::cold::{self, Row};
+use super::cold::{self, Cold, Row};
 use super::disk::{self, Growing, Layout};
 use super::failure::{BrokenLink, Failure};
 use super::journal::{CallRow, Journal, StoredTip};
@@ -103,7 +103,7 @@ impl Engine {
     ) -> std::result::Result<(Self, Arc<Published>, watch::Receiver<u64>), Failure> {
         let journal = Journal::open(&layout)?;
         journal.check_pages_at_start()?;
-        let loaded = load(&journal)?;
+        let loaded = load(&journal, &layout)?;
         // Reading has made the log, if it was not there.
         let files = [layout.database(), layout.log()].map(|path| Growing::at(&path));
         let [database, log] = files.map(|file| file.map_err(Failure::io("look at the database")));
@@ -244,7 +244,7 @@ impl Engine {
         if missing > 0 && self.is_behind_the_archive()? {
             // Nothing leads from here to there any more but the tables, as for one who is started.
             tracing::warn!("what this process had not followed yet was archived meanwhile");
-            let loaded = load_within(&self.journal)?;
+            let loaded = load_within(&self.journal, &self.layout)?;
             self.take_loaded(loaded);
             return Ok(true);
         }
@@ -611,8 +611,17 @@ impl Engine {
         if self.warmed.is_empty() && self.answered.len() < HOT + COOLED_AT_ONCE {
             return;
         }
-        let mut view = self.published.write();
+        let cold = self.published.read().cold.clone();
+        if let Err(error) = self.unload(&cold) {
+            // What is in the tables is read again before anything else is done.
+            tracing::warn!(error = %Error::from(error), "answered requests are indexed anew");
+        }
+    }
+
+    fn unload(&mut self, cold: &Cold) -> std::result::Result<(), Failure> {
         let state = &mut self.replica.state;
+        let mut gone = Vec::new();
+        let view = self.published.read();
         for (token, id) in std::mem::take(&mut self.warmed).into_keys() {
             // Pruned, and perhaps admitted anew; else it is as it was.
             match state.request(token, id) {
@@ -621,12 +630,15 @@ impl Engine {
                 {
                     state.unload_request(token, id);
                 }
-                _ => view.cold.remove(token, id),
+                _ => gone.push((token, id)),
             }
         }
+        drop(view);
+        cold.remove(&gone)?;
         if self.answered.len() < HOT + COOLED_AT_ONCE {
-            return;
+            return Ok(());
         }
+        let mut rows = Vec::with_capacity(COOLED_AT_ONCE);
         for (token, id) in self.answered.drain(..COOLED_AT_ONCE) {
             let row_id = objects::request_row(token, id);
             let Some(request) = state.request(token, id).filter(|r| cold::is_cold(r)) else {
@@ -637,10 +649,16 @@ impl Engine {
                 prunable_at_ms: request.prunable_at_ms,
                 sum: Sum::of(Table::Requests.singular(), &row_id, &to_bcs(request)),
             };
+            rows.push((token, id, row));
+        }
+        // First, so that they are always found.
+        cold.insert(&rows)?;
+        let mut view = self.published.write();
+        for (token, id, _) in rows {
             state.unload_request(token, id);
             view.state.unload_request(token, id);
-            view.cold.insert(token, id, row);
         }
+        Ok(())
     }
 
     fn publish_heads(&self) {
@@ -668,14 +686,14 @@ impl Engine {
 
     /// Reads the state from disk again if a batch failed and may have left something behind.
     fn refresh(&mut self) -> std::result::Result<(), Failure> {
-        if !self.is_stale {
+        if !self.is_stale && !self.published.read().cold.is_broken() {
             return Ok(());
         }
         if let Some(end) = &self.published.read().end {
             return Err(end.error().into());
         }
         self.journal.roll_back();
-        let loaded = load(&self.journal)?;
+        let loaded = load(&self.journal, &self.layout)?;
         self.take_loaded(loaded);
         Ok(())
     }

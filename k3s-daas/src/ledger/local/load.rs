@@ -1,6 +1,7 @@
 //! The state from its tables, held against the end of the log.
 
 use super::cold::Cold;
+use super::disk::Layout;
 use super::failure::{BrokenLink, Failure};
 use super::journal::{Journal, StoredTip};
 use super::objects;
@@ -16,14 +17,14 @@ pub(super) struct Loaded {
 }
 
 /// Reads the state's tables and holds them against the end of the log.
-pub(super) fn load(journal: &Journal) -> Result<Loaded, Failure> {
+pub(super) fn load(journal: &Journal, layout: &Layout) -> Result<Loaded, Failure> {
     journal.begin_reading()?;
-    let loaded = load_within(journal);
+    let loaded = load_within(journal, layout);
     journal.roll_back();
     loaded
 }
 
-pub(super) fn load_within(journal: &Journal) -> Result<Loaded, Failure> {
+pub(super) fn load_within(journal: &Journal, layout: &Layout) -> Result<Loaded, Failure> {
     let genesis = journal.genesis()?;
     let stored = journal.tip()?;
     if let Some(checkpoint) = journal.checkpoint()? {
@@ -34,7 +35,8 @@ pub(super) fn load_within(journal: &Journal) -> Result<Loaded, Failure> {
     replica.balances.clear();
     replica.tip = stored.tip();
     tail::check(journal, &replica.tip)?;
-    let (fingerprint, cold) = objects::load(journal, &mut replica)?;
+    let cold = Cold::new(&layout.dir);
+    let fingerprint = objects::load(journal, &mut replica, &cold)?;
     if fingerprint != stored.fingerprint {
         let why = "the state's tables were changed: their fingerprint is not that of the last call";
         return Err(BrokenLink::database(why).into());

@@ -32,6 +32,7 @@ mod tail;
 mod tests;
 mod verify;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
@@ -439,8 +440,9 @@ impl Ledger for LocalLedger {
             if let Some(request) = view.state.request(token, id) {
                 return Ok(Some(request.clone()));
             }
-            view.cold.get(token, id)
+            view.cold.clone()
         };
+        let row = row.get(token, id)?;
         let Some(row) = row else {
             return Ok(None);
         };
@@ -449,12 +451,22 @@ impl Ledger for LocalLedger {
     }
 
     fn prunable(&self, limit: usize) -> Vec<(TokenId, RequestId)> {
+        let (cold, now_ms) = {
+            let view = self.inner.published.read();
+            let now_ms = self.inner.now_at_least(view.tip.time_ms);
+            (view.cold.clone(), now_ms)
+        };
+        let mut prunable = cold.prunable(now_ms, limit).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what may be pruned is not known now");
+            Vec::new()
+        });
+        let known: HashSet<_> = prunable.iter().copied().collect();
         let view = self.inner.published.read();
-        let now_ms = self.inner.now_at_least(view.tip.time_ms);
-        let cold = view.cold.prunable(now_ms);
-        cold.chain(view.state.prunable(now_ms))
-            .take(limit)
-            .collect()
+        let rest = view.state.prunable(now_ms);
+        // Some may have gone from there to here meanwhile.
+        prunable.extend(rest.filter(|request| !known.contains(request)));
+        prunable.truncate(limit);
+        prunable
     }
 
     async fn balance(&self, account: Address) -> Result<u64> {

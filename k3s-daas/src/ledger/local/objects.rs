@@ -205,6 +205,15 @@ impl Sum {
         sum.copy_from_slice(&digest.as_bytes()[..16]);
         Self(sum)
     }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// From those that [`Sum::as_bytes`] gave.
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl Fingerprint {
@@ -245,13 +254,14 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Reads the state's tables into `replica`, which has none yet; their fingerprint, and what is left in them.
+/// Reads the state's tables into `replica` and `cold`, which have none yet; their fingerprint.
 pub(super) fn load(
     journal: &Journal,
     replica: &mut Replica,
-) -> Result<(Fingerprint, Cold), Failure> {
+    cold: &Cold,
+) -> Result<Fingerprint, Failure> {
     let mut fingerprint = Fingerprint::default();
-    let mut cold = Cold::default();
+    let mut answered = Vec::new();
     for table in Table::ALL {
         journal.each_object(table, |id, bytes| {
             let sum = Sum::of(table.singular(), id, bytes);
@@ -270,13 +280,18 @@ pub(super) fn load(
                         prunable_at_ms,
                         sum,
                     };
-                    cold.insert(token, id, row);
+                    answered.push((token, id, row));
+                    if answered.len() == INSERTED_AT_ONCE {
+                        cold.insert(&answered)?;
+                        answered.clear();
+                    }
                 }
                 object => replica.state.load(object),
             }
             Ok(())
         })?;
     }
+    cold.insert(&answered)?;
     journal.each_balance(|account, mist| {
         let broken = |why| BrokenLink::new("balance", format!("0x{}", hex::encode(account)), why);
         let mist = u64::try_from(mist)
@@ -289,5 +304,7 @@ pub(super) fn load(
         replica.balances.insert(account, mist);
         Ok(())
     })?;
-    Ok((fingerprint, cold))
+    Ok(fingerprint)
 }
+
+const INSERTED_AT_ONCE: usize = 1_024;

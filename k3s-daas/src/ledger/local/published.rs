@@ -1,7 +1,7 @@
 //! What this process knows to be final: read by everyone, written by the engine alone.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::cold::Cold;
 use super::message::Head;
@@ -25,7 +25,7 @@ pub(super) struct View {
     pub(super) heads: u64,
     pub(super) last_head: Digest,
     /// Answered requests that the state does not hold.
-    pub(super) cold: Cold,
+    pub(super) cold: Arc<Cold>,
     /// Why nothing newer comes, if that is so.
     pub(super) end: Option<End>,
     recent: VecDeque<(usize, SequencedEvent)>,
@@ -67,7 +67,7 @@ impl Published {
             tip: replica.tip,
             heads,
             last_head,
-            cold,
+            cold: Arc::new(cold),
             end: None,
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -121,7 +121,7 @@ impl View {
     /// Takes over everything, after the engine had to read its state again.
     pub(super) fn replace(&mut self, engine: &Replica, cold: Cold) {
         self.state = engine.state.clone();
-        self.cold = cold;
+        self.cold = Arc::new(cold);
         self.balances.clone_from(&engine.balances);
         if self.tip != engine.tip {
             self.tip = engine.tip;

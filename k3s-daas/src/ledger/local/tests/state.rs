@@ -230,6 +230,50 @@ async fn requests_at_rest_are_found_refused_and_pruned_like_others() {
 }
 
 #[tokio::test]
+async fn an_index_of_requests_at_rest_that_fails_is_made_anew() {
+    let timed = Timed {
+        clock: Arc::new(AtomicU64::new(1_700_000_000_000)),
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let (fixture, _instance) = Fixture::new(&timed).await;
+    let follower = timed.open();
+    let owner = fixture.owner.call(fixture.deposit(MIST_PER_SUI)).await;
+    owner.unwrap();
+    let writer = timed.open();
+    let requests = answered(&fixture, 10).await;
+    for ledger in [&follower, &writer] {
+        ledger.sync().await.unwrap();
+        assert!(ledger.requests_at_rest() > 0);
+        let cold = ledger.inner.published.read().cold.clone();
+        cold.break_it();
+        let first = RequestId::from_bytes(&requests[0].request_id).unwrap();
+        ledger.request(fixture.token, first).await.unwrap_err();
+        assert_eq!(ledger.prunable(100), []);
+        // Though nothing new is to be followed.
+        ledger.sync().await.unwrap();
+        let found = ledger.request(fixture.token, first).await.unwrap();
+        assert!(found.is_some());
+        let cold = ledger.inner.published.read().cold.clone();
+        cold.break_it();
+    }
+    // One goes on by following, the other one by writing.
+    answered(&fixture, 2).await;
+    follower.sync().await.unwrap();
+    timed.clock.fetch_add(2 * 3_600_000, Ordering::SeqCst);
+    let prune = Call::PruneResponses {
+        token: fixture.token,
+        request_ids: vec![requests[0].request_id.clone()],
+    };
+    writer.call(prune).await.unwrap();
+    for ledger in [&follower, &writer] {
+        ledger.sync().await.unwrap();
+        assert_eq!(ledger.prunable(100).len(), 11);
+    }
+    agree(&timed, &fixture, &follower).await;
+    agree(&timed, &fixture, &writer).await;
+}
+
+#[tokio::test]
 async fn a_request_at_rest_that_is_edited_is_named() {
     let timed = Timed {
         clock: Arc::new(AtomicU64::new(1_700_000_000_000)),
@@ -343,7 +387,7 @@ async fn agree(timed: &Timed, fixture: &Fixture, follower: &LocalLedger) {
     let opened = timed.open();
     let mut ids: Vec<_> = {
         let view = opened.inner.published.read();
-        view.cold.prunable(u64::MAX).collect()
+        view.cold.all().unwrap()
     };
     ids.extend(opened.view(|snapshot| snapshot.state.prunable(u64::MAX).collect::<Vec<_>>()));
     // Wherever a process has them.
