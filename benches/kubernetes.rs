@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use k3s_daas_benches::path::{
-    Ended, Measured, NAMESPACE, Way, Ways, Work, bearer, client, config, config_map, send, setting,
-    start, text,
+    Ended, Measured, NAMESPACE, Way, Ways, Work, bearer, client, config, config_map, ours, send,
+    setting, start, text,
 };
-use k3s_daas_benches::{machine, save, target_directory};
+use k3s_daas_benches::{machine, save};
 use serde_json::{Value, json};
 
 fn main() -> Result<()> {
@@ -39,10 +39,12 @@ async fn run() -> Result<()> {
         }
     }
     results.extend(stage.ways.measure(Work::List, 1, 20).await?);
-    let endurance = stage
-        .ways
-        .endure(setting("DAAS_BENCH_REQUESTS", 100_000))
-        .await?;
+    let fresh = async || {
+        let kubeconfig = scratch.path().join("daas/kubeconfig");
+        bearer(&kubeconfig, ours("daas", scratch.path())?).await
+    };
+    let count = setting("DAAS_BENCH_REQUESTS", 100_000);
+    let endurance = stage.ways.endure(count, fresh).await?;
     print(&results);
     let report = json!({
         "kubernetes": stage.version,
@@ -81,11 +83,8 @@ impl Stage {
 
         let dir = scratch.join("daas");
         let ours = |name: &str| -> Result<Command> {
-            let mut command = Command::new(binaries()?.join(name));
-            command
-                .env("KUBECONFIG", &admin)
-                .env("HOME", scratch)
-                .env("DAAS_DIR", &dir);
+            let mut command = ours(name, scratch)?;
+            command.env("KUBECONFIG", &admin);
             Ok(command)
         };
         let mut provision = ours("daas")?;
@@ -234,10 +233,6 @@ fn tool(variable: &str) -> Result<PathBuf> {
 }
 
 /// Where the binaries are that were built beside this.
-fn binaries() -> Result<PathBuf> {
-    Ok(target_directory()?.join("release"))
-}
-
 fn requests(connections: usize) -> usize {
     setting(
         "DAAS_BENCH_ROUND",

@@ -14,8 +14,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use k3s_daas_benches::path::{
-    Ended, Measured, NAMESPACE, Way, Ways, Work, bearer, client, config, config_map, send, setting,
-    start,
+    Ended, Measured, NAMESPACE, Way, Ways, Work, bearer, client, config, config_map, ours, send,
+    setting, start,
 };
 use k3s_daas_benches::{durable_commit, machine, median, millis, save, target_directory};
 use serde_json::{Value, json};
@@ -212,7 +212,8 @@ impl Stage {
     async fn endure(&self) -> Result<(Value, Value)> {
         let count = setting("DAAS_BENCH_REQUESTS", 100_000);
         let before = self.disk()?;
-        let resident = self.ways.endure(count).await?;
+        let fresh = async || bearer(&self.kubeconfigs[1], ours("daas", &self.scratch)?).await;
+        let resident = self.ways.endure(count, fresh).await?;
         let after = self.disk()?;
         #[allow(clippy::cast_precision_loss)]
         let each =
@@ -255,20 +256,6 @@ async fn fill(client: &kube::Client, dir: &Path) -> Result<()> {
     )
     .await?;
     Ok(())
-}
-
-fn ours(name: &str, scratch: &Path) -> Result<Command> {
-    let mut command = Command::new(target_directory()?.join("release").join(name));
-    command
-        .env("HOME", scratch)
-        .env("DAAS_DIR", scratch.join("daas"));
-    for (name, _) in std::env::vars_os() {
-        // Meant for this, and nothing that they know.
-        if name.to_string_lossy().starts_with("DAAS_BENCH_") {
-            command.env_remove(name);
-        }
-    }
-    Ok(command)
 }
 
 /// Of all files in it.
