@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{NAUTILUS, Run, Separate, command, daas};
+use support::{NAUTILUS, Process, Run, Separate, command, daas};
 
 /// kill -9 while a write is at the cluster, and the journal is gone.
 #[test]
@@ -48,6 +48,24 @@ fn a_write_under_a_lost_journal_is_not_executed_again() {
     assert!(answer.out.contains("unknown"), "{answer:?}");
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(cluster.writes.load(Ordering::Relaxed), 1);
+}
+
+/// Whoever waits for one cluster and is asked to stop does not go on to another one.
+#[test]
+fn who_waits_for_a_cluster_ends_when_asked_to() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("daas");
+    daas(&dir, &["dev", "--provision-only"]).ok();
+    std::fs::create_dir_all(dir.join("cluster")).unwrap();
+    let mut nautilus = command(NAUTILUS);
+    nautilus.arg("--dir").arg(&dir);
+    // There is no other one, which it would say.
+    nautilus.env("HOME", &dir);
+    let log = scratch.path().join("log");
+    let waiting = Process::start(nautilus, &log, "waiting for");
+    assert_eq!(waiting.stop(), 0);
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(!said.contains("error"), "{said}");
 }
 
 #[test]

@@ -76,6 +76,10 @@ async fn serve(cli: &Cli, flags: Flags, app: &App) -> anyhow::Result<()> {
         Some(kubeconfig) => Some(kubeconfig),
         None => memory_kubeconfig(app, &layout, &shutdown).await?,
     };
+    if shutdown.is_cancelled() {
+        // Not on to another cluster, because this one did not come.
+        return Ok(());
+    }
     let kube = services::kube(
         kubeconfig.as_deref(),
         app.settings.text(Key::NautilusContext),
