@@ -109,23 +109,38 @@ pub enum Command {
     /// Run everything on this machine and stay up, for kubectl.
     Dev(commands::dev::Args),
     /// Issue, inspect and change seal tokens.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas token list\n  daas token issue --role edit --namespace shop --for 30d --dry-run\n  daas token stake 1.5SUI"
+    )]
     Token(commands::token::Command),
     /// Create a ledger with a cluster, or change the cluster's policy.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas cluster show\n  daas cluster set --help"
+    )]
     Cluster(commands::cluster::Command),
     /// Register and inspect executors.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas executor list\n  daas executor rotate --help"
+    )]
     Executor(commands::executor::Command),
     /// Make one request through the gateway, or see what became of one.
     Request(commands::request::Args),
     /// Print what the ledger recorded.
     Events(commands::events::Args),
     /// Verify what the ledger recorded.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas audit verify\n  daas audit reconcile --help"
+    )]
     Audit(commands::audit::Command),
     /// Archive what the ledger recorded long ago.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas ledger archive ./archive --keep 30d --dry-run"
+    )]
     Ledger(commands::ledger::Command),
     /// Look at everything that the services need, and say what to do about what is wrong.
     Doctor(commands::doctor::Args),
@@ -136,15 +151,24 @@ pub enum Command {
     /// Make a directory of such a copy.
     Restore(commands::backup::Restore),
     /// Replace the gateway's own certificate authority, with a time in which both are trusted.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas authority show\n  daas authority begin"
+    )]
     Authority(commands::authority::Command),
     /// Print a kubeconfig for the gateway, or merge it into kubectl's.
     Kubeconfig(commands::kubeconfig::Args),
     /// Show the settings and where each is from.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas config show\n  daas config set gateway.max_in_flight 512"
+    )]
     Config(commands::config::Command),
     /// Make key files and show their addresses.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daas key new keys/owner.key\n  daas key show keys/owner.key"
+    )]
     Key(commands::key::Command),
     /// Unlock the owner's key once and begin a session.
     Login(commands::session::Login),
@@ -166,7 +190,8 @@ pub enum Command {
 const GLOBAL: &str = "Global Options";
 
 const LONG_HELP: &str = "\
-Settings come from flags, else from DAAS_* variables, else from the settings file, else from defaults; \
+Settings come from flags, else from DAAS_* variables (DAAS_GATEWAY_DEADLINE for gateway.deadline), else from \
+the settings file, else from defaults; \
 `daas config show` tells which is from where.
 
 Examples:

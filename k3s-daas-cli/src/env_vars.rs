@@ -1,6 +1,6 @@
 //! Every environment variable that the programs read, in one place.
 //!
-//! Each setting's variable is beside its key in [`crate::settings`]; these are their names.
+//! Each setting's variable is beside its key in [`crate::settings`]; here are the names of those that others read too.
 
 use crate::settings::Key;
 

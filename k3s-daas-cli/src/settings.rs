@@ -236,11 +236,11 @@ impl Settings {
             Kind::LogFormat => Err(wrong("is neither text nor json")),
             Kind::Nautilus => match fields::<nautilus::Config>([(key, value.as_str())]) {
                 Ok(_) => Ok(()),
-                Err(why) => Err(wrong(&format!("is not what it takes: {why}"))),
+                Err(why) => Err(wrong(&in_words(&why))),
             },
             Kind::Gateway => match fields::<gateway::Config>([(key, value.as_str())]) {
                 Ok(_) => Ok(()),
-                Err(why) => Err(wrong(&format!("is not what it takes: {why}"))),
+                Err(why) => Err(wrong(&in_words(&why))),
             },
         }
     }
@@ -284,6 +284,7 @@ impl Settings {
             key: key.name(),
             env: key.env(),
             about: key.about(),
+            file: self.file.clone(),
         })
     }
 
@@ -470,7 +471,9 @@ pub enum Error {
     },
     /// A setting is needed and not there.
     #[error(
-        "`{key}` is not set: {about} Give it as a flag, in {env} or in the settings file, or run `daas dev` first"
+        "`{key}` is not set: {about} Give it as a flag, in {env} or in {}{}",
+        .file.display(),
+        nowhere(file)
     )]
     Missing {
         /// The setting.
@@ -479,6 +482,8 @@ pub enum Error {
         env: &'static str,
         /// What it is for.
         about: &'static str,
+        /// The settings file.
+        file: PathBuf,
     },
     /// A variable is not UTF-8.
     #[error("the environment variable {0} is not UTF-8")]
@@ -502,6 +507,31 @@ fn fields<'a, T: serde::de::DeserializeOwned>(
         (name.to_owned(), value)
     });
     serde_json::from_value(serde_json::Value::Object(fields.collect()))
+}
+
+/// Who has no settings at all may have named the wrong directory, or none yet.
+fn nowhere(file: &Path) -> &'static str {
+    if file.exists() {
+        return "";
+    }
+    match file.parent() {
+        Some(dir) if !dir.exists() => {
+            ", of which not even the directory exists; `daas dev` makes one to try things in"
+        }
+        _ => ", which does not exist; `daas dev` makes one to try things in",
+    }
+}
+
+/// What `serde` says of a value, in the words of who wrote it into a file.
+fn in_words(why: &serde_json::Error) -> String {
+    let why = why.to_string();
+    if why.contains("expected u") || why.contains("expected a nonzero") {
+        return "is no number of 0 or more".to_owned();
+    }
+    if why.contains("expected a string") {
+        return "needs its unit, such as 250ms, 65s or 10m".to_owned();
+    }
+    format!("is not what it takes: {why}")
 }
 
 fn suggest(nearest: &Option<&'static str>) -> String {

@@ -125,6 +125,22 @@ impl fmt::Display for Span {
     }
 }
 
+/// A number of bytes, for people.
+#[must_use]
+pub fn bytes(bytes: f64) -> String {
+    match bytes {
+        bytes if bytes < 1e6 => format!("{:.0} kB", bytes / 1e3),
+        bytes if bytes < 1e9 => format!("{:.1} MB", bytes / 1e6),
+        bytes => format!("{:.1} GB", bytes / 1e9),
+    }
+}
+
+/// An amount of MIST, for people.
+#[must_use]
+pub fn sui(mist: f64) -> String {
+    format!("{:.2} SUI", mist / 1e9)
+}
+
 /// An address and port to listen on, `127.0.0.1:7443`; for clap's `value_parser`.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use crate::binding;
 use crate::exit::{self, Exit, Failure};
 use crate::printer::Show;
 use crate::settings::{Flags, Key};
-use crate::units::Moment;
+use crate::units::{self, Moment};
 use crate::versions;
 
 /// How to print.
@@ -293,11 +293,10 @@ fn disk(what: &str, directory: &Path, reserve: u64) -> Finding {
         );
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let finding = format!("{} MiB are free", free >> 20);
-    let to_do = format!(
-        "make room: below {} MiB nothing new is taken",
-        reserve >> 20
-    );
+    #[allow(clippy::cast_precision_loss)] // For people.
+    let bytes = |bytes: u64| units::bytes(bytes as f64);
+    let finding = format!("{} are free", bytes(free));
+    let to_do = format!("make room: below {} nothing new is taken", bytes(reserve));
     match free {
         free if free < reserve => Finding::failed(check, finding, to_do),
         free if free < reserve.saturating_mul(16) => Finding::warning(check, finding, to_do),
@@ -386,7 +385,9 @@ fn of_executor(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
             "correct `executor`, or `daas executor register`",
         )];
     };
-    let finding = format!("{stake} MIST of stake, {needed} needed");
+    #[allow(clippy::cast_precision_loss)] // For people.
+    let sui = |mist: u64| units::sui(mist as f64);
+    let finding = format!("{} of stake, {} needed", sui(stake), sui(needed));
     let mut findings = vec![if !is_active {
         Finding::failed(
             "executor",

@@ -55,7 +55,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<(Key, String)>, Error
     let mut found = Vec::new();
     flatten("", &root, &mut |name, value| {
         let Some(&key) = Key::ALL.iter().find(|key| key.name() == name) else {
-            let nearest = nearest(name);
+            let nearest = nearest(name, value.is_table());
             return Err(Error::Unknown {
                 file: file.to_owned(),
                 key: name.to_owned(),
@@ -106,17 +106,32 @@ fn is_prefix(name: &str) -> bool {
     })
 }
 
-fn nearest(name: &str) -> Option<&'static str> {
-    let score = |key: &&Key| {
-        let full = strsim::jaro_winkler(name, key.name());
-        let last = key.name().rsplit('.').next().unwrap_or_default();
-        full.max(strsim::jaro_winkler(name, last))
+/// The setting, or the table of some, that may be meant.
+fn nearest(name: &str, is_table: bool) -> Option<&'static str> {
+    let last = |name: &'static str| name.rsplit('.').next().unwrap_or_default();
+    let names = Key::ALL.iter().map(|key| key.name());
+    let mut candidates: Vec<_> = if is_table {
+        names
+            .filter_map(|name| name.rsplit_once('.'))
+            .map(|(table, _)| table)
+            .collect()
+    } else {
+        names.collect()
     };
-    Key::ALL
-        .iter()
-        .max_by(|a, b| score(a).total_cmp(&score(b)))
-        .filter(|key| score(key) > 0.75)
-        .map(|key| key.name())
+    candidates.dedup();
+    let own = name.rsplit('.').next().unwrap_or_default();
+    let score = |candidate: &str, last: &str| {
+        // The right name in the wrong table is nearer than anything spelt alike.
+        let moved = if last == own { 1.0 } else { 0.0 };
+        let alike = strsim::jaro_winkler(name, candidate);
+        moved + alike.max(strsim::jaro_winkler(name, last))
+    };
+    candidates
+        .into_iter()
+        .map(|candidate| (score(candidate, last(candidate)), candidate))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .filter(|(score, _)| *score > 0.75)
+        .map(|(_, candidate)| candidate)
 }
 
 const HEADER: &str = "# Settings of daas; `daas config show` explains them. Values may be changed, comments are not kept.";

@@ -63,7 +63,11 @@ fn what_is_wrong_is_named() {
         ("clutser = \"0x1\"", "did you mean `cluster`?"),
         ("[gateway]\nlistn = \"x\"", "did you mean `gateway.listen`?"),
         ("listen = \"x\"", "did you mean `gateway.listen`?"),
+        ("[gatway]\nlisten = \"x\"", "did you mean `gateway`?"),
+        ("[gateway]\nlog = \"info\"", "did you mean `log`?"),
         ("qqq = 1", "`daas config show` lists them"),
+        ("gateway.max_in_flight = -1", "is no number of 0 or more"),
+        ("gateway.deadline = 5", "needs its unit"),
         ("[keys.owner]\nfile = \"x\"", "`keys.owner`"),
         ("cluster = [1]", "no text, number or boolean"),
         ("cluster = \"1\"", "is not 0x"),
@@ -215,6 +219,40 @@ fn every_variable_is_named_once() {
     let count = names.len();
     names.dedup();
     assert_eq!(names.len(), count);
+    // What a directory is stands in the directory; all else can be set from outside.
+    let without: Vec<_> = Key::ALL
+        .iter()
+        .filter(|key| key.env().is_empty())
+        .map(|key| key.name())
+        .collect();
+    assert_eq!(without, ["development", "chain"]);
+    let variables = [("DAAS_GATEWAY_MAX_IN_FLIGHT", "7")];
+    let settings = load("gateway.max_in_flight = 9", Vec::new(), &variables).unwrap();
+    assert_eq!(settings.gateway().unwrap().max_in_flight, 7);
+}
+
+#[test]
+fn who_has_no_settings_is_told_where_they_would_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = |_: &str| None;
+    let missing = |path: &Path| {
+        let flags = vec![(Key::Dir, path.to_string_lossy().into_owned())];
+        let settings = Settings::load_from(None, flags, none).unwrap();
+        settings
+            .required::<String>(Key::Token)
+            .unwrap_err()
+            .to_string()
+    };
+    let nowhere = missing(&dir.path().join("nowhere"));
+    assert!(
+        nowhere.contains("nowhere/daas.toml, of which not even the directory"),
+        "{nowhere}"
+    );
+    let empty = missing(dir.path());
+    assert!(empty.contains("daas.toml, which does not exist"), "{empty}");
+    std::fs::write(dir.path().join(FILE_NAME), "").unwrap();
+    let unset = missing(dir.path());
+    assert!(unset.ends_with("daas.toml"), "{unset}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
 
 use super::seen::{Gateway, Nautilus, OnLedger, Part, Seen, Stage};
-use crate::units::{Amount, Moment};
+use crate::units::{self, Amount, Moment};
 
 /// Draws it into an area of any size; tokens from `skipped` on.
 pub(super) fn draw(seen: &Seen, skipped: usize, area: Rect, buffer: &mut Buffer) {
@@ -65,7 +65,7 @@ fn heading(seen: &Seen) -> Vec<Line<'static>> {
             .reserve_bytes
             .is_some_and(|reserve| disk.free_bytes < 4.0 * reserve);
         line.push(Span::styled(
-            format!("  disk {}: {} left", disk.at, bytes(disk.free_bytes)),
+            format!("  disk {}: {} left", disk.at, units::bytes(disk.free_bytes)),
             bad_if(is_low),
         ));
     }
@@ -86,7 +86,7 @@ fn gateway(part: &Part<Gateway>) -> Vec<Line<'static>> {
         ]),
         pairs(&[
             ("ledger behind", count(seen.behind_events)),
-            ("memory", seen.memory_bytes.map_or_else(dash, bytes)),
+            ("memory", seen.memory_bytes.map_or_else(dash, units::bytes)),
         ]),
         by_name("outcomes/s", &seen.outcomes_per_s),
     ];
@@ -118,7 +118,7 @@ fn nautilus(part: &Part<Nautilus>) -> Vec<Line<'static>> {
     let is_bad = seen.eligible == Some(false) || seen.cluster_reachable == Some(false);
     let yes =
         |is: Option<bool>| is.map_or_else(dash, |is| if is { "yes" } else { "no" }.to_owned());
-    let stake = |mist: Option<f64>| mist.map_or_else(dash, |mist| format!("{:.2} SUI", mist / 1e9));
+    let stake = |mist: Option<f64>| mist.map_or_else(dash, units::sui);
     let mut lines = vec![
         title("nautilus"),
         pairs(&[
@@ -130,7 +130,7 @@ fn nautilus(part: &Part<Nautilus>) -> Vec<Line<'static>> {
         pairs(&[
             ("ledger behind", count(seen.behind_events)),
             ("lag", seen.lag_s.map_or_else(dash, |lag| ms(lag * 1_000.0))),
-            ("memory", seen.memory_bytes.map_or_else(dash, bytes)),
+            ("memory", seen.memory_bytes.map_or_else(dash, units::bytes)),
         ]),
         pairs(&[
             (
@@ -304,14 +304,6 @@ fn ms(ms: f64) -> String {
         ms if ms < 10.0 => format!("{ms:.2} ms"),
         ms if ms < 10_000.0 => format!("{ms:.0} ms"),
         ms => format!("{:.1} s", ms / 1_000.0),
-    }
-}
-
-fn bytes(bytes: f64) -> String {
-    match bytes {
-        bytes if bytes < 1e6 => format!("{:.0} kB", bytes / 1e3),
-        bytes if bytes < 1e9 => format!("{:.1} MB", bytes / 1e6),
-        bytes => format!("{:.1} GB", bytes / 1e9),
     }
 }
 
