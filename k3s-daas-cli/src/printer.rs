@@ -1,5 +1,6 @@
 //! The only place that writes to standard output and standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::ValueEnum;
@@ -100,11 +101,19 @@ impl Printer {
     /// If standard output cannot be written.
     pub fn follow<T: Show>(&self, object: &T) -> io::Result<()> {
         match self.format {
-            Format::Table => self.line(&object.cells().join("  ")),
+            Format::Table => self.row(&object.cells()),
             Format::Json => self.line(&serde_json::to_string(object)?),
             Format::Yaml => self.raw(format!("---\n{}", yaml(object)?).as_bytes()),
             Format::Name => self.line(&full_name(object)),
         }
+    }
+
+    /// Prints the cells of one row, in a line of their own.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn row(&self, cells: &[String]) -> io::Result<()> {
+        self.line(&visible(&cells.join("  ")))
     }
 
     /// Prints a line of text.
@@ -128,7 +137,7 @@ impl Printer {
     /// Tells the user something that is no result.
     pub fn note(&self, text: &str) {
         // Nothing is left to do if standard error is gone.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", visible(text));
     }
 
     /// Tells how far a long command is, if a person is watching.
@@ -207,7 +216,7 @@ fn block<T: Show>(object: &T) -> String {
     let width = T::COLUMNS.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, cell) in T::COLUMNS.iter().zip(object.cells()) {
-        for (i, line) in cell.split('\n').enumerate() {
+        for (i, line) in visible(&cell).split('\n').enumerate() {
             let name = if i == 0 { *name } else { "" };
             text.push_str(format!("{name:width$}  {line}").trim_end());
             text.push('\n');
@@ -219,7 +228,10 @@ fn block<T: Show>(object: &T) -> String {
 fn table<T: Show>(objects: &[T]) -> String {
     let heading = T::COLUMNS.iter().map(|&name| name.to_owned()).collect();
     let mut rows: Vec<Vec<String>> = vec![heading];
-    rows.extend(objects.iter().map(Show::cells));
+    rows.extend(objects.iter().map(|object| {
+        let cells = object.cells().into_iter();
+        cells.map(|cell| visible(&cell).into_owned()).collect()
+    }));
     let widths: Vec<usize> = (0..T::COLUMNS.len())
         .map(|i| {
             rows.iter()
@@ -242,6 +254,32 @@ fn table<T: Show>(objects: &[T]) -> String {
         }
     }
     text
+}
+
+/// Text as a terminal may show it: what would move its cursor, change its colours or cannot be seen is written as
+/// `\u{1b}`. Much of what is shown was named by others.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_shown = |char| matches!(char, '\n' | '\t') || !acts(char);
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for char in text.chars() {
+        match is_shown(char) {
+            true => shown.push(char),
+            false => shown.extend(char.escape_unicode()),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal does something else with it than to show it.
+#[must_use]
+pub fn acts(char: char) -> bool {
+    char.is_control()
+        // These change the direction of what comes after them, or are not seen.
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// `words` with `separator` between them, in lines of at most `width` characters where words allow.
@@ -319,6 +357,18 @@ mod tests {
             "NAME   GRAMS\nwater  9000\nmelon\n"
         );
         assert_eq!(block(&fruit), "NAME   water\n       melon\nGRAMS  9000\n");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_acts_on_the_terminal() {
+        let fruit = Fruit {
+            name: "fig\u{1b}[2J\u{202e}\r\u{9b}31m\tü",
+            weight: 40,
+        };
+        let shown = r"fig\u{1b}[2J\u{202e}\u{d}\u{9b}31m";
+        assert!(table(std::slice::from_ref(&fruit)).contains(&format!("{shown}\tü")));
+        assert!(block(&fruit).contains(&format!("NAME   {shown}\tü\n")));
+        assert_eq!(visible("all of it\nas it is"), "all of it\nas it is");
     }
 
     #[test]

@@ -97,9 +97,7 @@ fn heading(app: &App) -> anyhow::Result<()> {
         return Ok(());
     };
     match app.printer.format() {
-        Format::Table => Ok(app
-            .printer
-            .line(&columns(cursor, time, event, what).join("  "))?),
+        Format::Table => Ok(app.printer.row(&columns(cursor, time, event, what))?),
         _ => Ok(()),
     }
 }

@@ -221,15 +221,10 @@ async fn fetch(address: SocketAddr) -> Result<Bytes, Failed> {
 /// A text from elsewhere, as short as a label and without anything that a terminal would do.
 pub(super) fn clean(text: &str) -> String {
     let chars = text.chars().map(|char| match char {
-        char if char.is_control() || is_format(char) => '\u{b7}',
+        char if crate::printer::acts(char) => '\u{b7}',
         char => char,
     });
     chars.take(MAX_TEXT).collect()
-}
-
-/// Whether it changes the direction of what comes after it, or is not seen.
-fn is_format(char: char) -> bool {
-    matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 const PATIENCE: Duration = Duration::from_secs(2);
