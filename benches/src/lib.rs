@@ -16,6 +16,11 @@ use k3s_daas::types::{
 use k3s_daas::wire::{Event, RequestMessage};
 use serde_json::{Value, json};
 
+/// As the programs have it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A cluster with one executor and one staked token that may do what `edit` may.
 #[derive(Debug)]
 pub struct World {

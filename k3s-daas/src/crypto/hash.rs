@@ -7,9 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use blake2::Digest as _;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
 
 use super::Error;
 use crate::types::Digest;
@@ -17,11 +17,13 @@ use crate::types::Digest;
 /// BLAKE2b with 32 bytes of output over the concatenation of `parts`.
 #[must_use]
 pub fn blake2b256(parts: &[&[u8]]) -> Digest {
-    let mut hasher = blake2::Blake2b256::new();
+    let mut hasher = blake2b_simd::Params::new().hash_length(32).to_state();
     for part in parts {
         hasher.update(part);
     }
-    Digest::new(hasher.finalize().into())
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hasher.finalize().as_bytes());
+    Digest::new(digest)
 }
 
 /// SHA-256 over the concatenation of `parts`.
