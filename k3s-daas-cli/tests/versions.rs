@@ -21,9 +21,13 @@ fn what_another_version_made_is_refused_by_name_and_left_alone() {
     assert_eq!(world.gateway.take().unwrap().stop(), 0);
 
     let ledger = dir.join("ledger/ledger.db");
-    for (version, to_do) in [(1, "an earlier one made"), (3, "the newer version")] {
+    for (version, to_do) in [
+        (2, "an earlier one made"),
+        (3, "an earlier one made"),
+        (5, "the newer version"),
+    ] {
         set_version(&ledger, version);
-        let says = format!("the ledger is of version {version}, and this program knows 2");
+        let says = format!("the ledger is of version {version}, and this program knows 4");
         for refused in [
             service(GATEWAY, &dir),
             service(NAUTILUS, &dir),
@@ -36,7 +40,7 @@ fn what_another_version_made_is_refused_by_name_and_left_alone() {
         assert_eq!(doctor.code, 1, "{doctor:?}");
         assert!(doctor.out.contains(&says), "{doctor:?}");
     }
-    set_version(&ledger, 2);
+    set_version(&ledger, 4);
 
     let journal = dir.join("nautilus/journal.db");
     for (version, to_do) in [(2, "daas executor journal"), (4, "the newer version")] {
@@ -73,7 +77,7 @@ fn who_runs_stops_when_a_newer_program_has_been_at_the_ledger() {
     daas(&dir, &["request", "GET", "/api/v1/namespaces"]).ok();
     let ledger = dir.join("ledger/ledger.db");
     let before = calls(&ledger);
-    set_version(&ledger, 3);
+    set_version(&ledger, 5);
 
     let refused = daas(&dir, &["request", "GET", "/api/v1/nodes"]);
     assert_ne!(refused.code, 0, "{refused:?}");
@@ -94,7 +98,7 @@ fn who_runs_stops_when_a_newer_program_has_been_at_the_ledger() {
         "{}",
         gateway.said()
     );
-    set_version(&ledger, 2);
+    set_version(&ledger, 4);
     assert_eq!(calls(&ledger), before, "something was written");
     daas(&dir, &["audit", "verify"]).ok();
 }

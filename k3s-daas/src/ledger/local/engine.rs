@@ -42,6 +42,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) signed: SignedCall,
+    pub(super) digest: Digest,
     /// Whether the signature is the key's.
     pub(super) is_genuine: bool,
     /// What was signed, or what it is instead of a call.
@@ -370,7 +371,7 @@ impl Engine {
         self.is_stale = true;
         for submission in &batch.calls {
             let signed = &submission.signed;
-            let digest = signed.digest();
+            let digest = submission.digest;
             let message = match Self::acceptable(submission, is_low) {
                 Ok(message) => message,
                 Err(error) => {
@@ -382,7 +383,7 @@ impl Engine {
                 outcomes.push(Outcome::Final(*index));
                 continue;
             }
-            if let Some(row) = self.journal.call_by_digest(digest)? {
+            if let Some(row) = self.journal.call_until(message.not_after_ms, digest)? {
                 let sequence = u64::try_from(row.sequence).unwrap_or_default();
                 // One of this very batch would be in `by_digest`.
                 outcomes.push(Outcome::Known(receipt(&self.journal, sequence)?));

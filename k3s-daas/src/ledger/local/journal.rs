@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::archive::SignedCheckpoint;
@@ -151,6 +151,7 @@ impl Journal {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         Ok(Self { connection })
     }
 
@@ -446,8 +447,8 @@ impl Journal {
         limit: usize,
     ) -> Result<Vec<Result<CallRow, BrokenLink>>, Failure> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, time_ms, sender, key, signature, digest, first_event, event_count,
-                    link, signed
+            "SELECT sequence, time_ms, sender, key, signature, not_after_ms, digest, first_event,
+                    event_count, link, signed
              FROM calls WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -459,14 +460,33 @@ impl Journal {
         Ok(calls)
     }
 
-    /// The call of that digest.
-    pub(crate) fn call_by_digest(&self, digest: Digest) -> Result<Option<CallRow>, Failure> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, time_ms, sender, key, signature, digest, first_event, event_count,
-                    link, signed
-             FROM calls WHERE digest = ?1",
-        )?;
-        let mut rows = statement.query([digest.as_bytes()])?;
+    /// The call of that digest, if it is one that is taken until then.
+    pub(super) fn call_until(
+        &self,
+        not_after_ms: u64,
+        digest: Digest,
+    ) -> Result<Option<CallRow>, Failure> {
+        self.find_call(
+            "SELECT sequence, time_ms, sender, key, signature, not_after_ms, digest, first_event,
+                    event_count, link, signed
+             FROM calls WHERE not_after_ms = ?1 AND digest = ?2",
+            params![signed(not_after_ms), digest.as_bytes()],
+        )
+    }
+
+    /// The call of that digest, looked for from the newest on: the index is read up to it.
+    pub(super) fn call_by_digest(&self, digest: Digest) -> Result<Option<CallRow>, Failure> {
+        self.find_call(
+            "SELECT sequence, time_ms, sender, key, signature, not_after_ms, digest, first_event,
+                    event_count, link, signed
+             FROM calls WHERE digest = ?1 ORDER BY not_after_ms DESC, digest DESC LIMIT 1",
+            params![digest.as_bytes()],
+        )
+    }
+
+    fn find_call(&self, sql: &str, key: &[&dyn ToSql]) -> Result<Option<CallRow>, Failure> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(key)?;
         match rows.next()? {
             Some(row) => Ok(Some(call_row(row)??)),
             None => Ok(None),
@@ -555,9 +575,9 @@ impl Journal {
     pub(super) fn insert_call(&self, row: &CallRow) -> Result<(), Failure> {
         self.connection
             .prepare_cached(
-                "INSERT INTO calls (sequence, time_ms, sender, key, signature, digest,
+                "INSERT INTO calls (sequence, time_ms, sender, key, signature, not_after_ms, digest,
                                     first_event, event_count, link, signed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 row.sequence,
@@ -565,6 +585,7 @@ impl Journal {
                 row.sender.as_bytes(),
                 row.key.as_bytes(),
                 row.signature.as_bytes(),
+                not_after_ms(&row.signed).map(signed),
                 row.digest.as_bytes(),
                 signed(row.first_event),
                 signed(row.event_count),
@@ -761,15 +782,21 @@ fn call_row(row: &Row<'_>) -> Result<Result<CallRow, BrokenLink>, Failure> {
         let Ok(signature) = <[u8; 64]>::try_from(row.get_ref(4)?.as_blob().map_err(sql)?) else {
             return Ok(Err("its signature is not 64 bytes"));
         };
-        let Some(digest) = bytes32(5)? else {
+        let Some(digest) = bytes32(6)? else {
             return Ok(Err("its digest is not 32 bytes"));
         };
-        let (Some(first_event), Some(event_count)) = (number(6)?, number(7)?) else {
+        let (Some(first_event), Some(event_count)) = (number(7)?, number(8)?) else {
             return Ok(Err("its events are negative"));
         };
-        let Some(link) = bytes32(8)? else {
+        let Some(link) = bytes32(9)? else {
             return Ok(Err("its link is not 32 bytes"));
         };
+        let signed: Vec<u8> = row.get(10)?;
+        if number(5)? != not_after_ms(&signed) {
+            return Ok(Err(
+                "it is not indexed under the time that it was taken until",
+            ));
+        }
         Ok(Ok(CallRow {
             sequence,
             time_ms,
@@ -780,13 +807,19 @@ fn call_row(row: &Row<'_>) -> Result<Result<CallRow, BrokenLink>, Failure> {
             first_event,
             event_count,
             link: Digest::new(link),
-            signed: row.get(9)?,
+            signed,
         }))
     };
     Ok(match read() {
         Ok(read) => read.map_err(|why| BrokenLink::new("call", sequence, why)),
         Err(error) => Err(malformed("call", sequence, &error)),
     })
+}
+
+/// Until when a call is taken, which is the last of what was signed.
+fn not_after_ms(signed_call: &[u8]) -> Option<u64> {
+    let bytes = signed_call.last_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
 }
 
 fn malformed(table: &'static str, sequence: i64, error: &rusqlite::Error) -> BrokenLink {
@@ -820,12 +853,14 @@ fn schema_of(connection: &Connection) -> Result<Vec<SchemaEntry>, Failure> {
 const APPLICATION_ID: i32 = 0x6b33_7364;
 /// Pages of 4 KiB: what one process wrote is no use to another, which reads it anew.
 const CACHE_PAGES: i32 = 256;
+/// 16 MiB: what many batches change again and again, as the ends of tables, is copied into the database once.
+const LOG_PAGES: i32 = 4_096;
 
 /// The version of the ledger: counts every change of what processes over one ledger must agree on, which are the
 /// tables, what stands in their rows, the contract's rules, and what gateway and Nautilus seal for each other.
-const USER_VERSION: i32 = 2;
+const USER_VERSION: i32 = 4;
 /// The same tables, whose beginning was archived.
-const ARCHIVED_VERSION: i32 = 3;
+const ARCHIVED_VERSION: i32 = 5;
 
 /// Rows of `meta` that an archived ledger has.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
@@ -840,6 +875,8 @@ const SMALL_PAGES: i64 = 4_096;
 /// Only a checkpoint of another process can be in the way: writers queue on the lock file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Digests come in no order: indexed by themselves, each call would change a page of its own. Together with the time
+/// they are taken until they lie where the calls of the same moment lie.
 const SCHEMA: [&str; 9] = [
     "CREATE TABLE meta (
         name TEXT NOT NULL PRIMARY KEY,
@@ -851,11 +888,13 @@ const SCHEMA: [&str; 9] = [
         sender BLOB NOT NULL,
         key BLOB NOT NULL,
         signature BLOB NOT NULL,
-        digest BLOB NOT NULL UNIQUE,
+        not_after_ms INTEGER NOT NULL,
+        digest BLOB NOT NULL,
         first_event INTEGER NOT NULL,
         event_count INTEGER NOT NULL,
         link BLOB NOT NULL,
-        signed BLOB NOT NULL
+        signed BLOB NOT NULL,
+        UNIQUE (not_after_ms, digest)
     ) STRICT",
     "CREATE TABLE events (
         sequence INTEGER NOT NULL PRIMARY KEY,

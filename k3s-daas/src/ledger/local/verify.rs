@@ -70,6 +70,7 @@ impl Verification {
             self.pending.fetch_sub(1, Ordering::Relaxed);
             return self.engine.send(Command::Call(Box::new(Submission {
                 message: signed.message(&self.deployment),
+                digest: signed.digest(),
                 signed,
                 is_genuine,
                 answered: Answered::default(),
@@ -153,6 +154,7 @@ impl Thread {
                     answered.add(question, next_is_genuine());
                 }
                 Submission {
+                    digest: signed.digest(),
                     signed,
                     is_genuine,
                     message,

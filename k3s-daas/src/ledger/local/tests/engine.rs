@@ -24,6 +24,7 @@ async fn a_commit_that_fails_leaves_nothing_behind() {
         let (reply, answer) = oneshot::channel();
         let mut batch = Batch::default();
         batch.push(Command::Call(Box::new(Submission {
+            digest: signed.digest(),
             signed,
             is_genuine: true,
             message,

@@ -180,6 +180,7 @@ async fn write_unverified(ledger: &LocalLedger, call: Call) -> crate::ledger::Re
     }
     let (reply, answer) = oneshot::channel();
     let command = Command::Call(Box::new(Submission {
+        digest: signed.digest(),
         signed,
         is_genuine: true,
         message,
