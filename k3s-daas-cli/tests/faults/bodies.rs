@@ -209,11 +209,12 @@ fn cut(body: &Path) {
 
 /// A body that is whole, sealed with the right key, and another's.
 fn replace(body: &Path) {
-    let mut others = fs::read_dir(body.parent().unwrap()).unwrap();
-    let other = others.find_map(|other| {
-        let other = other.unwrap().path();
-        (other != body).then_some(other)
-    });
+    let others = fs::read_dir(body.parent().unwrap()).unwrap();
+    let others = others.map(|other| other.unwrap().path());
+    // The longest: one that was cut short before is not whole.
+    let other = others
+        .filter(|other| other != body)
+        .max_by_key(|other| fs::metadata(other).unwrap().len());
     let other = fs::read(other.unwrap()).unwrap();
     fs::write(body, other).unwrap();
 }
