@@ -90,6 +90,41 @@ fn what_was_acknowledged_before_a_copy_is_in_it_and_services_go_on_from_it() {
 }
 
 #[test]
+fn what_killed_commands_left_is_removed_or_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name);
+    daas(&at("old"), &["dev", "--provision-only"]).ok();
+    let copy = at("copy");
+    daas(&at("old"), &["backup", text(&copy)]).ok();
+
+    // Of two places where a directory was put together, one belongs to somebody who still works there.
+    let (left, busy) = (at(".daas-restore-left"), at(".daas-restore-busy"));
+    for place in [&left, &busy] {
+        std::fs::create_dir_all(place.join("keys")).unwrap();
+        std::fs::write(place.join("keys/admin.key"), "of a killed restore").unwrap();
+    }
+    let working = std::fs::File::open(&busy).unwrap();
+    working.lock().unwrap();
+    daas(&at("new"), &["restore", text(&copy)]).ok();
+    assert!(!left.exists());
+    assert!(busy.join("keys/admin.key").exists());
+    let places = std::fs::read_dir(scratch.path()).unwrap().count();
+    assert_eq!(places, 4, "old, copy, new and the one that is busy");
+
+    // A copy that did not come to its end, as a kill leaves it.
+    std::fs::remove_file(copy.join("backup.json")).unwrap();
+    std::fs::write(copy.join(".daas-backup-unfinished"), "").unwrap();
+    let again = daas(&at("old"), &["backup", text(&copy)]);
+    assert_eq!(again.code, 3, "{again:?}");
+    assert!(again.err.contains("has begun"), "{again:?}");
+    assert!(again.err.contains("remove that directory"), "{again:?}");
+    assert!(copy.join("ledger/ledger.db").exists());
+    let restored = daas(&at("half"), &["restore", text(&copy)]);
+    assert_eq!(restored.code, 4, "{restored:?}");
+    assert!(!at("half").exists());
+}
+
+#[test]
 fn a_directory_that_was_moved_goes_on_where_it_is() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);

@@ -11,6 +11,7 @@ use k3s_daas::ledger::Ledger as _;
 use k3s_daas::ledger::local::Head;
 use k3s_daas::types::ChainId;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::app::{App, Role};
@@ -75,6 +76,7 @@ pub fn backup(args: &Backup, global: &Global) -> anyhow::Result<()> {
     let to = std::path::absolute(&args.to)?;
     expect_empty(&to)?;
     create_private_dir(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    write_private(&to.join(UNFINISHED), b"")?;
     let layout = app.layout();
     let chain = app.block_on(async {
         let ledger = app.reader().await?;
@@ -103,6 +105,7 @@ pub fn backup(args: &Backup, global: &Global) -> anyhow::Result<()> {
     };
     // Written last: without it a copy is none.
     write_private(&to.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    fs::remove_file(to.join(UNFINISHED))?;
     for role in Role::ALL {
         let key = app.settings.path(role.key());
         if let Some(key) = key.filter(|key| key.exists() && !key.starts_with(layout.root())) {
@@ -129,12 +132,9 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     expect_empty(&root)?;
     let parent = root.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    // Beside it, so that one renaming makes all of it be there at once; removed if anything fails.
-    let staging = tempfile::Builder::new()
-        .prefix(".daas-restore-")
-        .tempdir_in(parent)
-        .with_context(|| format!("cannot write in {}", parent.display()))?;
-    let at = staging.path();
+    let staging =
+        staging_in(parent).with_context(|| format!("cannot write in {}", parent.display()))?;
+    let at = staging.directory.path();
     for file in &manifest.files {
         let bytes = read(&args.from.join(&file.path))
             .map_err(|error| damaged(&file.path, &error.to_string()))?;
@@ -162,7 +162,7 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     // An empty directory may be there, and is what is replaced.
     fs::rename(at, &root).with_context(|| format!("cannot make {}", root.display()))?;
     File::open(parent)?.sync_all()?;
-    let _ = staging.keep();
+    let _ = staging.directory.keep();
     let done = Done::of(&root, manifest);
     app.printer.object(&done)?;
     app.printer.note(
@@ -316,6 +316,40 @@ fn small_files(app: &App, layout: &Layout) -> anyhow::Result<Vec<(PathBuf, PathB
     Ok(files)
 }
 
+/// A directory in which something is put together.
+struct Staging {
+    directory: TempDir,
+    /// Held for as long as somebody works there.
+    _lock: File,
+}
+
+/// A place beside what is made, so that one renaming makes all of it be there at once; removed if anything fails. What
+/// others have left who were killed has keys, and is removed too.
+fn staging_in(parent: &Path) -> io::Result<Staging> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_string_lossy().starts_with(STAGING) || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // What cannot be opened or removed is somebody else's.
+        if let Ok(left) = File::open(entry.path())
+            && left.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let directory = tempfile::Builder::new()
+        .prefix(STAGING)
+        .tempdir_in(parent)?;
+    let lock = File::open(directory.path())?;
+    lock.lock()?;
+    Ok(Staging {
+        directory,
+        _lock: lock,
+    })
+}
+
 fn expect_empty(directory: &Path) -> anyhow::Result<()> {
     let is_empty = match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().is_none(),
@@ -326,6 +360,12 @@ fn expect_empty(directory: &Path) -> anyhow::Result<()> {
     };
     if is_empty {
         return Ok(());
+    }
+    if directory.join(UNFINISHED).exists() && !directory.join(MANIFEST).exists() {
+        let directory = directory.display();
+        let message = format!("a backup has begun in {directory}, and not ended");
+        let next = "if none is running, remove that directory; or name another one";
+        return Err(Failure::new(Exit::Refused, message).with_next(next).into());
     }
     Err(Failure::new(
         Exit::Refused,
@@ -388,5 +428,9 @@ fn sync_ledger(ledger: &Path) -> io::Result<()> {
 const FORMAT: u32 = 1;
 const MAX_SMALL: u64 = 16 << 20;
 const MANIFEST: &str = "backup.json";
+/// Only there until the copy is whole.
+const UNFINISHED: &str = ".daas-backup-unfinished";
+/// How the place begins in which a directory is put together.
+const STAGING: &str = ".daas-restore-";
 const LEDGER: &str = "ledger";
 const DATABASE: &str = "ledger.db";

@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -183,10 +184,11 @@ impl Temporary {
                 path: destination.into(),
             });
         };
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.tmp", hex::encode(random_array::<8>())));
-        let path = directory_of(destination).join(hidden);
+        let directory = directory_of(destination);
+        let name = name.to_string_lossy();
+        remove_left(directory, &name);
+        let random = hex::encode(random_array::<8>());
+        let path = directory.join(format!(".{name}.{random}{TEMPORARY}"));
         let mut file = create_new_private(&path).map_err(|source| io_error(&path, source))?;
         let temporary = Self { path };
         file.write_all(bytes)
@@ -200,6 +202,35 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // After a rename it is gone already; otherwise leaving it behind is all that can happen.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what writers of a file have left who were killed: it may hold a key that is replaced since.
+fn remove_left(directory: &Path, name: &str) {
+    let is_old = |metadata: fs::Metadata| {
+        let age = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.elapsed().ok());
+        metadata.is_file() && age.is_some_and(|age| age > LEFT_AFTER)
+    };
+    // What cannot be looked at or removed keeps nobody from writing.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let random = found
+            .to_str()
+            .and_then(|found| {
+                found
+                    .strip_prefix('.')?
+                    .strip_prefix(name)?
+                    .strip_prefix('.')
+            })
+            .and_then(|found| found.strip_suffix(TEMPORARY));
+        let is_ours =
+            random.is_some_and(|random| random.len() == 16 && hex::decode(random).is_ok());
+        if is_ours && entry.metadata().is_ok_and(is_old) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -282,6 +313,10 @@ fn io_error(path: &Path, source: io::Error) -> PrivateFileError {
     }
 }
 
+const TEMPORARY: &str = ".tmp";
+/// Writing takes moments.
+const LEFT_AFTER: Duration = Duration::from_secs(60);
+
 /// The largest file that is read: bounds what a wrong path can cost.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -315,6 +350,39 @@ mod tests {
             assert_eq!(mode(&path), 0o600);
         }
         assert_eq!(names(&dir), ["key"], "nothing is left behind");
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        let left = |name: &str, is_old: bool| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            if is_old {
+                let long_ago = std::time::SystemTime::now() - 2 * LEFT_AFTER;
+                file.set_modified(long_ago).unwrap();
+            }
+        };
+        left(".key.0123456789abcdef.tmp", true);
+        let kept = [
+            // Somebody may be writing it.
+            (".key.fedcba9876543210.tmp", false),
+            // These are not ours.
+            (".key.0123456789abcde.tmp", true),
+            (".key.0123456789abcdeg.tmp", true),
+            (".key2.0123456789abcdef.tmp", true),
+            ("key.0123456789abcdef.tmp", true),
+        ];
+        for (name, is_old) in kept {
+            left(name, is_old);
+        }
+        write_private(&path, b"new").unwrap();
+        let mut names = names(&dir);
+        names.sort_unstable();
+        let mut expected = kept.map(|(name, _)| name).to_vec();
+        expected.push("key");
+        expected.sort_unstable();
+        assert_eq!(names, expected);
     }
 
     #[test]
