@@ -145,15 +145,18 @@ struct Submitted {
     rows: Vec<Vec<u8>>,
 }
 
-/// Calls that are signed already, each writer one after the other.
+/// Calls that are signed already, each writer one after the other, and all writers' in about the order in which
+/// they were signed, as calls come.
 async fn submits(stage: &Arc<Stage>) -> Result<Submitted> {
-    let mut signed = Vec::new();
+    let mut signed: Vec<Vec<_>> = Vec::new();
+    signed.resize_with(WRITERS, Vec::new);
     for index in 0..WRITERS * EACH {
-        signed.push(stage.ledger.sign(stage.request(index)).await?);
+        let call = stage.ledger.sign(stage.request(index)).await?;
+        signed[index % WRITERS].push(call);
     }
     let begin = Instant::now();
-    let writers = signed.chunks(EACH).map(|calls| {
-        let (stage, calls) = (stage.clone(), calls.to_vec());
+    let writers = signed.into_iter().map(|calls| {
+        let stage = stage.clone();
         tokio::spawn(async move { write(&stage, calls).await })
     });
     let mut rows = Vec::new();
