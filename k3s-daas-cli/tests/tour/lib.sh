@@ -35,3 +35,11 @@ until_says() {
     done
     printf '%s\n' "$said"
 }
+
+# Helm without what client-go logs of watches that Helm ends: it says some of them, by chance.
+helm() {
+    command helm "$@" 2>stderr.txt
+    code=$?
+    grep -v ' reflector\.go:' stderr.txt >&2
+    return "$code"
+}
