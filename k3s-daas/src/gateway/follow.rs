@@ -52,8 +52,6 @@ pub(super) struct Followed {
     pub(super) trouble: Option<String>,
     /// Why it never will, in this process.
     pub(super) other: Option<OtherVersion>,
-    /// Places along the way, oldest first, with their time: where to look for an old event.
-    places: Vec<(u64, Cursor)>,
 }
 
 impl Follower {
@@ -166,17 +164,6 @@ impl Progress {
             cursor: state.cursor,
             trouble: state.trouble.clone(),
             other: state.other,
-            places: Vec::new(),
-        }
-    }
-
-    /// A place before everything that happened at `time_ms` or later.
-    pub(super) fn place_before(&self, time_ms: u64) -> Cursor {
-        let state = self.lock();
-        let later = state.places.partition_point(|(time, _)| *time < time_ms);
-        match later.checked_sub(1) {
-            Some(index) => state.places[index].1,
-            None => Cursor::START,
         }
     }
 
@@ -184,22 +171,6 @@ impl Progress {
         let mut state = self.lock();
         state.cursor = event.cursor;
         state.trouble = None;
-        let time_ms = event.timestamp_ms;
-        let is_due = state
-            .places
-            .last()
-            .is_none_or(|(last, _)| time_ms >= last + PLACE_EVERY_MS);
-        if is_due {
-            if state.places.len() >= MAX_PLACES {
-                // Half as many, twice as far apart where it is long ago.
-                let mut index = 0;
-                state.places.retain(|_| {
-                    index += 1;
-                    index % 2 == 0
-                });
-            }
-            state.places.push((time_ms, event.cursor));
-        }
     }
 
     fn pass_over(&self, through: Cursor) {
@@ -243,5 +214,3 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 const MAX_CHANGES: usize = 1_024;
 const MAX_READS: usize = 16_384;
-const MAX_PLACES: usize = 4_096;
-const PLACE_EVERY_MS: u64 = 1_000;

@@ -632,16 +632,24 @@ impl Inner {
         assigned_at_ms: u64,
         deadline_ms: u64,
     ) -> Option<Box<wire::K8sApiRequest>> {
-        // One search at a time: it may read a long way.
-        let _turn = self.searches.acquire().await;
         let admitted_ms = match epoch {
             0 => assigned_at_ms,
             _ => deadline_ms.saturating_sub(crate::contract::Bound::DEADLINE_AHEAD_MS),
         };
-        let mut from = self.progress.place_before(admitted_ms);
-        let mut events = self.ledger.events(from);
         let wire_id = id.to_wire();
+        let interrupted = |error: ledger::Error| {
+            tracing::warn!(%error, "a search for an earlier request was interrupted");
+        };
         let search = async {
+            // One search at a time: it may read a long way.
+            let _turn = self.searches.acquire().await;
+            let mut from = self
+                .ledger
+                .before(admitted_ms)
+                .await
+                .map_err(interrupted)
+                .ok()?;
+            let mut events = self.ledger.events(from);
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
@@ -658,7 +666,7 @@ impl Inner {
                         events = self.ledger.events(from);
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "a search for an earlier request was interrupted");
+                        interrupted(error);
                         return None;
                     }
                 }

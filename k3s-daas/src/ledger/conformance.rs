@@ -50,6 +50,7 @@ pub async fn run(backend: &dyn Backend) {
     mist_is_conserved(backend).await;
     followers_miss_repeat_and_reorder_nothing(backend).await;
     a_cursor_resumes(backend).await;
+    what_happened_then_is_found(backend).await;
     calls_of_many_are_ordered(backend).await;
     one_of_two_wins(backend).await;
 }
@@ -453,6 +454,38 @@ async fn a_cursor_resumes(backend: &dyn Backend) {
     let request = fixture.request("GET");
     let receipt = made(&*fixture.gateway, fixture.execute(&request)).await;
     assert_eq!(next(&mut waiting).await, receipt.events[0]);
+}
+
+async fn what_happened_then_is_found(backend: &dyn Backend) {
+    let (fixture, _instance) = Fixture::new(backend).await;
+    for _ in 0..10 {
+        let request = fixture.request("GET");
+        made(&*fixture.gateway, fixture.execute(&request)).await;
+        // Not all of one moment.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let end = fixture.owner.sync().await.expect("it can be read");
+    let mut events = fixture.owner.events(Cursor::START);
+    loop {
+        let event = next(&mut events).await;
+        let before = fixture.owner.before(event.timestamp_ms).await;
+        let before = before.expect("it can be read");
+        assert!(
+            before < event.cursor,
+            "an event lies after its time's place"
+        );
+        if event.cursor == end {
+            break;
+        }
+    }
+    let before = fixture.owner.before(0).await.expect("it can be read");
+    assert_eq!(before, Cursor::START);
+    let before = fixture
+        .owner
+        .before(u64::MAX)
+        .await
+        .expect("it can be read");
+    assert!(before <= end);
 }
 
 async fn calls_of_many_are_ordered(backend: &dyn Backend) {

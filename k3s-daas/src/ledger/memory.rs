@@ -205,6 +205,17 @@ impl Ledger for MemoryLedger {
         ))
     }
 
+    async fn before(&self, time_ms: u64) -> Result<Cursor> {
+        let inner = self.inner();
+        let earlier = inner
+            .events
+            .partition_point(|event| event.timestamp_ms < time_ms);
+        Ok(Cursor {
+            major: earlier as u64,
+            minor: 0,
+        })
+    }
+
     fn read(&self, reader: &mut dyn FnMut(&Snapshot<'_>)) {
         let inner = self.inner();
         reader(&Snapshot {

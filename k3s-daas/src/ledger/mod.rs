@@ -38,6 +38,13 @@ pub trait Ledger: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Events after `cursor`, oldest first, none left out; never ends by itself.
     fn events(&self, cursor: Cursor) -> BoxStream<'static, Result<SequencedEvent>>;
 
+    /// A cursor before everything that happened at `time_ms` or later: where to look for an event of which the time
+    /// is known. The nearer it is, the less is read.
+    async fn before(&self, time_ms: u64) -> Result<Cursor> {
+        let _ = time_ms;
+        Ok(Cursor::START)
+    }
+
     /// Shows the followed state to `reader`, which must not block: others wait meanwhile. Requests that were
     /// answered a while ago may be missing, see [`Ledger::request`].
     fn read(&self, reader: &mut dyn FnMut(&Snapshot<'_>));

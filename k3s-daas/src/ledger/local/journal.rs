@@ -484,6 +484,40 @@ impl Journal {
         )
     }
 
+    /// How many events there were before the first call of `time_ms` or later, or before the last call if that was
+    /// earlier; 0 if there are no calls.
+    pub(super) fn events_before(&self, time_ms: u64) -> Result<u64, Failure> {
+        let mut bounds = self.connection.prepare_cached(
+            "SELECT (SELECT min(sequence) FROM calls), (SELECT max(sequence) FROM calls)",
+        )?;
+        let bounds: (Option<i64>, Option<i64>) =
+            bounds.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(mut low), Some(mut high)) = bounds else {
+            return Ok(0);
+        };
+        let mut find = self
+            .connection
+            .prepare_cached("SELECT time_ms, first_event FROM calls WHERE sequence = ?1")?;
+        let mut at = |sequence: i64| -> Result<(i64, i64), Failure> {
+            let row = find.query_row([sequence], |row| Ok((row.get(0)?, row.get(1)?)));
+            let missing = || BrokenLink::new("call", sequence, "is missing");
+            Ok(row.optional()?.ok_or_else(missing)?)
+        };
+        // Times never go back.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if u64::try_from(at(middle)?.0).unwrap_or_default() < time_ms {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let (_, first_event) = at(low)?;
+        Ok(u64::try_from(first_event)
+            .unwrap_or_default()
+            .saturating_sub(1))
+    }
+
     fn find_call(&self, sql: &str, key: &[&dyn ToSql]) -> Result<Option<CallRow>, Failure> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(key)?;

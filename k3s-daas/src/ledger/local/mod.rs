@@ -407,6 +407,12 @@ impl Ledger for LocalLedger {
         ))
     }
 
+    async fn before(&self, time_ms: u64) -> Result<Cursor> {
+        let find = move |journal: &Journal| journal.events_before(time_ms);
+        let major = self.inner.readers.with(find).await?;
+        Ok(Cursor { major, minor: 0 })
+    }
+
     fn read(&self, reader: &mut dyn FnMut(&Snapshot<'_>)) {
         let view = self.inner.published.read();
         reader(&Snapshot {
