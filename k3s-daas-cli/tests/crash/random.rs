@@ -1,6 +1,7 @@
 //! kill -9 of gateways and Nautilus at random moments during 2,000 creates by 16 clients, round after round.
 //!
-//! `DAAS_CHAOS_ROUNDS` says how many rounds, `DAAS_CHAOS_SEED` repeats one that failed as far as processes do.
+//! `DAAS_CHAOS_ROUNDS` says how many rounds, `DAAS_CHAOS_CREATES` how many creates in each (release builds are done
+//! with 2,000 before much can die), `DAAS_CHAOS_SEED` repeats one that failed as far as processes do.
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,6 @@ fn deaths(seed: u64, load: &Load, mut die: impl FnMut(usize)) -> usize {
 }
 
 fn rounds(round: impl Fn(u64) -> (usize, Outcome)) {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let rounds = number("DAAS_CHAOS_ROUNDS").unwrap_or(ROUNDS);
     let first = number("DAAS_CHAOS_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20);
     for seed in (first..).take(usize::try_from(rounds).unwrap()) {
@@ -114,7 +114,14 @@ fn scratch() -> tempfile::TempDir {
 }
 
 fn plan() -> Plan {
-    Plan::new("random", CREATES, CLIENTS)
+    let creates =
+        number("DAAS_CHAOS_CREATES").map_or(CREATES, |creates| creates.try_into().unwrap());
+    Plan::new("random", creates, CLIENTS)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap())
 }
 
 /// SplitMix64.

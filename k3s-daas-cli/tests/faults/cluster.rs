@@ -143,6 +143,27 @@ pub const FAULTS: &[(Fault, Test)] = &[
     ),
     (
         Fault {
+            name: "the cluster does not take the executor's credential",
+            behaviour: "Nothing is done. It is not the client's credential, so the client is not told 401 and does not make another.",
+            told: &[
+                (
+                    502,
+                    "was not executed: the cluster does not take the executor's own credential",
+                ),
+                (
+                    502,
+                    "was not executed: the cluster does not take the executor's own credential",
+                ),
+            ],
+            seen: &[
+                Seen::Metric("daas_nautilus_refused_total"),
+                Seen::Nautilus("the cluster does not take this executor's credential"),
+            ],
+        },
+        |world, fault| misbehaves(world, fault, Mode::Unauthorized),
+    ),
+    (
+        Fault {
             name: "a proxy before the cluster answers 502, no `Status`",
             behaviour: "Passed on as it is, and not asked again.",
             told: &[

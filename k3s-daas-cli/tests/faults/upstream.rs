@@ -29,7 +29,9 @@ pub enum Mode {
     Closes,
     /// Says that it cannot now, as an API server does.
     Unavailable,
-    /// Says so as a proxy before it does.
+    /// Does not take the credential.
+    Unauthorized,
+    /// A proxy before it says that it is not there.
     BadGateway,
     /// Compresses what nobody asked to have compressed.
     Compressed,
@@ -124,6 +126,7 @@ impl Upstream {
             }
             Mode::Closes => (Vec::new(), false),
             Mode::Unavailable => (whole("503 Service Unavailable", JSON, STATUS), true),
+            Mode::Unauthorized => (whole("401 Unauthorized", JSON, UNAUTHORIZED), true),
             Mode::BadGateway => {
                 let page = b"<html>the proxy has no upstream</html>";
                 (whole("502 Bad Gateway", "text/html", page), true)
@@ -166,4 +169,5 @@ fn whole(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
 const JSON: &str = "application/json";
 const OBJECT: &[u8] = br#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"}}"#;
 const STATUS: &[u8] = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"etcdserver: no leader","reason":"ServiceUnavailable","code":503}"#;
+const UNAUTHORIZED: &[u8] = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -51,6 +51,8 @@ pub(super) enum Refusal {
     NoRoom { status: u16, is_read: bool },
     /// The cluster's watch is in a form that cannot be cut.
     Uncuttable(String),
+    /// The cluster answered 401. The credential that it means is the executor's own, and it looks at that first.
+    Unauthenticated,
     /// The cluster's status is no final one.
     NoFinalStatus(u16),
     /// The cluster's answer is compressed although that was not asked for.
@@ -145,9 +147,10 @@ impl Refusal {
             }
             Self::NotAuthorized(_) => (500, "InternalError"),
             Self::BlobMissing(_) | Self::BlobStore(_) => (503, "ServiceUnavailable"),
-            Self::BlobCorrupt(_) | Self::NoFinalStatus(_) | Self::Encoded { .. } => {
-                (502, "BadGateway")
-            }
+            Self::BlobCorrupt(_)
+            | Self::Unauthenticated
+            | Self::NoFinalStatus(_)
+            | Self::Encoded { .. } => (502, "BadGateway"),
             Self::TooLate | Self::ReadTimeout | Self::Unknown(_) => (504, "Timeout"),
             Self::ClusterUnreachable(_) | Self::Interrupted => (503, "ServiceUnavailable"),
             Self::TooLarge { .. } => (507, "ResponseTooLarge"),
@@ -230,6 +233,10 @@ impl Refusal {
             Self::Encoded { status, encoding } => format!(
                 "the cluster answered request {id} with {status}, but encoded as {encoding:?}, which was \
                  not asked for"
+            ),
+            Self::Unauthenticated => format!(
+                "request {id} was not executed: the cluster does not take the executor's own credential \
+                 (401 Unauthorized); whoever runs the executor has to renew it in its kubeconfig"
             ),
             Self::NoFinalStatus(status) => {
                 format!("the cluster answered request {id} with {status}, which is no final status")

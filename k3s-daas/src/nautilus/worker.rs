@@ -592,6 +592,12 @@ fn unfit(status: u16, headers: &[(String, Vec<u8>)], is_read: bool) -> Option<Re
             Refusal::Unknown(Doubt::Truncated(status))
         });
     }
+    if status == 401 {
+        tracing::warn!(
+            "the cluster does not take this executor's credential: renew the one in its kubeconfig"
+        );
+        return Some(Refusal::Unauthenticated);
+    }
     let encoding = header(headers, "content-encoding");
     let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
     (!is_plain).then_some(Refusal::Encoded { status, encoding })
