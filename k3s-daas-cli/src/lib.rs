@@ -22,6 +22,7 @@ pub mod running;
 pub mod services;
 pub mod session;
 pub mod settings;
+pub mod small_file;
 pub mod units;
 pub mod versions;
 

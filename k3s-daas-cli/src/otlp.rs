@@ -26,6 +26,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::services::Services;
 use crate::settings::{Key, Settings};
+use crate::small_file;
 
 /// What became of spans, for metrics.
 #[derive(Debug, Default)]
@@ -79,7 +80,7 @@ pub fn begin(
     };
     let authority = match settings.path(Key::OtlpCa) {
         Some(path) => {
-            let read = std::fs::read(&path);
+            let read = small_file::read(&path);
             Some(read.with_context(|| format!("cannot read `otlp.ca` in {}", path.display()))?)
         }
         None => None,

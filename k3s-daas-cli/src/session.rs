@@ -22,6 +22,7 @@ use crate::app::{App, Role, check_directory_of, no_key};
 use crate::exit::{Advise as _, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 use crate::settings::{Key, Origin, Settings};
+use crate::small_file;
 use crate::units::{Moment, Span};
 
 /// A session key and what it may sign for.
@@ -333,7 +334,7 @@ pub fn authority(app: &App) -> anyhow::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let path: PathBuf = app.settings.required(Key::GatewayCa)?;
-    std::fs::read(&path)
+    small_file::read(&path)
         .map(Some)
         .map_err(|error| {
             Failure::new(

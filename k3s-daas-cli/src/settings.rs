@@ -22,6 +22,7 @@ use crate::env_vars as env;
 use crate::layout::Layout;
 use crate::names::{self, Named as _};
 use crate::printer::Show;
+use crate::small_file;
 use file::parse;
 use keys::{Fallback, Kind};
 
@@ -120,7 +121,7 @@ impl Settings {
             (None, None, None) => return Err(Error::NoHome),
         };
         let beside = file.parent().unwrap_or(Path::new("/")).to_owned();
-        match std::fs::read_to_string(&file) {
+        match small_file::read_to_string(&file) {
             Ok(text) => {
                 for (key, value) in parse(&file, &text)? {
                     let value = match key.kind() {

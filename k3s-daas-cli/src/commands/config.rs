@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::settings::{self, Flags, Key, Settings};
+use crate::small_file;
 
 /// What to do with the settings.
 #[derive(clap::Subcommand, Debug)]
@@ -64,7 +65,7 @@ fn set(app: &App, key: Key, value: &str) -> anyhow::Result<()> {
         .prefix(".daas-")
         .tempfile_in(beside)
         .with_context(|| format!("cannot write in {}", beside.display()))?;
-    match std::fs::read(file) {
+    match small_file::read(file) {
         Ok(text) => write_private(trial.path(), &text)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {

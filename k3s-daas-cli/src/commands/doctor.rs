@@ -17,6 +17,7 @@ use crate::binding;
 use crate::exit::{self, Exit, Failure};
 use crate::printer::Show;
 use crate::settings::{Flags, Key};
+use crate::small_file;
 use crate::units::{self, Moment};
 use crate::versions;
 
@@ -236,7 +237,7 @@ fn certificate(check: &str, path: &Path) -> Finding {
             "nothing, if no gateway has run here: it makes one",
         );
     }
-    let ends_ms = std::fs::read(path).map_err(|error| error.to_string());
+    let ends_ms = small_file::read(path).map_err(|error| error.to_string());
     let ends_ms = ends_ms.and_then(|pem| ends_ms_of(&pem));
     let now_ms = Moment::now().0;
     match ends_ms {

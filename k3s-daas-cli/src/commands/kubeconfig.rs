@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::layout::Layout;
 use crate::session;
 use crate::settings::Key;
+use crate::small_file;
 
 /// What to do with it.
 #[derive(clap::Args, Debug)]
@@ -61,7 +62,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let Some(file) = kubectls_own()? else {
         return only_ours(&app, args);
     };
-    let current = match std::fs::read_to_string(&file) {
+    let current = match small_file::read_to_string(&file) {
         Ok(text) => serde_yaml_ng::from_str(&text)
             .with_context(|| format!("{} is no kubeconfig", file.display()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,

@@ -1,9 +1,10 @@
 //! The commands, a file each.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::exit::{Exit, Failure};
+use crate::small_file;
 
 pub mod audit;
 pub mod authority;
@@ -31,15 +32,10 @@ pub mod top;
 
 /// What a file holds, or standard input if it is `-`; at most 16 MiB.
 fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(MAX_INPUT + 1)
-            .read_to_end(&mut bytes)
+        small_file::read_from(std::io::stdin().lock())
     } else {
-        std::fs::File::open(file)
-            .and_then(|opened| opened.take(MAX_INPUT + 1).read_to_end(&mut bytes))
+        small_file::read(file)
     };
     read.map_err(|error| {
         let message = format!("cannot read {}: {error}", file.display());
@@ -49,13 +45,5 @@ fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
             ErrorKind::IsADirectory => Failure::new(Exit::Usage, message).into(),
             _ => anyhow::Error::msg(message),
         }
-    })?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= MAX_INPUT,
-        "{} is longer than 16 MiB",
-        file.display()
-    );
-    Ok(bytes)
+    })
 }
-
-const MAX_INPUT: u64 = 16 << 20;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Error, Key};
+use crate::small_file;
 
 /// Changes some settings in the file and keeps the others; comments are not kept.
 ///
@@ -13,7 +14,7 @@ pub fn update(file: &Path, changes: &[(Key, toml::Value)]) -> Result<(), Error> 
         file: file.to_owned(),
         source,
     };
-    let text = match std::fs::read_to_string(file) {
+    let text = match small_file::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
