@@ -173,6 +173,7 @@ impl App {
         directories: &[PathBuf],
         after: Cursor,
     ) -> anyhow::Result<impl Iterator<Item = ledger::Result<SequencedEvent>>> {
+        check_archives(directories)?;
         let events = (!directories.is_empty())
             .then(|| ArchivedEvents::open(self.layout().ledger(), directories, after))
             .transpose()?;
@@ -342,6 +343,20 @@ impl App {
         }
         Ok(Passphrase::from(passphrase))
     }
+}
+
+/// Whether each is a directory. A ledger that was never archived needs none, and would not say so.
+///
+/// # Errors
+/// [`Exit::NotFound`] for the first that is not.
+pub fn check_archives(directories: &[PathBuf]) -> anyhow::Result<()> {
+    let Some(missing) = directories.iter().find(|directory| !directory.is_dir()) else {
+        return Ok(());
+    };
+    let message = format!("there is no archive in {}", missing.display());
+    Err(Failure::new(Exit::NotFound, message)
+        .with_next("name the directory that `daas ledger archive` moved to with --archive")
+        .into())
 }
 
 fn check_log(settings: &Settings) -> anyhow::Result<()> {

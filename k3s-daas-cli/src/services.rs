@@ -346,7 +346,7 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketA
             Exit::Unavailable,
             format!("cannot listen on {address}: {error}"),
         )
-        .with_next("choose another address with --listen; port 0 takes a free port")
+        .with_next("choose another address with --listen, or with --metrics-listen if it is that one; port 0 takes a free port")
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))

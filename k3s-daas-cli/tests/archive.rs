@@ -115,6 +115,14 @@ fn a_ledger_is_archived_under_running_services_and_every_command_copes() {
     // A segment that is gone is named; another ledger takes no part in this archive.
     let path = archived["segments"][0].as_str().unwrap();
     std::fs::rename(path, at("aside")).unwrap();
+    for command in [&["audit", "verify"][..], &["events"]] {
+        let nowhere = daas(&dir, &[command, &["--archive", "/nowhere"]].concat());
+        assert_eq!(nowhere.code, 4, "{nowhere:?}");
+        assert!(
+            nowhere.err.contains("no archive in /nowhere"),
+            "{nowhere:?}"
+        );
+    }
     let refused = daas(&dir, &["audit", "verify", "--archive", segments]);
     assert_eq!(refused.code, 6, "{refused:?}");
     let missing = format!("calls 1 to {last} are in no segment");

@@ -111,6 +111,22 @@ fn what_killed_commands_left_is_removed_or_told() {
     let places = std::fs::read_dir(scratch.path()).unwrap().count();
     assert_eq!(places, 4, "old, copy, new and the one that is busy");
 
+    // What nobody ever writes to, in a file's place.
+    for file in ["keys/admin.key", "ledger/ledger.db", "backup.json"] {
+        let (file, kept) = (copy.join(file), at("kept"));
+        std::fs::rename(&file, &kept).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let restored = daas(&at("half"), &["restore", text(&copy)]);
+        assert_ne!(restored.code, 0, "{restored:?}");
+        assert!(
+            restored.err.contains("it is no regular file"),
+            "{restored:?}"
+        );
+        assert!(!at("half").exists());
+        std::fs::rename(&kept, &file).unwrap();
+    }
+
     // A copy that did not come to its end, as a kill leaves it.
     std::fs::remove_file(copy.join("backup.json")).unwrap();
     std::fs::write(copy.join(".daas-backup-unfinished"), "").unwrap();

@@ -175,6 +175,21 @@ fn the_examples_of_cluster_create_work_as_they_stand() {
         let run = Run::of(shell.args(["-c", line]));
         assert_eq!(run.code, 0, "{line}: {run:?}");
     }
+    // What is in the settings is not lost by accident.
+    let create = "daas cluster create --dir ./shop --name again";
+    let mut shell = command("sh");
+    shell
+        .current_dir(scratch.path())
+        .env("HOME", scratch.path())
+        .env("PATH", &path)
+        .env("DAAS_PASSPHRASE_FILE", &passphrase);
+    let again = Run::of(shell.args(["-c", create]));
+    assert_eq!(again.code, 7, "{again:?}");
+    assert!(
+        again.err.contains("already; nothing was created"),
+        "{again:?}"
+    );
+    assert!(again.err.contains("`--replace` makes another"), "{again:?}");
     let dir = scratch.path().join("shop");
     let token = ["token", "issue", "--role", "edit", "-n", "shop"];
     let mut issue = command(DAAS);

@@ -11,7 +11,7 @@ use k3s_daas::ledger::local::Head;
 use k3s_daas::types::RequestId;
 use serde::Serialize;
 
-use crate::app::{App, Role};
+use crate::app::{App, Role, check_archives};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::names;
@@ -82,6 +82,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
 
 fn verify(mut options: Options, output: Output, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, output, Flags::new())?;
+    check_archives(&options.archive)?;
     app.printer.progress("verifying…");
     if options.genesis_key.is_none() {
         options.genesis_key = genesis_key(&app);

@@ -399,7 +399,7 @@ fn damaged(path: &Path, why: &str) -> anyhow::Error {
 
 /// A small file, which may be a key.
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let length = file.metadata()?.len();
     if length > MAX_SMALL {
         return Err(io::Error::other("it is longer than 16 MiB"));
@@ -411,12 +411,20 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// Opens what is a file; anything else could keep whoever opens it waiting for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    File::open(path)
+}
+
 fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    io::copy(&mut File::open(from)?, &mut options.open(to)?).map(drop)
+    io::copy(&mut open_regular(from)?, &mut options.open(to)?).map(drop)
 }
 
 /// SQLite writes copies without waiting for the disk.

@@ -36,7 +36,7 @@ Examples:
   daas key new ./shop/keys/admin.key
   daas key new ./shop/keys/owner.key
   daas cluster create --dir ./shop --name shop --fund ./shop/keys/owner.key=100SUI
-  daas cluster create --dir ./shop --name test --min-write-stake 0SUI")]
+  daas cluster create --dir ./shop --name test --min-write-stake 0SUI --replace")]
     Create {
         /// Its name.
         #[arg(long, default_value = "cluster")]
@@ -44,6 +44,9 @@ Examples:
         /// Whom the genesis funds: ADDRESS=AMOUNT or KEYFILE=AMOUNT.
         #[arg(long = "fund", value_name = "WHO=AMOUNT")]
         funds: Vec<Fund>,
+        /// Take it into the settings in place of the cluster there, which stays on the ledger.
+        #[arg(long)]
+        replace: bool,
         /// What differs from the default policy.
         #[command(flatten)]
         policy: PolicyArgs,
@@ -159,10 +162,14 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
         Command::Create {
             name,
             funds,
+            replace,
             policy,
             output,
         } => {
             let app = App::new(global, *output, Flags::new())?;
+            if !replace {
+                check_is_first(&app)?;
+            }
             app.block_on(create(&app, name, funds, policy))
         }
         Command::Show { cluster, output } => {
@@ -205,6 +212,20 @@ pub(crate) async fn create_call(
         _ => None,
     });
     created.context("the ledger created no cluster")
+}
+
+/// A second cluster would take the place of the first in the settings, and services would be without their tokens.
+fn check_is_first(app: &App) -> anyhow::Result<()> {
+    let Some(cluster) = app.settings.text(Key::Cluster) else {
+        return Ok(());
+    };
+    let message = format!("the settings have cluster {cluster} already; nothing was created");
+    Err(Failure::new(Exit::Settings, message)
+        .with_next(
+            "use it; or `--replace` makes another, whose executors and tokens are its own (write down \
+             `cluster` and `admin_cap` of `daas config show` first)",
+        )
+        .into())
 }
 
 async fn create(app: &App, name: &str, funds: &[Fund], policy: &PolicyArgs) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use k3s_daas::ledger::local::Head;
 use k3s_daas::types::ClusterId;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, check_archives};
 use crate::args::{Global, Output};
 use crate::exit::{Exit, Failure};
 use crate::printer::{Format, Show};
@@ -93,6 +93,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let app = App::new(global, args.output, Flags::new())?;
     app.printer
         .progress("reading the cluster's log, then the ledger…");
+    check_archives(&args.archive)?;
     let logs = logs(&args.cluster_audit)?;
     let result = audit::reconcile(app.layout().ledger(), logs, &options(args, &app))
         .map_err(|error| explain(&app, error))?;
