@@ -120,6 +120,15 @@ pub fn blobs(layout: &Layout) -> anyhow::Result<Arc<dyn BlobStore>> {
     Ok(Arc::new(store.map_err(|error| no_blobs(error, layout))?))
 }
 
+/// Looks whether [`blobs`] takes what is there, and makes and changes nothing.
+///
+/// # Errors
+/// As [`blobs`].
+pub fn check_blobs(layout: &Layout) -> anyhow::Result<()> {
+    let store = DirectoryBlobStore::builder(layout.blobs(), layout.blob_key());
+    store.check().map_err(|error| no_blobs(error, layout))
+}
+
 fn no_blobs(error: blob::Error, layout: &Layout) -> anyhow::Error {
     let (key, blobs) = (layout.blob_key(), layout.blobs());
     let is_key = matches!(

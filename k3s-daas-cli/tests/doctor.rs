@@ -32,13 +32,16 @@ fn what_is_broken_is_named_and_nothing_is_changed() {
         "key gateway",
         "key executor",
         "authority",
+        "certificate's key",
         "disk ledger",
+        "blobs",
         "ledger",
         "clock",
         "cluster on the ledger",
         "executor",
         "journal",
         "gateway's token",
+        "token",
         "kubernetes",
         "impersonation",
     ] {
@@ -103,6 +106,43 @@ fn what_is_broken_is_named_and_nothing_is_changed() {
     );
 
     moved("nautilus/journal.db", "journal", "there is none");
+    moved("blob.key", "blobs", "is gone");
+    moved("gateway/ca.key", "certificate's key", "is gone");
+    fs::copy(at("gateway/ca.key"), at("kept")).unwrap();
+    fs::write(
+        at("gateway/ca.key"),
+        KeyPair::generate().unwrap().serialize_pem(),
+    )
+    .unwrap();
+    failed("certificate's key", "ca.crt");
+    fs::rename(at("kept"), at("gateway/ca.key")).unwrap();
+    let changed = |name: &str, byte: usize, check: &str, text: &str| {
+        let kept = fs::read(at(name)).unwrap();
+        let mut bytes = kept.clone();
+        bytes[byte] ^= 0x40;
+        fs::write(at(name), bytes).unwrap();
+        failed(check, text);
+        fs::write(at(name), kept).unwrap();
+    };
+    changed("blobs/format", 0, "blobs", "names no format");
+    changed("nautilus/journal.db", 0, "journal", "no SQLite database");
+    // Its version, at 60 to 63.
+    changed("nautilus/journal.db", 63, "journal", "version 67");
+    fs::copy(at("nautilus/journal.db"), at("kept")).unwrap();
+    rusqlite::Connection::open(at("nautilus/journal.db"))
+        .unwrap()
+        .execute("UPDATE journal SET executor = zeroblob(32)", [])
+        .unwrap();
+    failed("journal", "another executor or ledger");
+    fs::rename(at("kept"), at("nautilus/journal.db")).unwrap();
+    fs::copy(at("keys/owner.key"), at("kept")).unwrap();
+    fs::copy(at("keys/executor.key"), at("keys/owner.key")).unwrap();
+    let (code, found) = examine(&dir);
+    assert_eq!((code, &found["token"]["state"]), (0, &"warning".into()));
+    let own = found["token"]["finding"].as_str().unwrap();
+    assert!(own.contains("may not submit for it"), "{own}");
+    fs::rename(at("kept"), at("keys/owner.key")).unwrap();
+    assert_eq!(examine(&dir).0, 0);
     moved("ledger", "disk ledger", "there is no");
     moved("ledger", "ledger", "no ledger");
     let stranger = format!("0x{}", "1".repeat(64));

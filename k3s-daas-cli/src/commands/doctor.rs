@@ -1,21 +1,26 @@
 //! `daas doctor`.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use http::Method;
 use k3s_daas::ledger::LedgerExt as _;
 use k3s_daas::ledger::local::{LocalLedger, SignedCheckpoint};
+use k3s_daas::nautilus;
 use k3s_daas::types::{ClusterId, ExecutorId, TokenId};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::gateway;
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{self, Exit, Failure};
+use crate::journal;
 use crate::printer::Show;
+use crate::services;
 use crate::settings::{Flags, Key};
 use crate::small_file;
 use crate::units::{self, Moment};
@@ -148,6 +153,7 @@ async fn examine(app: &App) -> Vec<Finding> {
     let reserve = app.ledger_options().reserve_bytes;
     findings.push(disk("ledger", &app.layout().ledger(), reserve));
     findings.push(disk("blobs", &app.layout().blobs(), reserve));
+    findings.push(blobs(app));
     let mut groups = Vec::new();
     match app.reader().await {
         Ok(ledger) => {
@@ -211,9 +217,36 @@ fn passphrase(app: &App) -> Option<Finding> {
     })
 }
 
-/// When certificates end: that which is shown, and the authority that clients trust.
+/// Whether the bodies on their way can be read, with the key to them.
+fn blobs(app: &App) -> Finding {
+    let directory = app.layout().blobs();
+    match services::check_blobs(&app.layout()) {
+        Ok(()) => Finding::ok("blobs", directory.display().to_string()),
+        Err(error) => Finding::of_error(
+            "blobs",
+            &error,
+            "put back what `daas backup` kept; or stop all services and remove it, with the bodies in it",
+        ),
+    }
+}
+
+/// When certificates end: that which is shown, and the authority that clients trust. And whether the gateway
+/// has the key to it.
 fn certificates(app: &App) -> Vec<Finding> {
     let given = app.settings.path(Key::GatewayCertificate);
+    let authority = app.layout().gateway().join("ca.crt");
+    // Without both of its files the authority is one that the gateway makes.
+    let is_there = given.is_some() || authority.exists();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let tls = is_there.then(|| gateway::certificate(app, &app.layout(), address));
+    let shown = tls.map(|tls| match tls {
+        Ok(_) => Finding::ok("certificate's key", "it goes with the certificate"),
+        Err(error) => Finding::of_error(
+            "certificate's key",
+            &error,
+            "put certificate and key back as they belong together, PEM",
+        ),
+    });
     let own = app
         .settings
         .path(Key::GatewayCa)
@@ -222,7 +255,9 @@ fn certificates(app: &App) -> Vec<Finding> {
     let all = all
         .into_iter()
         .filter_map(|(check, path)| Some((check, path?)));
-    all.map(|(check, path)| certificate(check, &path)).collect()
+    all.map(|(check, path)| certificate(check, &path))
+        .chain(shown)
+        .collect()
 }
 
 fn certificate(check: &str, path: &Path) -> Finding {
@@ -328,6 +363,7 @@ fn of_ledger(app: &App, ledger: &LocalLedger, archived: Option<SignedCheckpoint>
     findings.push(of_cluster(app, ledger));
     findings.extend(of_executor(app, ledger));
     findings.extend(of_gateway_token(app, ledger));
+    findings.extend(of_own_token(app, ledger));
     findings
 }
 
@@ -424,13 +460,15 @@ fn of_executor(app: &App, ledger: &LocalLedger) -> Vec<Finding> {
         ));
     }
     let journal = app.layout().journal_of(executor);
-    findings.push(match journal.exists() {
-        true => Finding::ok("journal", journal.display().to_string()),
-        false => Finding::failed(
+    let looked = nautilus::check_journal(&journal, ledger, executor);
+    findings.push(match looked.map_err(journal::explained) {
+        Ok(()) => Finding::ok("journal", journal.display().to_string()),
+        Err(_) if !journal.exists() => Finding::failed(
             "journal",
             format!("there is none in {}", journal.display()),
             "`daas executor journal` makes a new one, if no Nautilus of this executor runs anywhere",
         ),
+        Err(error) => Finding::of_error("journal", &error, "look at the file and its mode"),
     });
     findings
 }
@@ -444,21 +482,62 @@ fn of_gateway_token(app: &App, ledger: &LocalLedger) -> Option<Finding> {
             "issue one and set it, as docs/production.md does",
         ));
     };
-    let found = ledger.view(|now| {
-        let found = now.state.token(token)?;
-        Some((found.revoked, found.expires_at_ms, now.now_ms))
-    });
     let renew = "issue another one and set `gateway.token`, as docs/production.md does";
-    Some(match found {
-        None => Finding::failed(check, format!("the ledger has no token {token}"), renew),
-        Some((true, ..)) => Finding::failed(check, "it is revoked", renew),
-        Some((_, end, now)) if end <= now => {
-            Finding::failed(check, format!("it ended {}", Moment(end)), renew)
+    let finding = of_token(app, ledger, token, Role::Gateway);
+    Some(match finding {
+        Ok((end_ms, left_ms)) if left_ms < SOON_MS / 4 => {
+            Finding::warning(check, format!("it ends {}", Moment(end_ms)), renew)
         }
-        Some((_, end, now)) if end - now < SOON_MS / 4 => {
-            Finding::warning(check, format!("it ends {}", Moment(end)), renew)
+        Ok((end_ms, _)) => Finding::ok(check, format!("until {}", Moment(end_ms))),
+        Err(why) => Finding::failed(check, why, renew),
+    })
+}
+
+/// The token that commands use; no service needs it.
+fn of_own_token(app: &App, ledger: &LocalLedger) -> Option<Finding> {
+    let token = app.settings.value::<TokenId>(Key::Token)?;
+    Some(match of_token(app, ledger, token, Role::Owner) {
+        Ok((end_ms, _)) => Finding::ok("token", format!("until {}", Moment(end_ms))),
+        Err(why) => Finding::warning(
+            "token",
+            why,
+            "set `token` to one of `daas token list`, and `keys.owner` to the key that holds it",
+        ),
+    })
+}
+
+/// When a token ends and how long that is from now, milliseconds; or why the key of `role` can do nothing
+/// with it.
+fn of_token(
+    app: &App,
+    ledger: &LocalLedger,
+    token: TokenId,
+    role: Role,
+) -> Result<(u64, u64), String> {
+    let key = app.settings.path(role.key());
+    let key = key.filter(|path| path.exists());
+    // What is wrong with the key itself is said where keys are.
+    let key = key.and_then(|path| app.public_key_in(&path, role.name()).ok());
+    ledger.view(|now| {
+        let Some(found) = now.state.token(token) else {
+            return Err(format!("the ledger has no token {token}"));
+        };
+        let (end_ms, now_ms) = (found.expires_at_ms, now.now_ms);
+        if found.revoked {
+            Err("it is revoked".to_owned())
+        } else if end_ms <= now_ms {
+            Err(format!("it ended {}", Moment(end_ms)))
+        } else if let Some(account) = key.map(|key| key.address())
+            && !found.is_holder(account, now_ms)
+        {
+            Err(format!(
+                "the {} key, {account}, may not submit for it: it is {}'s",
+                role.name(),
+                found.owner
+            ))
+        } else {
+            Ok((end_ms, end_ms - now_ms))
         }
-        Some((_, end, _)) => Finding::ok(check, format!("until {}", Moment(end))),
     })
 }
 

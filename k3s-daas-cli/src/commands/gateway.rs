@@ -216,7 +216,12 @@ fn check_key(app: &App, ledger: &LocalLedger) -> anyhow::Result<()> {
     .into())
 }
 
-fn certificate(
+/// What the gateway shows who it is with: the certificate that is set, else one of its own authority for the
+/// names of `address`.
+///
+/// # Errors
+/// If it cannot be used, or has no key.
+pub(super) fn certificate(
     app: &App,
     layout: &crate::layout::Layout,
     address: SocketAddr,

@@ -30,7 +30,7 @@ use async_trait::async_trait;
 
 use self::file::{BlobFile, Found, Head, Hold};
 use self::lock::{Lock, Locked, Share};
-use self::seal::{Sealer, key_id, load_or_create_key};
+use self::seal::{Sealer, key_id, load_key, load_or_create_key};
 use self::upgrade::{remove_old, upgrade};
 use super::{
     AnswerKeep, BlobStore, Durability, Error, Holder, Limits, MAX_HOLDERS, Occupied, Purpose,
@@ -38,7 +38,8 @@ use super::{
 };
 use crate::crypto::open_file::OpenFile;
 use crate::crypto::{
-    Blob, BlobHash, create_new_private, create_private, random_array, sync_directory, write_private,
+    Blob, BlobHash, PrivateFileError, create_new_private, create_private, random_array,
+    read_private, sync_directory, write_private,
 };
 use crate::types::OtherVersion;
 
@@ -124,6 +125,25 @@ impl DirectoryBlobStoreBuilder {
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
+    }
+
+    /// Looks whether [`Self::open`] takes what is there, and makes and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn check(&self) -> Result<()> {
+        let root = &self.directory;
+        let mut is_fresh = true;
+        if exists(root)? {
+            check_directory(root)?;
+            is_fresh = !exists(&root.join(FORMAT_FILE))?;
+        }
+        match load_key(root, &self.key_file, is_fresh)? {
+            Some(key) if !is_fresh => {
+                check_format(root, &self.key_file, &key_id(&key)).map(|_is_old| ())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the store, making directory and key file if need be, and counts what is in it.
@@ -845,7 +865,11 @@ fn check_format(root: &Path, key_file: &Path, key_id: &str) -> Result<bool> {
 /// The version of a store, and which key it is sealed with.
 fn read_format(root: &Path) -> Result<(u64, Option<String>)> {
     let path = root.join(FORMAT_FILE);
-    let text = fs::read(&path).map_err(unavailable)?;
+    let text = match read_private(&path) {
+        Err(error @ PrivateFileError::Io { .. }) => return Err(unavailable(error)),
+        Err(error) => return unusable(error.to_string()),
+        Ok(text) => text,
+    };
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix(FORMAT_NAME));

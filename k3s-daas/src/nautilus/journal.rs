@@ -24,7 +24,7 @@ use crate::types::{ChainId, ExecutorId, OtherVersion, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
 
 use self::queue::{Queue, Urgency};
-pub(super) use file::create;
+pub(super) use file::{create, look};
 
 /// A request, wherever it is assigned.
 pub(super) type Key = (TokenId, RequestId);

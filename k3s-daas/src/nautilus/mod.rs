@@ -65,6 +65,17 @@ pub async fn create_journal(path: &Path, ledger: &dyn Ledger, executor: Executor
     Ok(())
 }
 
+/// Looks whether a file can be the journal of an executor, without a lock and without changing anything.
+///
+/// What only opening it finds is not looked for: damage inside, or that the file beside it is gone.
+///
+/// # Errors
+/// [`Error::Journal`]: there is none, it is another's, of another version, or no journal.
+pub fn check_journal(path: &Path, ledger: &dyn Ledger, executor: ExecutorId) -> Result<()> {
+    journal::look(path, ledger.deployment().chain, executor)?;
+    Ok(())
+}
+
 /// An executor's service: follows the ledger, executes, answers.
 pub struct Nautilus {
     parts: Parts,

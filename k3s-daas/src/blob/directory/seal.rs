@@ -131,23 +131,32 @@ pub(super) fn load_or_create_key(
     refuse_inside(existing.unwrap_or(Path::new(".")))?;
     make_directory(parent)?;
     refuse_inside(parent)?;
-    match read_private(path) {
-        Ok(text) => return parse_key(path, &text),
-        Err(error) if !error.is_not_found() => return Err(Error::Key { source: error }),
-        Err(_) if may_create => {}
-        Err(_) => {
-            return wrong_key(format!(
-                "{} is gone, and {} cannot be read without it",
-                path.display(),
-                root.display()
-            ));
-        }
+    if let Some(key) = load_key(root, path, may_create)? {
+        return Ok(key);
     }
     let key = Zeroizing::new(random_array::<32>());
     let text = key_text(&key);
     create_private(path, &text).map_err(|source| Error::Key { source })?;
     let text = read_private(path).map_err(|source| Error::Key { source })?;
     parse_key(path, &text)
+}
+
+/// The key of a file; none if there is no file and none is needed yet.
+pub(super) fn load_key(
+    root: &Path,
+    path: &Path,
+    may_be_missing: bool,
+) -> Result<Option<Zeroizing<[u8; 32]>>> {
+    match read_private(path) {
+        Ok(text) => parse_key(path, &text).map(Some),
+        Err(error) if !error.is_not_found() => Err(Error::Key { source: error }),
+        Err(_) if may_be_missing => Ok(None),
+        Err(_) => wrong_key(format!(
+            "{} is gone, and {} cannot be read without it",
+            path.display(),
+            root.display()
+        )),
+    }
 }
 
 /// What tells keys apart without telling anything about them.

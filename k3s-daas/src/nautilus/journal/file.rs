@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
@@ -74,19 +75,7 @@ pub(super) fn open(
     chain: ChainId,
     executor: ExecutorId,
 ) -> Result<Opened, JournalError> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(JournalError::Missing(path.to_owned()));
-        }
-        Err(error) => return Err(JournalError::File(error)),
-    };
-    // Who can write it can make a write begin twice.
-    check_not_writable(path).map_err(|error| JournalError::Unreadable(error.to_string()))?;
-    // SQLite takes an empty file for a new database.
-    if metadata.len() == 0 {
-        return Err(JournalError::Unreadable("it is empty".to_owned()));
-    }
+    check_path(path)?;
     let wal = fs::metadata(beside(path, "-wal"));
     let has_wal = wal.is_ok_and(|wal| wal.len() > 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -104,6 +93,74 @@ pub(super) fn open(
         is_synced,
         knows_boots: !boot.is_empty(),
     })
+}
+
+/// Looks whether a file can be the journal of an executor on a chain, without a lock and without changing
+/// anything: whoever runs it goes on.
+pub(in crate::nautilus) fn look(
+    path: &Path,
+    chain: ChainId,
+    executor: ExecutorId,
+) -> Result<(), JournalError> {
+    check_path(path)?;
+    let mut head = [0; 100];
+    let read = fs::File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut head));
+    if read.is_err() || !head.starts_with(b"SQLite format 3\0") {
+        return Err(unreadable("it is no SQLite database"));
+    }
+    // Where the file format has it: <https://sqlite.org/fileformat2.html#user_version_number>.
+    let version = u64::from(u32::from_be_bytes([head[60], head[61], head[62], head[63]]));
+    check_version(version)?;
+    // Read as it lies there, so a page that is being written may be half a one: then it says nothing.
+    let uri = format!(
+        "file:{}?immutable=1",
+        percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC)
+    );
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let owner = Connection::open_with_flags(uri, flags).and_then(|connection| {
+        let select = "SELECT chain, executor FROM journal";
+        connection.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    });
+    match owner {
+        Ok(owner) if owner != (*chain.as_bytes(), *executor.as_bytes()) => {
+            Err(JournalError::Foreign)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What must be so of the file before SQLite opens it.
+fn check_path(path: &Path) -> Result<(), JournalError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(JournalError::Missing(path.to_owned()));
+        }
+        Err(error) => return Err(JournalError::File(error)),
+    };
+    if !metadata.is_file() {
+        return Err(unreadable("it is not a regular file"));
+    }
+    // Who can write it can make a write begin twice.
+    check_not_writable(path).map_err(|error| JournalError::Unreadable(error.to_string()))?;
+    // SQLite takes an empty file for a new database.
+    if metadata.len() == 0 {
+        return Err(unreadable("it is empty"));
+    }
+    Ok(())
+}
+
+/// One without a version is no journal at all.
+fn check_version(version: u64) -> Result<(), JournalError> {
+    if version == 0 {
+        return Err(unreadable("it has no version"));
+    }
+    OtherVersion::check("journal", version, SCHEMA_VERSION.unsigned_abs())?;
+    Ok(())
+}
+
+fn unreadable(why: &str) -> JournalError {
+    JournalError::Unreadable(why.to_owned())
 }
 
 /// A journal that this process has open.
@@ -148,13 +205,7 @@ fn prepare(
     // Exclusive before anything else is read: then no other process gets in at all.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != SCHEMA_VERSION {
-        // One without a version is no journal at all.
-        let version = u64::try_from(version).ok().filter(|version| *version > 0);
-        let version =
-            version.ok_or_else(|| JournalError::Unreadable("it has no version".into()))?;
-        OtherVersion::check("journal", version, SCHEMA_VERSION.unsigned_abs())?;
-    }
+    check_version(u64::try_from(version).unwrap_or_default())?;
     // Nothing is changed in what is not this executor's journal, and whole.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     let sound: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
