@@ -97,7 +97,7 @@ fn shell_blocks(document: &str) -> String {
             _ => {}
         }
     }
-    assert!(blocks.contains("daas-gateway"), "the blocks are found");
+    assert!(blocks.contains("daas-gateway &"), "the blocks are found");
     blocks
 }
 
