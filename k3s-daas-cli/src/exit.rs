@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use k3s_daas::blob;
+use k3s_daas::contract::Code;
 use k3s_daas::crypto::PrivateFileError;
 use k3s_daas::crypto::keystore::KeystoreError;
 use k3s_daas::gateway::TlsError;
@@ -225,8 +226,39 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         Some(ledger::Error::Corrupt(_)) => Some(
             "run `daas audit verify` to see the first broken link, and restore the directory from a copy".to_owned(),
         ),
+        Some(ledger::Error::Refused(code)) => refused(*code).map(str::to_owned),
         Some(error) if error.is_retryable() => Some("try again in a moment".to_owned()),
         _ => cause.downcast_ref::<Failure>()?.next().map(str::to_owned),
+    })
+}
+
+/// What to look at when the contract refuses a change; none where its text says it all.
+fn refused(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::InvalidSealToken => {
+            "`daas token show` tells whether it is revoked, ended or not yet valid, and of which cluster it is"
+        }
+        Code::NotTokenHolder => {
+            "use the owner's key (`keys.owner`); or have the owner run `daas token delegate` with this account"
+        }
+        Code::InsufficientStake | Code::StillUnbonding => {
+            "`daas token show` and `daas executor list` say what is staked, and what is paid out when"
+        }
+        Code::NotAdmin => {
+            "use the key that made the cluster (`keys.admin`) and its `admin_cap`; `daas cluster show` has that"
+        }
+        Code::NotOwner => {
+            "use the key of whoever owns it: `keys.owner` for a token, `keys.operator` for an executor"
+        }
+        Code::InvalidPolicy => {
+            "`daas cluster set --help` lists what there is to set, `daas cluster show` what is set"
+        }
+        Code::DuplicateKey => "each key is registered once: make another one with `daas key new`",
+        Code::LimitExceeded => {
+            "docs/message-formats.md has all bounds, such as how many session keys, delegates and rules a token has"
+        }
+        Code::InvalidExpiry => "name a later end; `daas token show` has the token's own",
+        _ => return None,
     })
 }
 
@@ -246,7 +278,27 @@ Exit codes:
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn what_a_refusal_advises_is_there() {
+        for code in Code::ALL {
+            let advice = advice(&ledger::Error::Refused(*code).into()).unwrap_or_default();
+            for (at, run) in advice.split('`').enumerate() {
+                let Some(words) = run.strip_prefix("daas ").filter(|_| at % 2 == 1) else {
+                    continue;
+                };
+                let mut command = &Cli::command();
+                for word in words.split(' ').filter(|word| !word.starts_with('-')) {
+                    let found = command.find_subcommand(word);
+                    command = found.unwrap_or_else(|| panic!("{code:?} advises `{run}`"));
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_readme_has_the_same_exit_codes() {

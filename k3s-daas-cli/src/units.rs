@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use k3s_daas::contract::Unbonding;
 use k3s_daas::types::MIST_PER_SUI;
 
 /// MIST, written `1.5SUI`, `1.5 SUI`, `1500000000MIST` or `1500000000`.
@@ -194,6 +195,16 @@ impl fmt::Display for Moment {
             "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
         )
     }
+}
+
+/// What is on its way out, and from when it can be withdrawn.
+#[must_use]
+pub fn unbondings(unbondings: &[Unbonding]) -> Vec<String> {
+    let shown = unbondings.iter().map(|unbonding| {
+        let (amount, from) = (Amount(unbonding.amount), Moment(unbonding.unlock_ms));
+        format!("{amount} from {from}")
+    });
+    shown.collect()
 }
 
 /// Text that is no amount or span of time.

@@ -6,7 +6,7 @@ mod stake;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use k3s_daas::contract::Call;
+use k3s_daas::contract::{Call, Unbonding};
 use k3s_daas::ledger::local::LocalLedger;
 use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
 use k3s_daas::types::{Address, ClusterId, ExecutorId, HexBytes, TokenId};
@@ -21,7 +21,7 @@ use crate::keys;
 use crate::names;
 use crate::printer::Show;
 use crate::settings::{self, Flags, Key};
-use crate::units::Amount;
+use crate::units::{self, Amount};
 
 /// What to do with executors.
 #[derive(clap::Subcommand, Debug)]
@@ -274,19 +274,22 @@ fn all(app: &App, ledger: &LocalLedger) -> anyhow::Result<Vec<Shown>> {
     let id: ClusterId = app.settings.required(Key::Cluster)?;
     let executors = ledger.view(|now| {
         let cluster = now.state.cluster(id)?;
-        let shown = cluster.executors.iter().map(|entry| Shown {
-            id: entry.id,
-            operator: entry.operator,
-            signing_key: entry.signing_key.to_string(),
-            encryption_key: entry.encryption_key.clone(),
-            stake_mist: entry.stake,
-            active: entry.active,
-            eligible: cluster.is_eligible(entry),
-            attested: !entry.pcrs.is_empty(),
-            slashed: now
-                .state
-                .executor(entry.id)
-                .is_some_and(|executor| executor.slashed),
+        let shown = cluster.executors.iter().map(|entry| {
+            let state = now.state.executor(entry.id);
+            Shown {
+                id: entry.id,
+                operator: entry.operator,
+                signing_key: entry.signing_key.to_string(),
+                encryption_key: entry.encryption_key.clone(),
+                stake_mist: entry.stake,
+                active: entry.active,
+                eligible: cluster.is_eligible(entry),
+                attested: !entry.pcrs.is_empty(),
+                slashed: state.is_some_and(|executor| executor.slashed),
+                unbondings: state
+                    .map(|executor| executor.unbondings.clone())
+                    .unwrap_or_default(),
+            }
         });
         Some(shown.collect())
     });
@@ -331,6 +334,7 @@ struct Shown {
     signing_key: String,
     encryption_key: HexBytes,
     stake_mist: u64,
+    unbondings: Vec<Unbonding>,
     active: bool,
     eligible: bool,
     attested: bool,
@@ -339,7 +343,8 @@ struct Shown {
 
 impl Show for Shown {
     const KIND: &'static str = "executor";
-    const COLUMNS: &'static [&'static str] = &["ID", "OPERATOR", "STATUS", "STAKE", "ATTESTED"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "OPERATOR", "STATUS", "STAKE", "UNBONDING", "ATTESTED"];
 
     fn cells(&self) -> Vec<String> {
         let status = match (self.slashed, self.active, self.eligible) {
@@ -353,6 +358,7 @@ impl Show for Shown {
             self.operator.to_string(),
             status.to_owned(),
             Amount(self.stake_mist).to_string(),
+            units::unbondings(&self.unbondings).join(", "),
             if self.attested { "yes" } else { "no" }.to_owned(),
         ]
     }

@@ -81,7 +81,10 @@ pub fn login(args: &Login, global: &Global) -> anyhow::Result<()> {
     let token: TokenId = app.settings.required(Key::Token)?;
     app.block_on(async {
         let ledger = app.ledger(Role::Owner).await?;
+        // A session does nothing after its token's end.
+        let end_ms = ledger.view(|now| Some(now.state.token(token)?.expires_at_ms));
         let expires_at_ms = Moment(ledger.now_ms()).after(args.span).0;
+        let expires_at_ms = expires_at_ms.min(end_ms.unwrap_or(u64::MAX));
         make_room(&ledger, token).await?;
         let old = Session::load(&app.layout(), token).ok().flatten();
         let session = Session::generate(token, expires_at_ms);

@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::names;
 use crate::printer::{Format, Show, wrap};
 use crate::settings::{self, Flags, Key};
-use crate::units::{Amount, Moment, Span};
+use crate::units::{self, Amount, Moment, Span};
 
 /// What to do with seal tokens.
 #[derive(clap::Subcommand, Debug)]
@@ -754,13 +754,6 @@ impl Show for Shown {
 
     fn cells(&self) -> Vec<String> {
         let until = |what: String, ms: u64| format!("{what} until {}", Moment(ms));
-        let unbondings = self.unbondings.iter().map(|unbonding| {
-            format!(
-                "{} from {}",
-                Amount(unbonding.amount),
-                Moment(unbonding.unlock_ms)
-            )
-        });
         let delegates = self
             .delegates
             .iter()
@@ -776,7 +769,7 @@ impl Show for Shown {
             self.owner.to_string(),
             self.status.to_owned(),
             Amount(self.bonded_mist).to_string(),
-            unbondings.collect::<Vec<_>>().join("\n"),
+            units::unbondings(&self.unbondings).join("\n"),
             delegates.collect::<Vec<_>>().join("\n"),
             keys.collect::<Vec<_>>().join("\n"),
             groups.collect::<Vec<_>>().join("\n"),

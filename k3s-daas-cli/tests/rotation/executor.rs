@@ -106,6 +106,8 @@ fn an_executor_takes_the_place_of_another_under_load() {
             .ends_with("executor-3.key")
     );
     daas(&dir, &["executor", "unstake", "1SUI", "--executor", &new]).ok();
+    let list = daas(&dir, &["executor", "list"]).ok();
+    assert!(list.contains("1 SUI from 20"), "{list}");
     daas(
         &dir,
         &["executor", "deactivate", next["executor"].as_str().unwrap()],

@@ -31,7 +31,11 @@ fn an_owner_and_a_session_get_another_key_under_load() {
     daas(&dir, &["login"]).ok();
     let first = bearer(&dir, &server, &[]);
     assert_eq!(get(&first).0, 200);
-    daas(&dir, &["login"]).ok();
+    // A session ends with its token at the latest.
+    let login = daas(&dir, &["login", "--for", "10000d"]);
+    let shown = daas(&dir, &["token", "show"]).ok();
+    let end = shown.lines().find_map(|line| line.strip_prefix("EXPIRES"));
+    assert!(login.err.contains(end.unwrap().trim()), "{login:?}");
     let second = bearer(&dir, &server, &[]);
     let load = Load::begin("owner", Patience::None, || {
         client(&server, &authority, &second)
@@ -88,6 +92,11 @@ fn an_owner_and_a_session_get_another_key_under_load() {
     assert_eq!(foreign.code, 3, "{foreign:?}");
     // And the old token's stake is still its own.
     daas(&dir, &["token", "unstake", "1SUI", "--token", &old]).ok();
+    let early = daas(&dir, &["token", "withdraw", "--token", &old]);
+    assert_eq!(early.code, 3, "{early:?}");
+    assert!(early.err.contains("`daas token show`"), "{early:?}");
+    let shown = daas(&dir, &["token", "show", "--token", &old]).ok();
+    assert!(shown.contains("1 SUI from 20"), "{shown}");
 }
 
 #[test]
