@@ -357,13 +357,15 @@ fn unreachable_said(answer: &Answer) -> Option<String> {
     let causes = status["details"]["causes"].as_array()?;
     let cause = |reason| causes.iter().find(|cause| cause["reason"] == reason);
     let message = match cause(UNREACHABLE) {
-        Some(cause) => &cause["message"],
+        Some(cause) => cause["message"].as_str()?,
         None => {
             cause(EXECUTORS_OWN)?;
-            &status["message"]
+            let said = status["message"].as_str()?;
+            // What follows is advice to whoever asked: the gateway, and not whoever is told this.
+            said.split("; ").next().unwrap_or(said)
         }
     };
-    Some(message.as_str()?.chars().take(MAX_SAID).collect())
+    Some(message.chars().take(MAX_SAID).collect())
 }
 
 /// The cause that says why the cluster was not reached.

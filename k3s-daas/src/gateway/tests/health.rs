@@ -180,6 +180,24 @@ async fn a_cluster_that_its_executor_cannot_reach_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_advised_to_the_gateway_is_not_said_to_others() {
+    let (world, _) = asking().await;
+    let causes = [serde_json::json!({"reason": "DaasRequestId", "message": "x", "field": ""})];
+    let status = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 504,
+        "reason": "Timeout", "details": {"causes": causes},
+        "message": "the cluster did not answer request x before its deadline; it is a read and may be repeated",
+    });
+    world.answer(move |_| Act::json(504, status.to_string()));
+    text(&world).await;
+    let message = world.get(PODS).await.refused(503, "ServiceUnavailable");
+    assert!(
+        message.ends_with("request x before its deadline") && !message.contains("repeated"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_back_is_noticed_soon() {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
