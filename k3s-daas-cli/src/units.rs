@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k3s_daas::contract::Unbonding;
 use k3s_daas::types::MIST_PER_SUI;
+use k8s_openapi::jiff::Timestamp;
 
 /// MIST, written `1.5SUI`, `1.5 SUI`, `1500000000MIST` or `1500000000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +176,7 @@ impl FromStr for Moment {
 
     /// From RFC 3339, in any time zone.
     fn from_str(text: &str) -> Result<Self, String> {
-        let time = text.parse::<k8s_openapi::jiff::Timestamp>();
+        let time = text.parse::<Timestamp>();
         let ms = time.ok().map(|time| time.as_millisecond());
         ms.and_then(|ms| u64::try_from(ms).ok())
             .map(Self)
@@ -184,16 +185,13 @@ impl FromStr for Moment {
 }
 
 impl fmt::Display for Moment {
-    /// RFC 3339 with milliseconds.
+    /// RFC 3339 with milliseconds. It has no years after 9999, so that is said of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
-        let (year, month, day) = civil(days);
-        let (s, ms) = (ms / 1000, ms % 1000);
-        let (hour, minute, second) = (s / 3600, s / 60 % 60, s % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
-        )
+        let ms = i64::try_from(self.0).ok();
+        match ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+            Some(time) => write!(f, "{time:.3}"),
+            None => f.write_str("after the year 9999"),
+        }
     }
 }
 
@@ -221,24 +219,6 @@ pub enum InvalidUnit {
 
 fn shorten(text: &str) -> String {
     text.chars().take(40).collect()
-}
-
-/// Year, month and day of the proleptic Gregorian calendar from days since 1970
-/// (Howard Hinnant, “chrono-compatible low-level date algorithms”, `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 /// Greatest first.
@@ -329,6 +309,8 @@ mod tests {
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
             (1_767_225_599_999, "2025-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "after the year 9999"),
+            (u64::MAX, "after the year 9999"),
         ] {
             assert_eq!(Moment(ms).to_string(), text);
         }

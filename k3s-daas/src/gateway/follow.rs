@@ -159,12 +159,7 @@ impl Progress {
     }
 
     pub(super) fn followed(&self) -> Followed {
-        let state = self.lock();
-        Followed {
-            cursor: state.cursor,
-            trouble: state.trouble.clone(),
-            other: state.other,
-        }
+        self.lock().clone()
     }
 
     fn advance(&self, event: &SequencedEvent) {
