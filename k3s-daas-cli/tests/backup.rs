@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use k3s_daas::types::RequestId;
 use k3s_daas_cli::settings::{self, Key};
 use serde_json::Value;
-use support::{Run, Separate, daas};
+use support::{DAAS, Run, Separate, command, daas};
 
 #[test]
 fn what_was_acknowledged_before_a_copy_is_in_it_and_services_go_on_from_it() {
@@ -257,6 +257,32 @@ fn what_is_no_whole_copy_is_not_restored() {
     bad("no ledger", 6, &|at| {
         std::fs::remove_file(at.join("ledger/ledger.db")).unwrap()
     });
+    bad("another chain", 6, &|at| {
+        let text = std::fs::read_to_string(at.join(manifest)).unwrap();
+        let begin = text.find("\"chain\": \"0x").unwrap() + 12;
+        let digit = if text.as_bytes()[begin] == b'0' {
+            "1"
+        } else {
+            "0"
+        };
+        let text = [&text[..begin], digit, &text[begin + 1..]].concat();
+        std::fs::write(at.join(manifest), text).unwrap();
+    });
+    // No more than 8 KiB of a file: the keys have room, and the ledger has none.
+    let mut full = command("sh");
+    full.args([
+        "-c",
+        r#"trap "" XFSZ; ulimit -f 16; exec "$0" --dir "$1" restore "$2""#,
+    ])
+    .args([Path::new(DAAS), &at("new"), &copy])
+    .env("HOME", scratch.path());
+    let full = Run::of(&mut full);
+    assert_eq!(full.code, 1, "{full:?}");
+    assert!(
+        full.err.contains("cannot write in") && full.err.contains("make room there"),
+        "{full:?}"
+    );
+    assert!(!at("new").exists());
     bad("half a ledger", 6, &|at| {
         let text = std::fs::read(at.join("ledger/ledger.db")).unwrap();
         std::fs::write(at.join("ledger/ledger.db"), &text[..text.len() / 2]).unwrap();

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::app::{App, Role};
 use crate::args::{Global, Output};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::layout::{Layout, create_private_dir};
 use crate::printer::Show;
 use crate::settings::{FILE_NAME, Flags};
@@ -94,7 +94,7 @@ pub fn backup(args: &Backup, global: &Global) -> anyhow::Result<()> {
     }
     sync_ledger(&to.join(LEDGER))?;
     app.printer.progress("verifying the copy…");
-    let head = verified(&to.join(LEDGER), None)?;
+    let (_, head) = verified(&to.join(LEDGER), None)?;
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,6 +135,15 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     let staging =
         staging_in(parent).with_context(|| format!("cannot write in {}", parent.display()))?;
     let at = staging.directory.path();
+    let unwritten = |error: &dyn std::error::Error| {
+        let message = format!(
+            "cannot write in {}: {}",
+            parent.display(),
+            exit::chain(error)
+        );
+        Failure::new(Exit::Failure, message)
+            .with_next("nothing was restored; make room there, or name a directory on another disk")
+    };
     for file in &manifest.files {
         let bytes = read(&args.from.join(&file.path))
             .map_err(|error| damaged(&file.path, &error.to_string()))?;
@@ -142,17 +151,22 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
             return Err(damaged(&file.path, "it is not what was copied"));
         }
         let target = at.join(&file.path);
-        create_private_dir(target.parent().unwrap_or(at))?;
-        write_private(&target, &bytes)?;
+        create_private_dir(target.parent().unwrap_or(at)).map_err(|error| unwritten(&error))?;
+        write_private(&target, &bytes).map_err(|error| unwritten(&error))?;
     }
     app.printer.progress("copying the ledger…");
-    create_private_dir(&at.join(LEDGER))?;
+    create_private_dir(&at.join(LEDGER)).map_err(|error| unwritten(&error))?;
     let database = Path::new(LEDGER).join(DATABASE);
-    copy_private(&args.from.join(&database), &at.join(&database))
+    let copied = copy_private(&args.from.join(&database), &at.join(&database))
         .map_err(|error| damaged(&database, &error.to_string()))?;
-    sync_ledger(&at.join(LEDGER))?;
+    copied
+        .and_then(|()| sync_ledger(&at.join(LEDGER)))
+        .map_err(|error| unwritten(&error))?;
     app.printer.progress("verifying what was restored…");
-    let head = verified(&at.join(LEDGER), args.head)?;
+    let (chain, head) = verified(&at.join(LEDGER), args.head)?;
+    if chain != Some(manifest.chain) {
+        return Err(damaged(&database, "it is of another chain than the copy"));
+    }
     if head != manifest.head {
         return Err(damaged(
             &database,
@@ -378,13 +392,13 @@ fn expect_empty(directory: &Path) -> anyhow::Result<()> {
     .into())
 }
 
-/// The head of a ledger that holds from its genesis on.
-fn verified(ledger: &Path, through: Option<Head>) -> anyhow::Result<String> {
+/// The chain and the head of a ledger that holds from its genesis on.
+fn verified(ledger: &Path, through: Option<Head>) -> anyhow::Result<(Option<ChainId>, String)> {
     let mut options = audit::Options::default();
     options.head = through;
     let report = audit::verify(ledger, &options)?;
     match (report.broken, report.head) {
-        (None, Some(head)) => Ok(head),
+        (None, Some(head)) => Ok((report.chain, head)),
         (Some(broken), _) => Err(damaged(Path::new(LEDGER), &broken.to_string())),
         (None, None) => Err(damaged(Path::new(LEDGER), "it has no head")),
     }
@@ -419,12 +433,26 @@ fn open_regular(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+/// Outside what is wrong with the source, inside what is wrong with the target.
+fn copy_private(from: &Path, to: &Path) -> io::Result<io::Result<()>> {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    io::copy(&mut open_regular(from)?, &mut options.open(to)?).map(drop)
+    let mut source = open_regular(from)?;
+    let mut target = match options.open(to) {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(error)),
+    };
+    match io::copy(&mut source, &mut target) {
+        Ok(_bytes) => Ok(Ok(())),
+        Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) => {
+            Ok(Err(error))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// SQLite writes copies without waiting for the disk.
