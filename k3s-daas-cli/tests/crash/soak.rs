@@ -19,13 +19,17 @@ fn memory_and_disk_stay_what_they_were() {
     let until = minutes.map(|minutes| Instant::now() + Duration::from_mins(minutes));
     let scratch = tempfile::tempdir().unwrap();
     let (dir, archive) = (scratch.path().join("daas"), scratch.path().join("archive"));
-    let mut running = Separate::start(&dir);
+    let mut running = Separate::provision(&dir);
+    // Before the first request: what is asked for under a longer one holds the archive as long.
     let ttl = ["1m"; 4];
     daas(
         &dir,
         &[&["cluster", "set", "--response-ttl"][..], &ttl].concat(),
     )
     .ok();
+    running.start_cluster();
+    running.start_nautilus();
+    running.start_gateway();
 
     let mut measured = Vec::new();
     for round in 0.. {
@@ -59,10 +63,15 @@ fn memory_and_disk_stay_what_they_were() {
     }
 
     drop(running);
-    let archives = ["audit", "verify", "-o", "json", "--archive", text(&archive)];
-    let verified = daas(&dir, &archives).ok();
+    // A few rounds leave nothing old enough to be moved.
+    let mut verify = vec!["audit", "verify", "-o", "json"];
+    if archive.exists() {
+        verify.extend(["--archive", text(&archive)]);
+    }
+    let verified = daas(&dir, &verify).ok();
     assert!(verified.contains("\"verified\": true"), "{verified}");
     if until.is_some() {
+        assert!(archive.exists(), "nothing was archived");
         check(&measured);
     }
 }
