@@ -27,6 +27,8 @@ fn memory_and_disk_stay_what_they_were() {
         &[&["cluster", "set", "--response-ttl"][..], &ttl].concat(),
     )
     .ok();
+    // Nautilus is restarted more often than once in a minute.
+    daas(&dir, &["config", "set", "nautilus.prune_interval", "2s"]).ok();
     running.start_cluster();
     running.start_nautilus();
     running.start_gateway();

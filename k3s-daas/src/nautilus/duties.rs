@@ -29,7 +29,10 @@ pub(super) async fn run(core: Arc<Core>) {
             }
             // Executors of one cluster must not all do it at once.
             tokio::time::sleep(interval + chance(interval / 2)).await;
-            prune(&core).await;
+            // However much there is: what comes in an interval goes in one.
+            while prune(&core).await {
+                tokio::time::sleep(PRUNE_PAUSE + chance(PRUNE_PAUSE)).await;
+            }
         }
     };
     let upkeep = async {
@@ -143,9 +146,10 @@ async fn claim(core: &Arc<Core>, key: Key, held: &Held) {
     }
 }
 
-/// Removes from the ledger what may be removed, a bounded number at a time.
-async fn prune(core: &Arc<Core>) {
+/// Removes from the ledger what may be removed, a bounded number at a time; whether there may be more.
+async fn prune(core: &Arc<Core>) -> bool {
     let prunable = core.ledger.prunable(PRUNED_AT_ONCE);
+    let is_full = prunable.len() == PRUNED_AT_ONCE;
     let by_token = core.view(|snapshot| {
         let mut by_token = BTreeMap::<TokenId, Vec<ByteString>>::new();
         for (token, id) in prunable {
@@ -157,6 +161,8 @@ async fn prune(core: &Arc<Core>) {
         }
         by_token
     });
+    // What is another cluster's alone does not go by asking again.
+    let mut is_more = is_full && !by_token.is_empty();
     for (token, ids) in by_token {
         for ids in ids.chunks(Bound::PRUNED) {
             let call = Call::PruneResponses {
@@ -169,10 +175,14 @@ async fn prune(core: &Arc<Core>) {
                     crash_point!(NautilusPruned);
                     core.status.pruned.add(ids.len() as u64);
                 }
-                Err(error) => tracing::warn!(%token, %error, "not pruned"),
+                Err(error) => {
+                    tracing::warn!(%token, %error, "not pruned");
+                    is_more = false;
+                }
             }
         }
     }
+    is_more
 }
 
 async fn upkeep(core: &Arc<Core>) {
@@ -208,8 +218,10 @@ async fn forget(core: &Arc<Core>) -> Result<(), JournalError> {
 
 /// Claims made in one scan; the rest comes a scan later.
 const CLAIMS_PER_SCAN: usize = 64;
-/// Requests pruned in one round.
+/// Requests pruned at once.
 const PRUNED_AT_ONCE: usize = 4 * Bound::PRUNED;
+/// Between one lot of them and the next, so that requests are not kept waiting.
+const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 /// When to look whether pruning is wanted after all.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);

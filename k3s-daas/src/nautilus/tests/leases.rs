@@ -267,6 +267,34 @@ async fn what_is_over_is_pruned() {
 }
 
 #[tokio::test]
+async fn all_that_is_over_is_pruned_in_one_interval() {
+    let mut world = World::new();
+    let never = world.config();
+    let often = Config {
+        prune_interval: Duration::from_millis(200),
+        ..world.config()
+    };
+    let nautilus = world.nautilus(0, Calls::default().ok());
+    let nautilus = nautilus.with_config(never.clone()).build().unwrap();
+    let controls = nautilus.controls();
+    let running = Running::start(nautilus);
+    // More than go at once.
+    for _ in 0..3 {
+        world.token = world.issue_token();
+        let ids: Vec<_> = (0..1_000).map(|_| world.get("/api/v1/nodes")).collect();
+        for id in ids {
+            world.answered(id).await;
+        }
+    }
+    world.ledger.set_skew_ms(2 * 3_600_000);
+    controls.reload(often).unwrap();
+    eventually(|| (running.status.pruned() > 0).then_some(())).await;
+    controls.reload(never).unwrap();
+    eventually(|| (running.status.pruned() == 3_000).then_some(())).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_executor_that_was_deactivated_executes_nothing() {
     let world = World::with(2, &ClusterPolicy::default());
     let calls = Calls::default();
