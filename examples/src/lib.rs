@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use k3s_daas::contract::Call;
 use k3s_daas::crypto::{Ed25519Signer, Signer};
 use k3s_daas::ledger::local::{Genesis, LocalLedger};
-use k3s_daas::ledger::{Ledger, LedgerExt};
+use k3s_daas::ledger::{Cursor, Ledger, LedgerExt, SequencedEvent};
 use k3s_daas::types::{
     ByteString, ClusterId, ClusterPolicy, ExecutorId, HexBytes, MIST_PER_SUI, PolicyRule, TokenId,
 };
@@ -28,6 +28,8 @@ pub struct Grant {
     pub cluster: ClusterId,
     /// The executor.
     pub executor: ExecutorId,
+    /// Where the ledger says that it was registered.
+    pub registered: Cursor,
     /// The token.
     pub token: TokenId,
 }
@@ -52,12 +54,12 @@ impl Grant {
             },
         )
         .await?;
-        let Event::ClusterCreated(created) = created else {
+        let Event::ClusterCreated(created) = created.event else {
             anyhow::bail!("no cluster")
         };
         let (cap, cluster) = (created.admin_cap, created.cluster);
 
-        let registered = call(
+        let admitted = call(
             &ledger,
             Call::RegisterExecutor {
                 cap,
@@ -69,7 +71,7 @@ impl Grant {
             },
         )
         .await?;
-        let Event::ExecutorRegistered(registered) = registered else {
+        let Event::ExecutorRegistered(registered) = admitted.event else {
             anyhow::bail!("no executor")
         };
 
@@ -91,7 +93,7 @@ impl Grant {
             },
         )
         .await?;
-        let Event::SealTokenIssued(issued) = issued else {
+        let Event::SealTokenIssued(issued) = issued.event else {
             anyhow::bail!("no token")
         };
         let token = issued.token;
@@ -110,6 +112,7 @@ impl Grant {
             executor_key,
             cluster,
             executor: registered.executor,
+            registered: admitted.cursor,
             token,
         })
     }
@@ -119,16 +122,14 @@ impl Grant {
 ///
 /// # Errors
 /// If the ledger refuses it.
-pub async fn call(ledger: &LocalLedger, call: Call) -> Result<Event> {
+pub async fn call(ledger: &LocalLedger, call: Call) -> Result<SequencedEvent> {
     let name = call.name();
     let receipt = ledger
         .call(call)
         .await
         .with_context(|| format!("call {name}"))?;
-    let event = receipt
-        .events
-        .into_iter()
+    let mut events = receipt.events.into_iter();
+    events
         .next()
-        .with_context(|| format!("{name} emitted nothing"))?;
-    Ok(event.event)
+        .with_context(|| format!("{name} emitted nothing"))
 }

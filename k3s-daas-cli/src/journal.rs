@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use k3s_daas::ledger::LedgerExt as _;
 use k3s_daas::ledger::local::LocalLedger;
+use k3s_daas::ledger::{Cursor, LedgerExt as _};
 use k3s_daas::nautilus::{self, JournalError};
 use k3s_daas::types::ExecutorId;
 
@@ -36,6 +36,22 @@ pub async fn create_at(
 ) -> anyhow::Result<()> {
     create_private_dir(file.parent().unwrap_or(file))?;
     let created = nautilus::create_journal(file, ledger, executor).await;
+    created.map_err(explained)
+}
+
+/// Makes that of an executor that was just registered, `registered` being where the ledger says so: what it was
+/// assigned meanwhile has begun nowhere.
+///
+/// # Errors
+/// If there is something already.
+pub fn create_first(
+    file: &Path,
+    ledger: &LocalLedger,
+    executor: ExecutorId,
+    registered: Cursor,
+) -> anyhow::Result<()> {
+    create_private_dir(file.parent().unwrap_or(file))?;
+    let created = nautilus::create_first_journal(file, ledger, executor, registered);
     created.map_err(explained)
 }
 

@@ -422,7 +422,8 @@ async fn ensure_executor(
         encryption_key: HexBytes::from(&encryption_public_key(&key(Role::Encryption))[..]),
         attestation: HexBytes::default(),
     };
-    executor::register_call(ledger, call).await
+    let (executor, _) = executor::register_call(ledger, call).await?;
+    Ok(executor)
 }
 
 const RESTORE: &str = "restore the file from a copy, or begin anew with another --dir";

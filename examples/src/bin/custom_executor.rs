@@ -15,7 +15,7 @@ use k3s_daas::contract::Call;
 use k3s_daas::crypto::BlobHash;
 use k3s_daas::executor::{Error, Executor, Response};
 use k3s_daas::ledger::{Cursor, Ledger, LedgerExt};
-use k3s_daas::nautilus::{Config, Nautilus, create_journal};
+use k3s_daas::nautilus::{Config, Nautilus, create_first_journal};
 use k3s_daas::token::Authorized;
 use k3s_daas::types::{K8sApiRequest, Method, Payload, PolicyRule, Verb};
 use k3s_daas::wire::{Event, RequestMessage, ResponseEnvelope};
@@ -82,7 +82,12 @@ async fn main() -> Result<()> {
     let mut config = Config::default();
     config.journal = directory.path().join("nautilus.sqlite");
     // Once, when the executor is registered: running makes none.
-    create_journal(&config.journal, &grant.ledger, grant.executor).await?;
+    create_first_journal(
+        &config.journal,
+        &grant.ledger,
+        grant.executor,
+        grant.registered,
+    )?;
     let nautilus = Nautilus::builder(
         Arc::new(grant.ledger.clone()),
         Arc::new(Widgets::default()),

@@ -49,7 +49,12 @@ async fn main() -> Result<()> {
     let mut config = nautilus::Config::default();
     config.journal = directory.path().join("nautilus.sqlite");
     // Once, when the executor is registered: running makes none.
-    nautilus::create_journal(&config.journal, &grant.ledger, grant.executor).await?;
+    nautilus::create_first_journal(
+        &config.journal,
+        &grant.ledger,
+        grant.executor,
+        grant.registered,
+    )?;
     let nautilus = Nautilus::builder(
         Arc::new(grant.ledger.clone()),
         Arc::new(executor),

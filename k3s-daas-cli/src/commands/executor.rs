@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use k3s_daas::contract::{Call, Unbonding};
 use k3s_daas::ledger::local::LocalLedger;
-use k3s_daas::ledger::{Ledger as _, LedgerExt as _};
+use k3s_daas::ledger::{Cursor, Ledger as _, LedgerExt as _};
 use k3s_daas::types::{Address, ClusterId, ExecutorId, HexBytes, TokenId};
 use k3s_daas::wire::{Event, SignedAnswer};
 use serde::{Deserialize, Serialize};
@@ -172,7 +172,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                     None => keys::encryption_public_key(&app.signer(Role::Encryption)?),
                 };
                 let ledger = app.ledger(Role::Admin).await?;
-                let executor = register_call(
+                let (executor, registered) = register_call(
                     &ledger,
                     Call::RegisterExecutor {
                         cap: app.settings.required(Key::AdminCap)?,
@@ -195,7 +195,7 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
                         true => layout.own_journal_of(executor),
                         false => layout.journal(),
                     };
-                    journal::create_at(&file, &ledger, executor).await?;
+                    journal::create_first(&file, &ledger, executor, registered)?;
                 }
                 let shown = all(&app, &ledger)?
                     .into_iter()
@@ -252,14 +252,17 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-/// Admits an executor.
+/// Admits an executor; where the ledger says so.
 ///
 /// # Errors
 /// What the ledger says.
-pub(crate) async fn register_call(ledger: &LocalLedger, call: Call) -> anyhow::Result<ExecutorId> {
+pub(crate) async fn register_call(
+    ledger: &LocalLedger,
+    call: Call,
+) -> anyhow::Result<(ExecutorId, Cursor)> {
     let receipt = ledger.call(call).await?;
     let registered = receipt.events.iter().find_map(|event| match &event.event {
-        Event::ExecutorRegistered(event) => Some(event.executor),
+        Event::ExecutorRegistered(registered) => Some((registered.executor, event.cursor)),
         _ => None,
     });
     registered.context("the ledger registered no executor")

@@ -5,7 +5,7 @@
 //! answer, writes that down too, and stores it on the ledger until the ledger has it. A crash at any
 //! point ends in at most one execution and exactly one answer.
 //!
-//! It writes that down in a journal, which [`create_journal`] makes once, when its executor is registered.
+//! It writes that down in a journal, which [`create_first_journal`] makes once, when its executor is registered.
 
 mod answer;
 mod config;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::blob::BlobStore;
 use crate::crypto::Signer;
 use crate::executor::Executor;
-use crate::ledger::{self, Ledger, LedgerExt as _};
+use crate::ledger::{self, Cursor, Ledger, LedgerExt as _};
 use crate::spans::SpanSink;
 use crate::types::ExecutorId;
 
@@ -43,11 +43,27 @@ pub use status::Status;
 use self::core::Core;
 use self::journal::{Journal, Recovered};
 
-/// Makes the journal of an executor in a file whose directory exists, once: best when it is registered, and
-/// before it is run.
+/// Makes the journal of an executor whom the caller has just registered, in a file whose directory exists;
+/// `registered` is where the ledger says so. No other journal of it may ever have been made.
+///
+/// All that is assigned to it from then on is executed under this journal, also what is assigned already.
+///
+/// # Errors
+/// [`Error::Journal`]: there is one already, or its file cannot be made.
+pub fn create_first_journal(
+    path: &Path,
+    ledger: &dyn Ledger,
+    executor: ExecutorId,
+    registered: Cursor,
+) -> Result<()> {
+    journal::create(path, ledger.deployment().chain, executor, registered)?;
+    Ok(())
+}
+
+/// Makes the journal of an executor in a file whose directory exists, in the place of one that is lost.
 ///
 /// Writes that the ledger assigned to the executor before this moment are never executed under this
-/// journal: they may have begun under an earlier one that is lost, so they are answered 504, outcome unknown.
+/// journal: they may have begun under an earlier one, so they are answered 504, outcome unknown.
 ///
 /// # Errors
 /// - [`Error::Journal`]: there is one already, or its file cannot be made.

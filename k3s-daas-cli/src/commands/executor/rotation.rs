@@ -107,12 +107,12 @@ pub(super) fn rotate(args: &Rotate, global: &Global) -> anyhow::Result<()> {
         let admin = app.ledger(Role::Admin).await?;
         let executors = entries(&app, &admin)?;
         let keys = NewKeys::find_or_make(&app, old, &executors)?;
-        let executor = match executors
+        let (executor, registered) = match executors
             .iter()
             .find(|entry| entry.signing_key == keys.signing)
         {
             // Of an earlier run that did not come to its end.
-            Some(entry) => entry.id,
+            Some(entry) => (entry.id, None),
             None => {
                 let call = Call::RegisterExecutor {
                     cap: app.settings.required(Key::AdminCap)?,
@@ -122,13 +122,17 @@ pub(super) fn rotate(args: &Rotate, global: &Global) -> anyhow::Result<()> {
                     encryption_key: HexBytes::from(&keys.encryption[..]),
                     attestation: HexBytes::default(),
                 };
-                register_call(&admin, call).await?
+                let (executor, registered) = register_call(&admin, call).await?;
+                (executor, Some(registered))
             }
         };
         let layout = app.layout();
         let file = layout.own_journal_of(executor);
-        if !file.exists() {
-            journal::create_at(&file, &admin, executor).await?;
+        match registered {
+            // Under load it is assigned requests already.
+            Some(registered) => journal::create_first(&file, &admin, executor, registered)?,
+            None if file.exists() => {}
+            None => journal::create_at(&file, &admin, executor).await?,
         }
         let stake = deposit(&app, &admin, executor, args.stake).await;
         let stake = stake.map_err(|error| {

@@ -359,6 +359,22 @@ async fn a_ledger_that_is_older_than_the_journal_is_refused() {
 }
 
 #[tokio::test]
+async fn under_its_first_journal_it_executes_what_it_was_assigned_before_that_was_made() {
+    let world = World::new();
+    let (calls, path, me) = (Calls::default(), world.journal(0), world.executors[0].0);
+    std::fs::remove_file(&path).unwrap();
+    let registered = world.ledger.all_events().into_iter().find(
+        |event| matches!(&event.event, Event::ExecutorRegistered(event) if event.executor == me),
+    );
+    let waiting = world.delete(20_000);
+    create_first_journal(&path, &world.ledger, me, registered.unwrap().cursor).unwrap();
+    let running = world.run(calls.ok());
+    assert_eq!(world.answered(waiting).await.status_code, 200);
+    assert_eq!(calls.of(waiting), 1);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_journal_is_for_an_executor_of_this_ledger_and_made_once() {
     let world = World::new();
     let path = world.directory.path().join("new");
