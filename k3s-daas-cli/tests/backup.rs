@@ -56,7 +56,8 @@ fn what_was_acknowledged_before_a_copy_is_in_it_and_services_go_on_from_it() {
         all.iter().any(|id| !answered.contains(id)),
         "nothing was written after the copy"
     );
-    for path in everything_in(&new).chain(everything_in(&at("copy"))) {
+    let directories = [new.clone(), at("copy")].into_iter();
+    for path in directories.flat_map(|all| everything_in(&all).chain([all])) {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         let expected = if path.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode, expected, "{}", path.display());
@@ -303,6 +304,14 @@ fn what_is_no_whole_copy_is_not_restored() {
     let head = format!("1:{}", "0".repeat(64));
     let through = daas(&at("new"), &["restore", text(&copy), "--head", &head]);
     assert_eq!(through.code, 6, "{through:?}");
+    assert!(!at("new").exists());
+    let later = format!("1000000:{}", "0".repeat(64));
+    let later = daas(&at("new"), &["restore", text(&copy), "--head", &later]);
+    assert_eq!(later.code, 6, "{later:?}");
+    assert!(
+        later.err.contains("before the head that was given"),
+        "{later:?}"
+    );
     assert!(!at("new").exists());
 
     // And what was not harmed is, also into an empty directory.

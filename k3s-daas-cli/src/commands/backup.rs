@@ -162,6 +162,17 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     copied
         .and_then(|()| sync_ledger(&at.join(LEDGER)))
         .map_err(|error| unwritten(&error))?;
+    if let (Some(later), Ok(end)) = (args.head, manifest.head.parse::<Head>())
+        && later.calls > end.calls
+    {
+        let message = format!(
+            "the copy ends at call {}, before the head that was given, at {}: it says nothing of whether the copy is good",
+            end.calls, later.calls
+        );
+        return Err(Failure::new(Exit::Unverified, message)
+            .with_next("nothing was restored; give a head that was kept before the copy was made, or a later copy")
+            .into());
+    }
     app.printer.progress("verifying what was restored…");
     let (chain, head) = verified(&at.join(LEDGER), args.head)?;
     if chain != Some(manifest.chain) {
@@ -353,9 +364,10 @@ fn staging_in(parent: &Path) -> io::Result<Staging> {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let directory = tempfile::Builder::new()
-        .prefix(STAGING)
-        .tempdir_in(parent)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let directory = builder.prefix(STAGING).tempdir_in(parent)?;
     let lock = File::open(directory.path())?;
     lock.lock()?;
     Ok(Staging {
