@@ -69,7 +69,12 @@ pub fn start(filter: &str, json: bool) -> anyhow::Result<()> {
 /// # Errors
 /// If it is none.
 pub fn prepare(filter: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(filter)
+    // What it says of a failed request is in that request's error, which is told once.
+    let whole = match filter.contains("kube") {
+        true => filter.to_owned(),
+        false => format!("{filter},kube_client::client::builder=off"),
+    };
+    EnvFilter::try_new(whole)
         .with_context(|| format!("`{filter}` is no log filter, such as `info` or `k3s_daas=debug`"))
 }
 

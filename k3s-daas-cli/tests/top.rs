@@ -160,7 +160,7 @@ fn what_a_stranger_says_does_nothing_to_the_terminal() {
     });
     for (address, says) in [
         (&endless, "longer than 4 MiB"),
-        (&silent, "no answer within 2 s"),
+        (&silent, "no answer within 4 s"),
         (&refuses, "it answers 503"),
         (&no_http, "invalid"),
     ] {

@@ -25,8 +25,9 @@ Examples:
     Show(#[command(flatten)] Output),
     /// Set something in the settings file.
     #[command(after_help = "\
-The file is changed only if all of it is good afterwards; its comments are not kept. Services read it when they \
-start. What flags or variables say counts more.
+The file is changed only if the value has the form of its setting; its comments are not kept. Services read it when \
+they start and upon SIGHUP, which says of each setting whether it counts at once (`change` in `daas config show -o \
+json`). What flags or variables say counts more.
 
 Examples:
   daas config set keys.gateway keys/gateway-2.key

@@ -227,7 +227,8 @@ pub(super) fn clean(text: &str) -> String {
     chars.take(MAX_TEXT).collect()
 }
 
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A gateway whose executors do not answer says so after two seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
 const MAX_BYTES: usize = 4 << 20;
 const MAX_SAMPLES: usize = 20_000;
 const MAX_LABELS: usize = 64;
