@@ -127,6 +127,10 @@ pub fn explained(error: nautilus::Error) -> anyhow::Error {
             Exit::Unverified,
             "restore the newer copy of the ledger, or move the journal away and run `daas executor journal`",
         ),
+        nautilus::Error::Journal(JournalError::Exposed(_)) => (
+            Exit::Unverified,
+            "have it be its owner's alone again, once it is known that nobody has changed it",
+        ),
         nautilus::Error::Journal(JournalError::Unreadable(_)) => (
             Exit::Unverified,
             "move it away and run `daas executor journal`; writes that wait for an answer are answered 504, outcome \

@@ -5,6 +5,7 @@
 
 mod message;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -72,10 +73,7 @@ pub fn begin(
         return Ok(None);
     };
     let headers = match settings.path(Key::OtlpHeadersFile) {
-        Some(path) => headers(&read_private(&path)?).map_err(|why| {
-            let message = format!("`otlp.headers_file`: {} {why}", path.display());
-            Failure::new(Exit::Settings, message).with_next("write one `Name: value` a line")
-        })?,
+        Some(path) => headers_in(&path)?,
         None => HeaderMap::new(),
     };
     let authority = match settings.path(Key::OtlpCa) {
@@ -121,6 +119,18 @@ fn threshold(settings: &Settings) -> u64 {
 }
 
 /// Names and values, one a line; every value is kept out of logs.
+/// What goes with every batch, of a file that is its owner's alone.
+///
+/// # Errors
+/// If it cannot be read, is open to others or has anything but headers.
+pub fn headers_in(path: &Path) -> anyhow::Result<HeaderMap> {
+    let headers = headers(&read_private(path)?).map_err(|why| {
+        let message = format!("`otlp.headers_file`: {} {why}", path.display());
+        Failure::new(Exit::Settings, message).with_next("write one `Name: value` a line")
+    })?;
+    Ok(headers)
+}
+
 fn headers(bytes: &[u8]) -> Result<HeaderMap, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
     let mut headers = HeaderMap::new();

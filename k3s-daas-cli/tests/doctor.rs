@@ -105,6 +105,28 @@ fn what_is_broken_is_named_and_nothing_is_changed() {
         "passphrase",
     );
 
+    settings::update(
+        &at("daas.toml"),
+        &[(Key::OtlpEndpoint, "http://127.0.0.1:1/".into())],
+    )
+    .unwrap();
+    let headers = passphrase.to_str().unwrap();
+    set(Key::OtlpHeadersFile, headers, "headers file", "0644");
+    mode(&passphrase, 0o600);
+    set(Key::OtlpHeadersFile, headers, "headers file", "line 1");
+    let advised = |check: &str, to_do: &str| {
+        let said = examine(&dir).1[check]["toDo"].clone();
+        assert!(said.as_str().unwrap().contains(to_do), "{check}: {said}");
+    };
+    for (name, exposed, private, check) in [
+        ("nautilus/journal.db", 0o666, 0o600, "journal"),
+        ("blobs", 0o755, 0o700, "blobs"),
+    ] {
+        mode(&at(name), exposed);
+        advised(check, "`chmod ");
+        mode(&at(name), private);
+    }
+
     moved("nautilus/journal.db", "journal", "there is none");
     moved("blob.key", "blobs", "is gone");
     moved("gateway/ca.key", "certificate's key", "is gone");

@@ -19,6 +19,7 @@ use crate::args::{Global, Output};
 use crate::binding;
 use crate::exit::{self, Exit, Failure};
 use crate::journal;
+use crate::otlp;
 use crate::printer::Show;
 use crate::services;
 use crate::settings::{Flags, Key};
@@ -110,8 +111,13 @@ impl Finding {
     }
 
     fn of_error(check: impl Into<String>, error: &anyhow::Error, otherwise: &str) -> Self {
+        let text = format!("{error:#}");
+        // Of a wrong mode the error itself says what to run.
+        if let Some((finding, run)) = text.split_once("; run: ") {
+            return Self::failed(check, finding, format!("`{run}`"));
+        }
         let to_do = exit::advice(error).unwrap_or_else(|| otherwise.to_owned());
-        Self::failed(check, format!("{error:#}"), to_do)
+        Self::failed(check, text, to_do)
     }
 }
 
@@ -149,6 +155,7 @@ async fn examine(app: &App) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", settings)];
     findings.extend(Role::ALL.map(|role| key(app, role)));
     findings.extend(passphrase(app));
+    findings.extend(headers(app));
     findings.extend(certificates(app));
     let reserve = app.ledger_options().reserve_bytes;
     findings.push(disk("ledger", &app.layout().ledger(), reserve));
@@ -209,10 +216,25 @@ fn passphrase(app: &App) -> Option<Finding> {
     let check = "passphrase file";
     Some(match k3s_daas::crypto::read_private(&path) {
         Ok(_) => Finding::ok(check, path.display().to_string()),
-        Err(error) => Finding::failed(
+        Err(error) => Finding::of_error(
             check,
-            error.to_string(),
-            format!("chmod 600 {}, as the services' user", path.display()),
+            &error.into(),
+            "put it there, or correct `passphrase_file`",
+        ),
+    })
+}
+
+/// What services send to the collector of traces beside them.
+fn headers(app: &App) -> Option<Finding> {
+    app.settings.text(Key::OtlpEndpoint)?;
+    let path = app.settings.path(Key::OtlpHeadersFile)?;
+    let check = "headers file";
+    Some(match otlp::headers_in(&path) {
+        Ok(_) => Finding::ok(check, path.display().to_string()),
+        Err(error) => Finding::of_error(
+            check,
+            &error,
+            "put it there, or correct `otlp.headers_file`",
         ),
     })
 }

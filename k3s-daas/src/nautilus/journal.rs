@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::contract::Call;
+use crate::crypto::PrivateFileError;
 use crate::ledger::Cursor;
 use crate::types::{ChainId, ExecutorId, OtherVersion, RequestId, TokenId};
 use crate::wire::{self, to_bcs};
@@ -158,6 +159,9 @@ pub enum JournalError {
     /// It is of another version; it was left as it is.
     #[error(transparent)]
     Version(#[from] OtherVersion),
+    /// Others could have changed it, or put another one in its place.
+    #[error(transparent)]
+    Exposed(PrivateFileError),
     /// It is no journal, or it is damaged.
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),

@@ -142,7 +142,7 @@ fn check_path(path: &Path) -> Result<(), JournalError> {
         return Err(unreadable("it is not a regular file"));
     }
     // Who can write it can make a write begin twice.
-    check_not_writable(path).map_err(|error| JournalError::Unreadable(error.to_string()))?;
+    check_not_writable(path).map_err(JournalError::Exposed)?;
     // SQLite takes an empty file for a new database.
     if metadata.len() == 0 {
         return Err(unreadable("it is empty"));
