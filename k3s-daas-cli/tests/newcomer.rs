@@ -66,11 +66,13 @@ fn a_kubeconfig_is_of_the_token_that_was_asked_for() {
         "{by_flag}"
     );
     let (_, kubectl) = kubectls().pop().unwrap();
+    let elsewhere = scratch.path().join("elsewhere");
     let as_user = |kubeconfig: &Path, token: Option<&str>| {
         let mut command = command(&kubectl);
         command.env("HOME", &dir).env("KUBECONFIG", kubeconfig);
         // Whatever is in the environment of whoever uses it.
         command.envs(token.map(|token| ("DAAS_TOKEN", token)));
+        command.env("DAAS_DIR", &elsewhere);
         Run::of(command.args(["get", "pods", "-n", "default"]))
     };
     let file = scratch.path().join("second.kc");
@@ -83,6 +85,7 @@ fn a_kubeconfig_is_of_the_token_that_was_asked_for() {
         );
         as_user(&dir.join("kubeconfig"), Some(second)).ok();
     }
+    assert!(!elsewhere.exists());
     let pods = "/api/v1/namespaces/default/pods";
     daas(&dir, &["request", "GET", pods]).ok();
     let refused = daas(&dir, &["request", "GET", pods, "--token", second]);

@@ -113,6 +113,9 @@ pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Re
         COMMAND.to_owned(),
         "--config".to_owned(),
         settings.file().to_string_lossy().into_owned(),
+        // DAAS_DIR may be another one when kubectl runs.
+        "--dir".to_owned(),
+        settings.dir().to_string_lossy().into_owned(),
         "--audience".to_owned(),
         session::audience(settings),
     ];
@@ -120,10 +123,6 @@ pub(crate) fn of_app(app: &App, name: &str, ca_pem: Option<&[u8]>) -> anyhow::Re
     if let Some(token) = settings.text(Key::Token) {
         // In one word: alone, `0x…` is a number to readers of YAML 1.1, the Python client's among them.
         args.push(format!("--token={token}"));
-    }
-    if settings.file().parent() != Some(&settings.dir()) {
-        args.push("--dir".to_owned());
-        args.push(settings.dir().to_string_lossy().into_owned());
     }
     let program = program()?;
     Ok(kubeconfig(
