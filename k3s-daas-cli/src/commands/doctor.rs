@@ -139,7 +139,7 @@ impl Show for Finding {
     }
 
     fn name(&self) -> String {
-        self.check.clone()
+        self.check.replace(' ', "-")
     }
 }
 
