@@ -103,9 +103,8 @@ pub fn run(command: &Command, global: &Global) -> anyhow::Result<()> {
             "what came after request {request} stays, since that is not pruned yet"
         ));
     } else if archived.calls == 0 {
-        app.printer.note(
-            "nothing is old enough: the last 10 minutes of the ledger's time always stay",
-        );
+        app.printer
+            .note("nothing is old enough: the last 10 minutes of the ledger's time always stay");
     }
     Ok(())
 }

@@ -151,6 +151,16 @@ fn a_rotation_that_was_killed_is_finished_by_the_next_one() {
         setting(&dir, "executor"),
         second["executor"].as_str().unwrap()
     );
+    // And one that was replaced never comes back, retired or not.
+    for number in 3..=5 {
+        let next = json(&dir, &["executor", "rotate"]);
+        let file = next["key_file"].as_str().unwrap();
+        assert!(file.ends_with(&format!("executor-{number}.key")), "{next}");
+    }
+    assert_eq!(
+        json(&dir, &["executor", "list"]).as_array().unwrap().len(),
+        5
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! is a new executor's; and the old one gives back what it has not begun, until it has nothing, before it is
 //! deactivated.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -450,16 +451,21 @@ impl NewKeys {
         create_private_dir(&directory)?;
         let named =
             |role: Role, number: usize| directory.join(format!("{}-{number}.key", role.name()));
-        let is_over = |number: &usize| {
-            let file = named(Role::Executor, *number);
+        let is_over = |number: usize| {
+            let file = named(Role::Executor, number);
             // One that cannot be read is nobody's to use or to replace.
             let Ok(key) = app.public_key_in(&file, Role::Executor.name()) else {
-                return file.exists();
+                return true;
             };
             let mut registered = executors.iter().filter(|entry| entry.signing_key == key);
             registered.any(|entry| entry.id == old || !entry.active)
         };
-        let number = (2..).find(|number| !is_over(number)).unwrap_or(usize::MAX);
+        // Only the last can be of a run that did not come to its end: all before it were replaced.
+        let number = match last_number(&directory)? {
+            Some(last) if is_over(last) => last + 1,
+            Some(last) => last,
+            None => 2,
+        };
         let [signing_file, encryption_file] =
             [Role::Executor, Role::Encryption].map(|role| named(role, number));
         let comment = format!("takes the place of executor {old}");
@@ -473,6 +479,23 @@ impl NewKeys {
             encryption_file,
         })
     }
+}
+
+/// The number of the last of an executor's keys in a directory, if any has one.
+fn last_number(directory: &Path) -> anyhow::Result<Option<usize>> {
+    let mut last = None;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix(Role::Executor.name());
+        let number = number.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".key"));
+        last = last.max(
+            number
+                .and_then(|number| number.parse().ok())
+                .filter(|number| *number >= 2),
+        );
+    }
+    Ok(last)
 }
 
 /// The key in a file, which is made if it is not there; its passphrase is asked for once.
