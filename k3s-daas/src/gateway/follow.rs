@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::discovery::Discovery;
 use super::executors::Executors;
 use super::holds::Holds;
+use super::known::Known;
 use super::pending::Pending;
 use crate::crypto::BlobHash;
-use crate::ledger::{self, Cursor, Ledger, SequencedEvent};
+use crate::ledger::{self, Cursor, Ledger, LedgerExt as _, SequencedEvent};
 use crate::types::{ClusterId, OtherVersion, RequestId, TokenId};
 use crate::wire::{Event, K8sApiRequest};
 
@@ -23,6 +24,7 @@ pub(super) struct Follower {
     pub(super) pending: Arc<Pending>,
     pub(super) discovery: Arc<Discovery>,
     pub(super) progress: Arc<Progress>,
+    pub(super) known: Arc<Known>,
     pub(super) executors: Arc<Executors>,
     pub(super) holds: Arc<Holds>,
 }
@@ -144,6 +146,11 @@ impl Follower {
                     }
                     unanswered.reads.insert(key);
                 }
+            }
+            // Also one that another has replaced since, which no request may have seen.
+            Event::ClusterPolicySet(set) => {
+                let kept_ms = set.policy.shortest_ttl_ms().unwrap_or_default();
+                self.known.see(kept_ms, self.ledger.now_ms());
             }
             _ => {}
         }

@@ -22,6 +22,7 @@ mod follow;
 mod health;
 mod holds;
 mod intake;
+mod known;
 mod limits;
 mod listed;
 mod metrics;
@@ -75,6 +76,7 @@ use executors::Executors;
 use extract::Asked;
 use follow::{Follower, Progress};
 use holds::Holds;
+use known::{Known, KnownFor};
 use limits::Limit;
 use metrics::Metrics;
 use pending::Pending;
@@ -128,6 +130,7 @@ struct Inner {
     spans: Option<Arc<dyn SpanSink>>,
     pending: Arc<Pending>,
     progress: Arc<Progress>,
+    known: Arc<Known>,
     discovery: Arc<Discovery>,
     recorder: Recorder,
     signatures: Signatures,
@@ -389,6 +392,7 @@ impl GatewayBuilder {
         let discovery = Arc::new(Discovery::new(config.discovery_ttl));
         let start = ledger.view(|snapshot| snapshot.cursor);
         let progress = Arc::new(Progress::starting_at(start));
+        let known = Arc::new(Known::default());
         let executors = Arc::new(Executors::new());
         let holds = Arc::new(Holds::spawn(
             blobs.clone(),
@@ -402,6 +406,7 @@ impl GatewayBuilder {
             pending: pending.clone(),
             discovery: discovery.clone(),
             progress: progress.clone(),
+            known: known.clone(),
             executors: executors.clone(),
             holds: holds.clone(),
         };
@@ -439,9 +444,11 @@ impl GatewayBuilder {
             spans,
             pending,
             progress,
+            known,
             discovery,
             recorder,
         };
+        inner.known.see(inner.kept_ms(), inner.ledger.now_ms());
         let inner = Arc::new(inner);
         let asking = executors::keep_asking(Arc::downgrade(&inner), executors, stop.clone());
         tokio::spawn(asking);
@@ -549,7 +556,7 @@ impl Inner {
         let latest_ms = self
             .ledger
             .now_ms()
-            .saturating_add(self.known_for().ahead_ms);
+            .saturating_add(KnownFor::of(self.kept_ms()).ahead_ms);
         id.timestamp_ms() > latest_ms
     }
 

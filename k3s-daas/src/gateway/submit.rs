@@ -198,12 +198,13 @@ impl Inner {
         if !asked.id_given {
             return Ok(wanted_ms);
         }
-        let known = self.known_for();
-        let end_ms = asked.id.timestamp_ms().saturating_add(known.behind_ms);
+        let id_ms = asked.id.timestamp_ms();
+        let behind_ms = self.known.behind_ms(id_ms, self.kept_ms(), now_ms);
+        let end_ms = id_ms.saturating_add(behind_ms);
         // Time for an answer must be left, too.
         let least_ms = patience_ms
             .min(in_ms(self.config().deadline))
-            .min(known.behind_ms / 4)
+            .min(behind_ms / 4)
             .max(1);
         if end_ms < now_ms.saturating_add(least_ms) {
             return Err(Refusal::ExpiredId(asked.id));
@@ -237,21 +238,13 @@ impl Inner {
         (timeout <= self.config().max_deadline).then_some(timeout)
     }
 
-    /// How old, and how far ahead, an ID of a client's own may be.
-    ///
-    /// A request is held at least for the shortest time that the policy keeps an answer, from when it was
-    /// made; an ID's own time is up to `ahead_ms` later than that.
-    pub(super) fn known_for(&self) -> KnownFor {
+    /// The shortest time for which the policy has an answer kept, milliseconds.
+    pub(super) fn kept_ms(&self) -> u64 {
         let kept_ms = self.ledger.view(|snapshot| {
             let cluster = snapshot.state.cluster(self.cluster)?;
-            cluster.policy.response_ttl_ms.iter().min().copied()
+            cluster.policy.shortest_ttl_ms()
         });
-        let kept_ms = kept_ms.unwrap_or_default();
-        let ahead_ms = MAX_AHEAD_MS.min(kept_ms / 2);
-        KnownFor {
-            ahead_ms,
-            behind_ms: kept_ms - ahead_ms,
-        }
+        kept_ms.unwrap_or_default()
     }
 
     fn prepare(&self, caller: &Caller, asked: &Asked) -> Result<Prepared, Refusal> {
@@ -789,13 +782,6 @@ impl Inner {
     }
 }
 
-/// Times before and after now, within which it is known whether an ID was used.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KnownFor {
-    pub(super) ahead_ms: u64,
-    pub(super) behind_ms: u64,
-}
-
 /// What became of a submission.
 #[derive(Debug)]
 enum Submitted {
@@ -931,7 +917,5 @@ fn build(
 
 /// Tries to fetch a blob from a store that cannot be reached.
 const FETCHES: usize = 4;
-/// Clocks of clients may be ahead by so much.
-const MAX_AHEAD_MS: u64 = 60_000;
 /// Time to look for an earlier request.
 const SEARCH_TIME: Duration = Duration::from_secs(5);

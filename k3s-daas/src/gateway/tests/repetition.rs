@@ -13,7 +13,7 @@ use crate::contract::Call;
 use crate::crypto::BlobHash;
 use crate::ledger;
 use crate::ledger::memory::{MemoryLedger, Outage};
-use crate::types::{Address, Digest, RequestId};
+use crate::types::{Address, ClusterPolicy, Digest, RequestId};
 use crate::wire::Deployment;
 
 async fn post(world: &World, id: RequestId, target: &str, body: &'static str) -> Got {
@@ -107,6 +107,46 @@ async fn what_was_pruned_is_not_done_again_and_what_is_held_is_told() {
     world.ledger_view(|state, token| assert!(state.request(token, id).is_none()));
     post(&world, id, PODS, "{}").await.refused(410, "Expired");
     assert_eq!(world.admitted().len(), 1);
+}
+
+#[tokio::test]
+async fn longer_times_do_not_make_what_was_pruned_new() {
+    let world = World::new().await;
+    world.answer_json(201, "{}");
+    let policy = |ttl_ms| ClusterPolicy {
+        response_ttl_ms: vec![ttl_ms; 4],
+        ..ClusterPolicy::default()
+    };
+    let set = |world: &World, ttl_ms| {
+        world.apply(Call::SetPolicy {
+            cap: world.cap,
+            cluster: world.cluster,
+            policy: policy(ttl_ms),
+        });
+    };
+    set(&world, 4_000);
+    let id = RequestId::new();
+    assert_eq!(
+        post(&world, id, &format!("{PODS}?timeout=1s"), "{}")
+            .await
+            .status,
+        201
+    );
+    world.ledger.set_skew_ms(10_000);
+    world.apply(Call::PruneResponses {
+        token: world.token,
+        request_ids: vec![crate::types::ByteString(id.to_wire())],
+    });
+    // Nobody asks between these two.
+    set(&world, 600_000);
+    for skew_ms in [11_000, 60_000, 500_000] {
+        world.ledger.set_skew_ms(skew_ms);
+        post(&world, id, PODS, "{}").await.refused(410, "Expired");
+    }
+    assert_eq!(world.admitted().len(), 1);
+    // What is of after the change is as old as the new times let it be.
+    let later = id_of(&world, -400);
+    assert_eq!(post(&world, later, PODS, "{}").await.status, 201);
 }
 
 #[tokio::test]
