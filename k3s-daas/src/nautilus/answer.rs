@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::core::{Core, Held, Pause};
 use super::journal::{End, JournalError, Key, Unstored};
+use super::queue::Slot;
 use super::reply::{Refusal, Reply};
 use super::room::Place;
 use super::spans::Done;
@@ -32,7 +32,7 @@ pub(super) async fn answer(
     held: &Held,
     reply: Result<Reply, Refusal>,
     target: Option<&Target>,
-    kept: (OwnedSemaphorePermit, Place),
+    kept: (Slot, Place),
 ) -> Result<(), JournalError> {
     let (token, id) = key;
     let request = &held.request;

@@ -16,9 +16,10 @@ pub struct Config {
     /// The journal's file, made by [`super::create_journal`]; `nautilus.sqlite` in the working directory.
     /// One process at a time.
     pub journal: PathBuf,
-    /// How many requests are at the cluster at a time, watches not counted; 64.
+    /// How many requests are at the cluster at a time, watches not counted; 64. The last quarter is for tokens that
+    /// have less than a sixteenth there, so that one whose requests hang leaves others room.
     pub concurrency: usize,
-    /// How many watches are at the cluster at a time; 256.
+    /// How many watches are at the cluster at a time; 256, with a last quarter as above.
     pub watch_concurrency: usize,
     /// Nothing is begun this close to the end of a lease, since clocks differ; 250 ms.
     #[serde(with = "duration_text")]

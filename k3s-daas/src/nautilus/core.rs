@@ -65,7 +65,7 @@ impl Drop for End {
 
 /// What runs side by side, up to a bound.
 struct Lane {
-    queue: FairQueue,
+    queue: Arc<FairQueue>,
     slots: Arc<Semaphore>,
 }
 
@@ -115,7 +115,7 @@ impl Core {
         shutdown: CancellationToken,
     ) -> Arc<Self> {
         let lane = |slots: &Arc<Semaphore>| Lane {
-            queue: FairQueue::default(),
+            queue: Arc::default(),
             slots: slots.clone(),
         };
         Arc::new(Self {
@@ -231,12 +231,16 @@ impl Core {
     /// Runs what waits in one lane, and at the end gives back what still does.
     async fn serve(self: Arc<Self>, lane: usize) {
         let Lane { queue, slots } = &self.lanes[lane];
+        let places = || {
+            let config = self.config();
+            [config.concurrency, config.watch_concurrency][lane]
+        };
         loop {
             let next = async {
-                let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-                Some((slot, queue.pop().await))
+                let permit = Arc::clone(slots).acquire_owned().await.ok()?;
+                Some(queue.pop(places, permit).await)
             };
-            let (slot, waiting) = tokio::select! {
+            let (waiting, slot) = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 next = next => match next {

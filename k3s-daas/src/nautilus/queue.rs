@@ -1,21 +1,23 @@
 //! Assigned requests that wait for a place at the cluster, one token after the other.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::journal::Key;
 use crate::types::TokenId;
 
-/// A queue in which a token with many requests does not hold up one with few.
+/// A queue in which a token with many requests does not hold up one with few: tokens take turns, and the last
+/// quarter of the places is for those that hold few, whatever others wait for at the cluster.
 ///
 /// Bounded by the ledger, which lets a token have 1,024 unanswered requests, each in here once.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
     queues: Mutex<Queues>,
-    arrived: Notify,
+    /// Something came, or a place was left.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +25,23 @@ struct Queues {
     turns: VecDeque<TokenId>,
     by_token: HashMap<TokenId, VecDeque<Waiting>>,
     count: usize,
+    /// Places that are taken, of each token and all together.
+    taken_by: HashMap<TokenId, usize>,
+    taken: usize,
+}
+
+/// A place at the cluster, left by dropping it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    token: TokenId,
+    queue: Arc<FairQueue>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.queue.leave(self.token);
+    }
 }
 
 /// A request in a queue.
@@ -46,16 +65,26 @@ impl FairQueue {
             queues.turns.push_back(token);
         }
         drop(queues);
-        self.arrived.notify_one();
+        self.changed.notify_one();
     }
 
-    /// The next one; waits until there is one. Nothing is lost if the future is dropped.
-    pub(super) async fn pop(&self) -> Waiting {
+    /// The next one that may have a place, of `places` that there are, with this one of them; waits until there is
+    /// one. Nothing is lost if the future is dropped.
+    pub(super) async fn pop(
+        self: &Arc<Self>,
+        places: impl Fn() -> usize,
+        permit: OwnedSemaphorePermit,
+    ) -> (Waiting, Slot) {
         loop {
-            if let Some(waiting) = self.try_pop() {
-                return waiting;
+            if let Some(waiting) = self.try_take(places()) {
+                let slot = Slot {
+                    token: waiting.key.0,
+                    queue: Arc::clone(self),
+                    _permit: permit,
+                };
+                return (waiting, slot);
             }
-            self.arrived.notified().await;
+            self.changed.notified().await;
         }
     }
 
@@ -64,21 +93,39 @@ impl FairQueue {
         self.queues().count
     }
 
+    /// The next one, which takes no place.
     pub(super) fn try_pop(&self) -> Option<Waiting> {
+        self.queues().pop(0)
+    }
+
+    fn try_take(&self, places: usize) -> Option<Waiting> {
         let mut queues = self.queues();
-        let token = queues.turns.pop_front()?;
-        let queue = queues.by_token.get_mut(&token)?;
-        let waiting = queue.pop_front();
-        let is_last = queue.is_empty();
-        queues.count -= usize::from(waiting.is_some());
-        if is_last {
-            queues.by_token.remove(&token);
-        } else {
-            queues.turns.push_back(token);
+        let turn = queues.turns.iter();
+        let turn = turn
+            .enumerate()
+            .find(|(_, token)| queues.may_take(**token, places));
+        let (turn, token) = turn.map(|(turn, token)| (turn, *token))?;
+        let waiting = queues.pop(turn)?;
+        *queues.taken_by.entry(token).or_default() += 1;
+        queues.taken += 1;
+        if queues.count > 0 {
             // One notice wakes one; who comes second finds its own here.
-            self.arrived.notify_one();
+            self.changed.notify_one();
         }
-        waiting
+        Some(waiting)
+    }
+
+    fn leave(&self, token: TokenId) {
+        let mut queues = self.queues();
+        queues.taken -= 1;
+        if let Some(held) = queues.taken_by.get_mut(&token) {
+            *held -= 1;
+            if *held == 0 {
+                queues.taken_by.remove(&token);
+            }
+        }
+        drop(queues);
+        self.changed.notify_one();
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -86,15 +133,40 @@ impl FairQueue {
     }
 }
 
+impl Queues {
+    fn may_take(&self, token: TokenId, places: usize) -> bool {
+        let held = self.taken_by.get(&token).copied().unwrap_or_default();
+        self.taken < places - places / 4 || held < (places / 16).max(1)
+    }
+
+    /// Takes out the first one of the token whose turn it is.
+    fn pop(&mut self, turn: usize) -> Option<Waiting> {
+        let token = self.turns.remove(turn)?;
+        let queue = self.by_token.get_mut(&token)?;
+        let waiting = queue.pop_front();
+        let is_last = queue.is_empty();
+        self.count -= usize::from(waiting.is_some());
+        if is_last {
+            self.by_token.remove(&token);
+        } else {
+            self.turns.push_back(token);
+        }
+        waiting
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use tokio::sync::Semaphore;
+
     use super::*;
     use crate::types::RequestId;
 
     #[tokio::test]
     async fn tokens_take_turns_and_each_keeps_its_order() {
-        let queue = FairQueue::default();
+        let queue = Arc::new(FairQueue::default());
+        let places = Arc::new(Semaphore::new(64));
         let mut expected = HashMap::<TokenId, Vec<RequestId>>::new();
         for token in [1, 1, 1, 1, 2, 3, 2] {
             let key = (TokenId::new([token; 32]), RequestId::new());
@@ -104,12 +176,66 @@ mod tests {
         assert_eq!(queue.len(), 7);
         let mut order = Vec::new();
         for _ in 0..7 {
-            let (token, id) = queue.pop().await.key;
+            let permit = places.clone().acquire_owned().await.unwrap();
+            let (waiting, _left_at_once) = queue.pop(|| 64, permit).await;
+            let (token, id) = waiting.key;
             order.push(token.as_bytes()[0]);
             assert_eq!(expected.get_mut(&token).unwrap().remove(0), id);
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.try_pop().is_none());
         assert_eq!(queue.len(), 0);
+        assert_eq!(queue.queues().taken, 0);
+        assert!(queue.queues().taken_by.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_last_quarter_is_for_tokens_that_hold_few() {
+        let key = |token| (TokenId::new([token; 32]), RequestId::new());
+        for (places, expected) in [(1, [1, 0, 0]), (4, [3, 1, 0]), (64, [48, 4, 4])] {
+            let queue = Arc::new(FairQueue::default());
+            let mut held = Vec::new();
+            for (token, expected) in [1, 2, 3].into_iter().zip(expected) {
+                for _ in 0..places {
+                    queue.push(key(token));
+                }
+                let mut taken = 0;
+                while held.len() < places
+                    && let Some(waiting) = queue.try_take(places)
+                {
+                    // In the turns there are those, too, that may take no more.
+                    assert_eq!(waiting.key.0, TokenId::new([token; 32]));
+                    held.push(waiting.key.0);
+                    taken += 1;
+                }
+                assert_eq!(taken, expected, "token {token} of {places} places");
+            }
+            // Whoever leaves makes room, for all if there is enough.
+            for token in held {
+                queue.leave(token);
+            }
+            assert!(queue.try_take(places).is_some());
+            assert_eq!(queue.queues().taken, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_take_no_more_is_woken_when_it_may() {
+        let queue = Arc::new(FairQueue::default());
+        let places = Arc::new(Semaphore::new(4));
+        let mut slots = Vec::new();
+        for _ in 0..4 {
+            queue.push((TokenId::new([1; 32]), RequestId::new()));
+        }
+        for _ in 0..3 {
+            let permit = places.clone().acquire_owned().await.unwrap();
+            slots.push(queue.pop(|| 4, permit).await.1);
+        }
+        let permit = places.clone().acquire_owned().await.unwrap();
+        let mut next = std::pin::pin!(queue.pop(|| 4, permit));
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), &mut next).await;
+        assert!(waited.is_err());
+        slots.pop();
+        next.await;
     }
 }

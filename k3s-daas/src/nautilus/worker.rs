@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::answer::{self, deliver};
 use super::core::{Core, Held, InMemory, Pause};
 use super::journal::{Begun, JournalError, Key, Past, Recalled};
+use super::queue::Slot;
 use super::reply::{Doubt, Refusal, Reply};
 use super::room::Place;
 use super::spans::{Done, EXECUTED};
@@ -28,11 +28,7 @@ use crate::wire::{self, Content, IntentKind, RequestMessage};
 ///
 /// # Errors
 /// Only those of the journal, without which nothing may go on.
-pub(super) async fn handle(
-    core: &Arc<Core>,
-    key: Key,
-    slot: OwnedSemaphorePermit,
-) -> Result<(), JournalError> {
+pub(super) async fn handle(core: &Arc<Core>, key: Key, slot: Slot) -> Result<(), JournalError> {
     let Some(held) = core.look(key) else {
         core.drop_ended(&[key]);
         return Ok(());

@@ -488,3 +488,37 @@ async fn what_was_archived_is_passed_over_and_what_came_later_is_executed() {
     assert_eq!((calls.of(after), calls.of(before)), (1, 0));
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_token_whose_requests_hang_leaves_others_their_places() {
+    let mut world = World::new();
+    let calls = Calls::default();
+    let noting = calls.clone();
+    let upstream = FnExecutor::new(move |request: Authorized<K8sApiRequest>| {
+        noting.note(&request);
+        let hangs = request.request().path().starts_with("/api/v1/configmaps");
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(json(200, "{}"))
+        }
+    });
+    let config = Config {
+        concurrency: 8,
+        ..world.config()
+    };
+    let nautilus = world.nautilus(0, upstream).with_config(config);
+    let running = Running::start(nautilus.build().unwrap());
+    for _ in 0..100 {
+        world.get("/api/v1/configmaps");
+    }
+    eventually(|| (calls.count() >= 6).then_some(())).await;
+    world.token = world.issue_token();
+    for _ in 0..20 {
+        let id = world.get("/api/v1/nodes");
+        assert_eq!(world.answered(id).await.status_code, 200);
+    }
+    assert_eq!(calls.count(), 26, "six hang, and twenty were answered");
+    running.crash().await;
+}

@@ -93,7 +93,8 @@ async fn many_are_executed_once_each_within_the_bound() {
         assert_eq!(calls.of(id), 1);
         assert_eq!(world.answers(id), 1);
     }
-    assert_eq!(*most.lock().unwrap(), 4);
+    // All are one token's, and the last place is for another.
+    assert_eq!(*most.lock().unwrap(), 3);
     running.stop().await.unwrap();
 }
 
