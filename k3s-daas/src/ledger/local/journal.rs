@@ -894,11 +894,13 @@ const LOG_PAGES: i32 = 4_096;
 /// tables, what stands in their rows, the contract's rules, and what gateway and Nautilus seal for each other.
 const USER_VERSION: i32 = 4;
 /// The same tables, whose beginning was archived.
-const ARCHIVED_VERSION: i32 = 5;
+const ARCHIVED_VERSION: i32 = 6;
 
 /// Rows of `meta` that an archived ledger has.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
-pub(crate) const CHECKPOINT_STATE: &str = "checkpoint-state";
+/// Long, so it comes after all others: SQLite reads a long row whole when it compares with it on its way to another,
+/// and `tip` is looked for at each commit.
+pub(crate) const CHECKPOINT_STATE: &str = "zlib-state";
 
 /// The first with the repair of the write-ahead log's reset.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -356,7 +356,7 @@ async fn another_version_is_left_alone() {
     let copied = tempfile::tempdir().unwrap();
     copy(&ledger, copied.path()).await;
     let database = copied.path().join("ledger.db");
-    for version in [0, 1, 2, 3, 5, 77] {
+    for version in [0, 1, 2, 3, 5, 6, 77] {
         execute(&database, &format!("PRAGMA user_version = {version}"));
         let before = fs::read(&database).unwrap();
         let opened = LocalLedger::open(copied.path(), signer(&key));
