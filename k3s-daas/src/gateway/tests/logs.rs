@@ -1,18 +1,33 @@
 //! What is logged, and what never is.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use tracing::dispatcher::DefaultGuard;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use super::fixture::{Act, PODS, World};
 
 /// Keeps every event as text.
 #[derive(Clone, Default)]
 struct Capture(Arc<Mutex<Vec<String>>>);
+
+/// With a single subscriber in the process, a place in the code that another thread comes to first is taken to
+/// interest nobody, since that thread has none. So there are always two.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Capture::default()));
+
+impl Capture {
+    /// Takes what this thread logs from now on.
+    fn begin() -> (Self, DefaultGuard) {
+        LazyLock::force(&ANOTHER);
+        let capture = Self::default();
+        let guard = tracing::subscriber::set_default(capture.clone());
+        (capture, guard)
+    }
+}
 
 struct Line(String);
 
@@ -55,8 +70,7 @@ impl Subscriber for Capture {
 
 #[tokio::test]
 async fn no_secret_is_ever_logged() {
-    let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let (capture, _guard) = Capture::begin();
     let world = World::new().await;
     world.answer(|request| match request.name.to_string().as_str() {
         "broken" => Act::OtherBytes,
@@ -119,8 +133,7 @@ async fn no_secret_is_ever_logged() {
 
 #[tokio::test]
 async fn a_request_has_one_line_with_what_became_of_it() {
-    let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let (capture, _guard) = Capture::begin();
     let world = World::new().await;
     world.answer(|request| match request.name.to_string().as_str() {
         "silent" => Act::Silent,
@@ -190,8 +203,7 @@ async fn a_request_has_one_line_with_what_became_of_it() {
 
 #[tokio::test]
 async fn a_client_that_does_not_wait_is_logged() {
-    let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let (capture, _guard) = Capture::begin();
     let world = World::new().await;
     world.answer(|_| Act::Silent);
     let request = world.request("POST", PODS);
@@ -258,8 +270,7 @@ async fn what_is_measured_is_what_happened() {
 
 #[tokio::test]
 async fn the_unknown_do_not_fill_the_log() {
-    let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let (capture, _guard) = Capture::begin();
     let world = World::new().await;
     for _ in 0..50 {
         let request = http::Request::builder().uri(PODS);
