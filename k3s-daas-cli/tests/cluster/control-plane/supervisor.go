@@ -234,8 +234,10 @@ func (s *supervisor) start(name string) error {
 	c.asked.Store(false)
 	go func() {
 		err := process.Wait()
+		// Before anybody who waits for the end starts it again.
+		asked := c.asked.Load()
 		close(ended)
-		if !c.asked.Load() {
+		if !asked {
 			s.end(fmt.Errorf("%s ended by itself (%v); its log ends with\n%s", name, err, s.logTail(name)))
 		}
 	}()
