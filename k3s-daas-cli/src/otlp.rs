@@ -118,7 +118,6 @@ fn threshold(settings: &Settings) -> u64 {
     threshold
 }
 
-/// Names and values, one a line; every value is kept out of logs.
 /// What goes with every batch, of a file that is its owner's alone.
 ///
 /// # Errors
@@ -131,6 +130,7 @@ pub fn headers_in(path: &Path) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
+/// Names and values, one a line; every value is kept out of logs.
 fn headers(bytes: &[u8]) -> Result<HeaderMap, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
     let mut headers = HeaderMap::new();

@@ -130,6 +130,18 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     let root = app.layout().root().to_owned();
     let manifest = Manifest::read(&args.from)?;
     expect_empty(&root)?;
+    // Before anything is copied for it.
+    if let (Some(later), Ok(end)) = (args.head, manifest.head.parse::<Head>())
+        && later.calls > end.calls
+    {
+        let message = format!(
+            "the copy ends at call {}, before the head that was given, at {}: it says nothing of whether the copy is good",
+            end.calls, later.calls
+        );
+        return Err(Failure::new(Exit::Unverified, message)
+            .with_next("nothing was restored; give a head that was kept before the copy was made, or a later copy")
+            .into());
+    }
     let parent = root.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let staging =
@@ -162,17 +174,6 @@ pub fn restore(args: &Restore, global: &Global) -> anyhow::Result<()> {
     copied
         .and_then(|()| sync_ledger(&at.join(LEDGER)))
         .map_err(|error| unwritten(&error))?;
-    if let (Some(later), Ok(end)) = (args.head, manifest.head.parse::<Head>())
-        && later.calls > end.calls
-    {
-        let message = format!(
-            "the copy ends at call {}, before the head that was given, at {}: it says nothing of whether the copy is good",
-            end.calls, later.calls
-        );
-        return Err(Failure::new(Exit::Unverified, message)
-            .with_next("nothing was restored; give a head that was kept before the copy was made, or a later copy")
-            .into());
-    }
     app.printer.progress("verifying what was restored…");
     let (chain, head) = verified(&at.join(LEDGER), args.head)?;
     if chain != Some(manifest.chain) {
