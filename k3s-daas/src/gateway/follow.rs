@@ -149,8 +149,8 @@ impl Follower {
             }
             // Also one that another has replaced since, which no request may have seen.
             Event::ClusterPolicySet(set) => {
-                let kept_ms = set.policy.shortest_ttl_ms().unwrap_or_default();
-                self.known.see(kept_ms, self.ledger.now_ms());
+                self.known
+                    .see(set.policy.shortest_ttl_ms(), self.ledger.now_ms());
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! For how long the gateway knows whether an ID of a client's own was used.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Times before and after now, within which it is known whether an ID was used, milliseconds.
 ///
@@ -46,34 +46,40 @@ impl KnownFor {
 impl Known {
     /// Has seen a policy that keeps answers for so long at least.
     pub(super) fn see(&self, kept_ms: u64, now_ms: u64) {
-        let mut policies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(shorter_ms) = policies.kept_ms.replace(kept_ms) else {
+        self.policies().see(kept_ms, now_ms);
+    }
+
+    /// How old an ID of this time may be, under a policy that keeps answers for so long at least.
+    pub(super) fn behind_ms(&self, id_ms: u64, kept_ms: u64, now_ms: u64) -> u64 {
+        let mut policies = self.policies();
+        policies.see(kept_ms, now_ms);
+        let before = policies.before.filter(|before| id_ms <= before.until_ms);
+        let behind_ms = KnownFor::of(kept_ms).behind_ms;
+        before.map_or(behind_ms, |before| behind_ms.min(before.behind_ms))
+    }
+
+    fn policies(&self) -> MutexGuard<'_, Policies> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Policies {
+    fn see(&mut self, kept_ms: u64, now_ms: u64) {
+        let Some(shorter_ms) = self.kept_ms.replace(kept_ms).filter(|was| *was < kept_ms) else {
             return;
         };
-        if shorter_ms >= kept_ms {
-            return;
-        }
         let behind_ms = KnownFor::of(shorter_ms).behind_ms;
         // Of two such changes the shorter time counts, as long as anything from before both could pass for new.
-        let earlier = policies.before.filter(|before| {
+        let earlier = self.before.filter(|before| {
             let ends_ms = before
                 .until_ms
                 .saturating_add(KnownFor::of(kept_ms).behind_ms);
             now_ms < ends_ms
         });
-        policies.before = Some(Before {
+        self.before = Some(Before {
             until_ms: now_ms.saturating_add(MAX_AHEAD_MS),
             behind_ms: earlier.map_or(behind_ms, |earlier| earlier.behind_ms.min(behind_ms)),
         });
-    }
-
-    /// How old an ID of this time may be, under a policy that keeps answers for so long at least.
-    pub(super) fn behind_ms(&self, id_ms: u64, kept_ms: u64, now_ms: u64) -> u64 {
-        self.see(kept_ms, now_ms);
-        let policies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = policies.before.filter(|before| id_ms <= before.until_ms);
-        let behind_ms = KnownFor::of(kept_ms).behind_ms;
-        before.map_or(behind_ms, |before| behind_ms.min(before.behind_ms))
     }
 }
 

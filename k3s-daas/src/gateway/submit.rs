@@ -240,11 +240,10 @@ impl Inner {
 
     /// The shortest time for which the policy has an answer kept, milliseconds.
     pub(super) fn kept_ms(&self) -> u64 {
-        let kept_ms = self.ledger.view(|snapshot| {
-            let cluster = snapshot.state.cluster(self.cluster)?;
-            cluster.policy.shortest_ttl_ms()
-        });
-        kept_ms.unwrap_or_default()
+        self.ledger.view(|snapshot| {
+            let cluster = snapshot.state.cluster(self.cluster);
+            cluster.map_or(0, |cluster| cluster.policy.shortest_ttl_ms())
+        })
     }
 
     fn prepare(&self, caller: &Caller, asked: &Asked) -> Result<Prepared, Refusal> {

@@ -13,7 +13,7 @@ use crate::types::duration_text;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The journal's file, made by [`super::create_journal`]; `nautilus.sqlite` in the working directory.
+    /// The journal's file, made by [`super::create_first_journal`]; `nautilus.sqlite` in the working directory.
     /// One process at a time.
     pub journal: PathBuf,
     /// How many requests are at the cluster at a time, watches not counted; 64. The last quarter is for tokens that

@@ -46,9 +46,9 @@ impl Default for ClusterPolicy {
 }
 
 impl ClusterPolicy {
-    /// The shortest time for which an answer is kept, milliseconds; `None` if the policy names none.
+    /// The shortest time for which an answer is kept, milliseconds; 0 if the policy names none.
     #[must_use]
-    pub fn shortest_ttl_ms(&self) -> Option<u64> {
-        self.response_ttl_ms.iter().min().copied()
+    pub fn shortest_ttl_ms(&self) -> u64 {
+        self.response_ttl_ms.iter().min().copied().unwrap_or(0)
     }
 }
