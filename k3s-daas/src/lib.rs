@@ -27,6 +27,9 @@ pub mod crash;
 #[cfg(any(feature = "gateway", feature = "nautilus"))]
 mod changing;
 
+#[cfg(any(feature = "gateway", feature = "nautilus"))]
+mod limits;
+
 pub mod types;
 
 pub mod crypto;

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::body::piece;
 use super::extract::{Asked, json_alternatives, parameter};
-use super::limits::Held;
 use super::listed::{Listed, NoItem};
 use super::refusal::{Refusal, Why};
 use super::reply;
@@ -24,6 +23,7 @@ use super::submit::{Answer, Caller, Timing};
 use super::{Body, Inner};
 use crate::contract::Code;
 use crate::ledger::LedgerExt as _;
+use crate::limits::Held;
 use crate::token::CredentialError;
 use crate::types::{RequestId, Target, TokenId, Verb};
 

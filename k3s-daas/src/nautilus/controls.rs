@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use super::queue::places;
 use super::{Config, Error, Result};
-use crate::changing::{Changing, resize};
+use crate::changing::Changing;
+use crate::limits::Limit;
+use crate::types::TokenId;
 
 /// How a [`super::Nautilus`] behaves, for who changes it while it runs.
 #[derive(Debug)]
 pub struct Controls {
     config: Changing<Config>,
     /// Of requests and of watches.
-    pub(super) slots: [Arc<Semaphore>; 2],
+    pub(super) places: [Arc<Limit<TokenId>>; 2],
 }
 
 impl Controls {
     pub(super) fn new(config: Config) -> Self {
-        let slots = [config.concurrency, config.watch_concurrency];
+        let counts = [config.concurrency, config.watch_concurrency];
         Self {
-            slots: slots.map(|slots| Arc::new(Semaphore::new(slots))),
+            places: counts.map(|count| Arc::new(places(count))),
             config: Changing::new(config),
         }
     }
@@ -41,8 +42,10 @@ impl Controls {
             return Err(Error::Config(text));
         }
         let old = self.config();
-        resize(&self.slots[0], old.concurrency, new.concurrency);
-        resize(&self.slots[1], old.watch_concurrency, new.watch_concurrency);
+        let counts = [new.concurrency, new.watch_concurrency];
+        for (places, count) in self.places.iter().zip(counts) {
+            places.resize(count, count);
+        }
         let journal = old.journal.clone();
         self.config.set(Config { journal, ..new });
         Ok(())

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +20,7 @@ use crate::contract::{Call, Code, Request};
 use crate::crypto::{Signature, Signer};
 use crate::executor::Executor;
 use crate::ledger::{Cursor, Ledger, LedgerExt as _, Snapshot};
+use crate::limits::Limit;
 use crate::types::{ByteString, ClusterId, ExecutorId, HexBytes, TokenId};
 use crate::wire::{self, AssignmentMessage, Deployment, IntentKind};
 
@@ -66,7 +66,7 @@ impl Drop for End {
 /// What runs side by side, up to a bound.
 struct Lane {
     queue: Arc<FairQueue>,
-    slots: Arc<Semaphore>,
+    places: Arc<Limit<TokenId>>,
 }
 
 #[derive(Default)]
@@ -114,9 +114,9 @@ impl Core {
         (birth, fence): (Cursor, Cursor),
         shutdown: CancellationToken,
     ) -> Arc<Self> {
-        let lane = |slots: &Arc<Semaphore>| Lane {
+        let lane = |places: &Arc<Limit<TokenId>>| Lane {
             queue: Arc::default(),
-            slots: slots.clone(),
+            places: places.clone(),
         };
         Arc::new(Self {
             deployment: parts.ledger.deployment(),
@@ -136,7 +136,7 @@ impl Core {
             abandon: CancellationToken::new(),
             tasks: TaskTracker::new(),
             room: Room::new(),
-            lanes: controls.slots.each_ref().map(lane),
+            lanes: controls.places.each_ref().map(lane),
             controls,
             clock_ms: AtomicU64::new(0),
             requests: Mutex::default(),
@@ -230,14 +230,10 @@ impl Core {
 
     /// Runs what waits in one lane, and at the end gives back what still does.
     async fn serve(self: Arc<Self>, lane: usize) {
-        let Lane { queue, slots } = &self.lanes[lane];
-        let places = || {
-            let config = self.config();
-            [config.concurrency, config.watch_concurrency][lane]
-        };
+        let Lane { queue, places } = &self.lanes[lane];
         loop {
             let next = async {
-                let permit = Arc::clone(slots).acquire_owned().await.ok()?;
+                let permit = places.any_soon().await?;
                 Some(queue.pop(places, permit).await)
             };
             let (waiting, slot) = tokio::select! {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::journal::Key;
+use crate::limits::{Held, Limit};
 use crate::types::TokenId;
 
 /// A queue in which a token with many requests does not hold up one with few: tokens take turns, and the last
@@ -25,23 +26,29 @@ struct Queues {
     turns: VecDeque<TokenId>,
     by_token: HashMap<TokenId, VecDeque<Waiting>>,
     count: usize,
-    /// Places that are taken, of each token and all together.
-    taken_by: HashMap<TokenId, usize>,
-    taken: usize,
 }
 
 /// A place at the cluster, left by dropping it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    token: TokenId,
-    queue: Arc<FairQueue>,
+    // In this order: who is told that it is left finds it left.
+    _held: Held<TokenId>,
     _permit: OwnedSemaphorePermit,
+    _left: Left,
 }
 
-impl Drop for Slot {
+#[derive(Debug)]
+struct Left(Arc<FairQueue>);
+
+impl Drop for Left {
     fn drop(&mut self) {
-        self.queue.leave(self.token);
+        self.0.changed.notify_one();
     }
+}
+
+/// So many places at the cluster.
+pub(super) fn places(count: usize) -> Limit<TokenId> {
+    Limit::new(count, count).with_few(|count| (count / 16).max(1))
 }
 
 /// A request in a queue.
@@ -68,19 +75,19 @@ impl FairQueue {
         self.changed.notify_one();
     }
 
-    /// The next one that may have a place, of `places` that there are, with this one of them; waits until there is
-    /// one. Nothing is lost if the future is dropped.
+    /// The next one that may have this one of the places; waits until there is one. Nothing is lost if the future is
+    /// dropped.
     pub(super) async fn pop(
         self: &Arc<Self>,
-        places: impl Fn() -> usize,
+        places: &Limit<TokenId>,
         permit: OwnedSemaphorePermit,
     ) -> (Waiting, Slot) {
         loop {
-            if let Some(waiting) = self.try_take(places()) {
+            if let Some((waiting, held)) = self.try_take(places) {
                 let slot = Slot {
-                    token: waiting.key.0,
-                    queue: Arc::clone(self),
+                    _held: held,
                     _permit: permit,
+                    _left: Left(Arc::clone(self)),
                 };
                 return (waiting, slot);
             }
@@ -98,34 +105,18 @@ impl FairQueue {
         self.queues().pop(0)
     }
 
-    fn try_take(&self, places: usize) -> Option<Waiting> {
+    /// For who has one of the places.
+    fn try_take(&self, places: &Limit<TokenId>) -> Option<(Waiting, Held<TokenId>)> {
         let mut queues = self.queues();
-        let turn = queues.turns.iter();
-        let turn = turn
-            .enumerate()
-            .find(|(_, token)| queues.may_take(**token, places));
-        let (turn, token) = turn.map(|(turn, token)| (turn, *token))?;
+        let mut turns = queues.turns.iter().enumerate();
+        let (turn, held) =
+            turns.find_map(|(turn, token)| Some((turn, places.of(*token, None)?)))?;
         let waiting = queues.pop(turn)?;
-        *queues.taken_by.entry(token).or_default() += 1;
-        queues.taken += 1;
         if queues.count > 0 {
             // One notice wakes one; who comes second finds its own here.
             self.changed.notify_one();
         }
-        Some(waiting)
-    }
-
-    fn leave(&self, token: TokenId) {
-        let mut queues = self.queues();
-        queues.taken -= 1;
-        if let Some(held) = queues.taken_by.get_mut(&token) {
-            *held -= 1;
-            if *held == 0 {
-                queues.taken_by.remove(&token);
-            }
-        }
-        drop(queues);
-        self.changed.notify_one();
+        Some((waiting, held))
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -134,11 +125,6 @@ impl FairQueue {
 }
 
 impl Queues {
-    fn may_take(&self, token: TokenId, places: usize) -> bool {
-        let held = self.taken_by.get(&token).copied().unwrap_or_default();
-        self.taken < places - places / 4 || held < (places / 16).max(1)
-    }
-
     /// Takes out the first one of the token whose turn it is.
     fn pop(&mut self, turn: usize) -> Option<Waiting> {
         let token = self.turns.remove(turn)?;
@@ -158,15 +144,13 @@ impl Queues {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use tokio::sync::Semaphore;
-
     use super::*;
     use crate::types::RequestId;
 
     #[tokio::test]
     async fn tokens_take_turns_and_each_keeps_its_order() {
         let queue = Arc::new(FairQueue::default());
-        let places = Arc::new(Semaphore::new(64));
+        let places = places(64);
         let mut expected = HashMap::<TokenId, Vec<RequestId>>::new();
         for token in [1, 1, 1, 1, 2, 3, 2] {
             let key = (TokenId::new([token; 32]), RequestId::new());
@@ -176,8 +160,8 @@ mod tests {
         assert_eq!(queue.len(), 7);
         let mut order = Vec::new();
         for _ in 0..7 {
-            let permit = places.clone().acquire_owned().await.unwrap();
-            let (waiting, _left_at_once) = queue.pop(|| 64, permit).await;
+            let permit = places.any().unwrap();
+            let (waiting, _left_at_once) = queue.pop(&places, permit).await;
             let (token, id) = waiting.key;
             order.push(token.as_bytes()[0]);
             assert_eq!(expected.get_mut(&token).unwrap().remove(0), id);
@@ -185,54 +169,54 @@ mod tests {
         assert_eq!(order, [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.try_pop().is_none());
         assert_eq!(queue.len(), 0);
-        assert_eq!(queue.queues().taken, 0);
-        assert!(queue.queues().taken_by.is_empty());
+        assert_eq!(places.len(), 0);
     }
 
     #[tokio::test]
     async fn the_last_quarter_is_for_tokens_that_hold_few() {
         let key = |token| (TokenId::new([token; 32]), RequestId::new());
-        for (places, expected) in [(1, [1, 0, 0]), (4, [3, 1, 0]), (64, [48, 4, 4])] {
-            let queue = Arc::new(FairQueue::default());
+        for (count, expected) in [(1, [1, 0, 0]), (4, [3, 1, 0]), (64, [48, 4, 4])] {
+            let queue = FairQueue::default();
+            let places = places(count);
             let mut held = Vec::new();
             for (token, expected) in [1, 2, 3].into_iter().zip(expected) {
-                for _ in 0..places {
+                for _ in 0..count {
                     queue.push(key(token));
                 }
                 let mut taken = 0;
-                while held.len() < places
-                    && let Some(waiting) = queue.try_take(places)
+                while let Some(permit) = places.any()
+                    && let Some((waiting, one)) = queue.try_take(&places)
                 {
                     // In the turns there are those, too, that may take no more.
                     assert_eq!(waiting.key.0, TokenId::new([token; 32]));
-                    held.push(waiting.key.0);
+                    held.push((permit, one));
                     taken += 1;
                 }
-                assert_eq!(taken, expected, "token {token} of {places} places");
+                assert_eq!(taken, expected, "token {token} of {count} places");
             }
             // Whoever leaves makes room, for all if there is enough.
-            for token in held {
-                queue.leave(token);
-            }
-            assert!(queue.try_take(places).is_some());
-            assert_eq!(queue.queues().taken, 1);
+            held.clear();
+            let _permit = places.any().unwrap();
+            let next = queue.try_take(&places);
+            assert!(next.is_some());
+            assert_eq!(places.len(), 1);
         }
     }
 
     #[tokio::test]
     async fn who_may_take_no_more_is_woken_when_it_may() {
         let queue = Arc::new(FairQueue::default());
-        let places = Arc::new(Semaphore::new(4));
+        let places = places(4);
         let mut slots = Vec::new();
         for _ in 0..4 {
             queue.push((TokenId::new([1; 32]), RequestId::new()));
         }
         for _ in 0..3 {
-            let permit = places.clone().acquire_owned().await.unwrap();
-            slots.push(queue.pop(|| 4, permit).await.1);
+            let permit = places.any().unwrap();
+            slots.push(queue.pop(&places, permit).await.1);
         }
-        let permit = places.clone().acquire_owned().await.unwrap();
-        let mut next = std::pin::pin!(queue.pop(|| 4, permit));
+        let permit = places.any().unwrap();
+        let mut next = std::pin::pin!(queue.pop(&places, permit));
         let waited = tokio::time::timeout(std::time::Duration::from_millis(50), &mut next).await;
         assert!(waited.is_err());
         slots.pop();

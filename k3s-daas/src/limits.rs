@@ -13,9 +13,11 @@ use crate::changing::resize;
 /// The last quarter of all is for those who hold few, so that some who take all they may leave others
 /// room.
 #[derive(Debug)]
-pub(super) struct Limit<K> {
+pub(crate) struct Limit<K> {
     all: Arc<Semaphore>,
     bounds: Mutex<Bounds>,
+    /// Who holds fewer holds few, of so many that there are.
+    few: fn(usize) -> usize,
     held: Arc<Mutex<HashMap<K, usize>>>,
 }
 
@@ -27,47 +29,62 @@ struct Bounds {
 
 /// One of those that there may be so many of; dropping it makes room.
 #[derive(Debug)]
-pub(super) struct Held<K: Copy + Eq + Hash> {
+pub(crate) struct Held<K: Copy + Eq + Hash> {
     key: K,
     held: Arc<Mutex<HashMap<K, usize>>>,
     all: Option<OwnedSemaphorePermit>,
 }
 
 impl<K: Copy + Eq + Hash> Limit<K> {
-    pub(super) fn new(all: usize, each: usize) -> Self {
+    pub(crate) fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
             bounds: Mutex::new(Bounds { all, each }),
+            few: |_| FEW,
             held: Arc::default(),
         }
     }
 
+    /// What is few is another number.
+    #[cfg(feature = "nautilus")]
+    pub(crate) fn with_few(self, few: fn(usize) -> usize) -> Self {
+        Self { few, ..self }
+    }
+
     /// Bounds them otherwise; who holds more than that now keeps it.
-    pub(super) fn resize(&self, all: usize, each: usize) {
+    pub(crate) fn resize(&self, all: usize, each: usize) {
         let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         resize(&self.all, bounds.all, all);
         *bounds = Bounds { all, each };
     }
 
     /// One of all, before it is known whose.
-    pub(super) fn any(&self) -> Option<OwnedSemaphorePermit> {
+    #[cfg(any(feature = "gateway", test))]
+    pub(crate) fn any(&self) -> Option<OwnedSemaphorePermit> {
         self.all.clone().try_acquire_owned().ok()
     }
 
+    /// The same, once there is one.
+    #[cfg(feature = "nautilus")]
+    pub(crate) async fn any_soon(&self) -> Option<OwnedSemaphorePermit> {
+        self.all.clone().acquire_owned().await.ok()
+    }
+
     /// One of all and of `key`'s; at once or not at all.
-    pub(super) fn one(&self, key: K) -> Option<Held<K>> {
+    #[cfg(any(feature = "gateway", test))]
+    pub(crate) fn one(&self, key: K) -> Option<Held<K>> {
         let permit = self.any()?;
         self.of(key, Some(permit))
     }
 
     /// One of `key`'s, for who holds one of all already.
-    pub(super) fn of(&self, key: K, permit: Option<OwnedSemaphorePermit>) -> Option<Held<K>> {
+    pub(crate) fn of(&self, key: K, permit: Option<OwnedSemaphorePermit>) -> Option<Held<K>> {
         let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.get(&key).copied().unwrap_or_default();
         // What is left of all when only those who hold few get one.
         let is_for_few = self.all.available_permits() < bounds.all / 4;
-        if count >= bounds.each || (is_for_few && count >= FEW) {
+        if count >= bounds.each || (is_for_few && count >= (self.few)(bounds.all)) {
             return None;
         }
         held.insert(key, count + 1);
@@ -79,7 +96,8 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    #[cfg(any(feature = "gateway", test))]
+    pub(crate) fn len(&self) -> usize {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.values().sum()
     }
@@ -87,7 +105,7 @@ impl<K: Copy + Eq + Hash> Limit<K> {
 
 impl<K: Copy + Eq + Hash> Held<K> {
     /// Counts no more among all, but still among its key's own.
-    pub(super) fn leave_all(&mut self) {
+    pub(crate) fn leave_all(&mut self) {
         self.all = None;
     }
 }
@@ -101,10 +119,12 @@ impl<K: Copy + Eq + Hash> Drop for Held<K> {
                 held.remove(&self.key);
             }
         }
+        drop(held);
+        self.leave_all();
     }
 }
 
-/// Who holds fewer holds few.
+/// Who holds fewer holds few, unless it is said otherwise.
 const FEW: usize = 16;
 
 #[cfg(test)]
